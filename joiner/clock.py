@@ -1,0 +1,23 @@
+"""The one source of time. Everything that needs it takes a `Clock`, so that tests and replays choose it."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+Clock = Callable[[], datetime]
+"""Returns the current time, timezone-aware, in UTC."""
+
+
+def system_clock() -> datetime:
+    """The machine's time in UTC."""
+    return datetime.now(UTC)
+
+
+def to_iso(moment: datetime) -> str:
+    """ISO 8601 in UTC with microseconds and `Z`, for example `2024-05-06T07:08:09.123456Z`; sorts as text."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def from_iso(text: str) -> datetime:
+    """The inverse of `to_iso`; accepts any ISO 8601 date-time. Raises ValueError."""
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

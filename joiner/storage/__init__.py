@@ -1,0 +1,1 @@
+"""Databases: connections, group commit, migrations. Knows no domain."""
