@@ -1,0 +1,194 @@
+"""A cycle, page by page: users, groups, references, removals; each page's results and the cursor in one transaction.
+
+`run_page` is all there is to a cycle: calling it until it returns False runs the cycle, whatever happened in between.
+A page that was cut off runs again from the stored cursor; a worker whose fencing number is old cannot commit.
+"""
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Final
+
+from joiner.clock import Clock
+from joiner.directory.store import DirectoryStore
+from joiner.errors import JoinerError
+from joiner.provisioning import cycles, jobs, objects, references
+from joiner.provisioning.cycles import PHASES, Cycle, CycleState
+from joiner.provisioning.failures import TargetError
+from joiner.provisioning.jobs import Job
+from joiner.provisioning.journal import LogContext
+from joiner.provisioning.run import (
+    OBJECTS_PER_PAGE,
+    REFERENCES_PER_PAGE,
+    JobContext,
+    PageResult,
+    PhasePage,
+    Run,
+)
+from joiner.provisioning.target import ScimTarget
+from joiner.storage.sqlite import Database
+
+PAGES: Final[Mapping[str, PhasePage]] = {
+    "users": objects.users_page,
+    "groups": objects.groups_page,
+    "references": references.references_page,
+    "removals": objects.removals_page,
+}
+
+Prepare = Callable[[Job], JobContext]
+"""Gives the compiled plan, settings and credentials of a job. Raises JoinerError if the job cannot run."""
+OpenTarget = Callable[[JobContext], AbstractAsyncContextManager[ScimTarget]]
+DescribeLog = Callable[[Job, Cycle], LogContext]
+
+
+class CycleRunner:
+    """Runs the pages of cycles. Holds nothing of a cycle: all state is in the database."""
+
+    def __init__(
+        self,
+        db: Database,
+        directory: DirectoryStore,
+        prepare: Prepare,
+        open_target: OpenTarget,
+        describe_log: DescribeLog,
+        clock: Clock,
+    ) -> None:
+        self._db = db
+        self._directory = directory
+        self._prepare = prepare
+        self._open_target = open_target
+        self._describe_log = describe_log
+        self._clock = clock
+
+    async def take(self, cycle_id: str) -> int:
+        """Takes the cycle's job over and returns the fencing number to give to `run_page`."""
+        cycle = cycles.cycle_by_id(self._db.reader, cycle_id)
+        return await self._db.write(lambda connection: cycles.take_fence(connection, cycle.job_id))
+
+    async def run_page(self, cycle_id: str, fence: int) -> bool:
+        """Runs the next page; False when the cycle has ended.
+
+        Raises InvalidStateError if another worker has taken the job over, NotFoundError if the job was deleted.
+        """
+        cycle = cycles.cycle_by_id(self._db.reader, cycle_id)
+        if cycle.state != "running":
+            return False
+        job = jobs.job_by_id(self._db.reader, cycle.job_id)
+        if job.restart_requested:
+            await self._db.write(lambda connection: self._end(connection, cycle, fence, "abandoned"))
+            return False
+        try:
+            context = self._prepare(job)
+            async with self._open_target(context) as target:
+                run = Run(
+                    db=self._db,
+                    directory=self._directory,
+                    job=job,
+                    cycle=cycle,
+                    context=context,
+                    target=target,
+                    log=self._describe_log(job, cycle),
+                    clock=self._clock,
+                )
+                result = await PAGES[cycle.phase](run, cycle.cursor)
+        except TargetError as error:
+            await self._fail(cycle, fence, error)
+            return False
+        except JoinerError as error:
+            await self._fail(cycle, fence, TargetError("InternalError", str(error)))
+            return False
+        return await self._db.write(lambda connection: self._commit_page(connection, run, result, fence))
+
+    def _commit_page(self, connection: sqlite3.Connection, run: Run, result: PageResult, fence: int) -> bool:
+        cycle = run.cycle
+        cycles.check_fence(connection, cycle, fence)
+        result.commit(connection)
+        if result.failure is not None:
+            cycles.add_counts(connection, cycle, result.counts)
+            self._quarantine(connection, cycle, result.failure)
+            return False
+        completed, total = cycle.completed_pages + 1, cycle.total_pages
+        if not cycle.total_pages:
+            total = self._expected_pages(connection, run)
+        phase, cursor = cycle.phase, result.cursor
+        if result.is_last:
+            position = PHASES.index(phase) + 1
+            if position == len(PHASES):
+                cycles.add_counts(connection, cycle, result.counts)
+                self._finish(connection, run)
+                return False
+            phase, cursor = PHASES[position], ""
+            total += _enter(connection, run, phase)
+        cycles.advance_cycle(
+            connection,
+            cycle,
+            phase=phase,
+            cursor=cursor,
+            completed=completed,
+            total=max(total, completed + 1),
+            counts=result.counts,
+            now=self._clock(),
+        )
+        return True
+
+    def _expected_pages(self, connection: sqlite3.Connection, run: Run) -> int:
+        """Pages of users and groups, and at least one each of references and removals."""
+        users, groups = _numbers_of_objects(run)
+        return max(1, _pages(users, OBJECTS_PER_PAGE)) + max(1, _pages(groups, OBJECTS_PER_PAGE)) + 2
+
+    def _finish(self, connection: sqlite3.Connection, run: Run) -> None:
+        connection.execute("DELETE FROM removal WHERE cycle_id = ?", (run.cycle.id,))
+        cycle = cycles.cycle_by_id(connection, run.cycle.id)
+        failed = cycle.counts.get("escrowed", 0)
+        cycles.count_synchronized(connection, run.job.id)
+        cycles.end_cycle(connection, cycle, "entry_level_errors" if failed else "succeeded", self._clock())
+
+    async def _fail(self, cycle: Cycle, fence: int, error: TargetError) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            cycles.check_fence(connection, cycle, fence)
+            self._quarantine(connection, cycle, error)
+
+        await self._db.write(work)
+
+    def _quarantine(self, connection: sqlite3.Connection, cycle: Cycle, error: Exception) -> None:
+        """The cycle ends without a watermark, and the job waits (REQ-P-075, REQ-P-076)."""
+        code = error.code if isinstance(error, TargetError) else "InternalError"
+        told = {"code": code, "message": str(error), "tenantActionable": True}
+        cycles.end_cycle(connection, cycle, "failed", self._clock(), told)
+        jobs.impose_quarantine(connection, cycle.job_id, "EncounteredQuarantineException", told, self._clock())
+
+    def _end(self, connection: sqlite3.Connection, cycle: Cycle, fence: int, state: CycleState) -> None:
+        cycles.check_fence(connection, cycle, fence)
+        cycles.end_cycle(connection, cycle, state, self._clock())
+
+
+def _numbers_of_objects(run: Run) -> tuple[int, int]:
+    if run.is_initial:
+        return run.directory.count_users(), run.directory.count_groups()
+    window = run.cycle.from_position, run.cycle.to_position, run.job.service_principal_id
+    return run.directory.count_changed_users(*window), run.directory.count_changed_groups(*window)
+
+
+def _enter(connection: sqlite3.Connection, run: Run, phase: str) -> int:
+    """What a phase needs at its beginning; returns the pages that it has beyond the one expected."""
+    if phase == "references":
+        references.note_changed_memberships(connection, run)
+        return max(0, _pages(references.count_pending(connection, run.job.id), REFERENCES_PER_PAGE) - 1)
+    if phase == "removals":
+        if run.is_initial:
+            connection.execute(SWEEP, (run.cycle.id, run.job.id))
+        number = connection.execute("SELECT count(*) FROM removal WHERE cycle_id = ?", (run.cycle.id,)).fetchone()[0]
+        return max(0, _pages(number, OBJECTS_PER_PAGE) - 1)
+    return 0
+
+
+SWEEP: Final = """
+INSERT OR IGNORE INTO removal
+SELECT ?1, object_type, source_id FROM link WHERE job_id = ?2 AND NOT EXISTS (
+  SELECT 1 FROM user WHERE user.id = link.source_id UNION ALL SELECT 1 FROM grp WHERE grp.id = link.source_id)
+"""
+"""Linked objects that the directory no longer has count as permanently deleted (REQ-P-062)."""
+
+
+def _pages(number: int, size: int) -> int:
+    return -(-number // size)

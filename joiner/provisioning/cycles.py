@@ -1,0 +1,192 @@
+"""Cycles as rows: beginning one, how far it has come, the fencing number that guards it, and its end.
+
+Functions that take a `sqlite3.Connection` run inside somebody's transaction.
+"""
+
+import sqlite3
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+import msgspec
+
+from joiner.clock import to_iso
+from joiner.errors import InvalidStateError, NotFoundError
+from joiner.ids import new_id
+from joiner.provisioning.jobs import job_by_id
+from joiner.provisioning.rows import from_row, to_json
+
+CycleKind = Literal["initial", "incremental"]
+CycleState = Literal["running", "succeeded", "entry_level_errors", "failed", "abandoned"]
+ENDED: Final[tuple[CycleState, ...]] = ("succeeded", "entry_level_errors", "failed", "abandoned")
+PHASES: Final = ("users", "groups", "references", "removals")
+JSON_COLUMNS: Final = ("counts", "error")
+
+
+class Cycle(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of `cycle`: one run of a job, and how far it has come."""
+
+    id: str
+    job_id: str
+    kind: CycleKind
+    state: CycleState
+    from_position: int
+    to_position: int
+    phase: str
+    cursor: str
+    completed_pages: int
+    total_pages: int
+    counts: Mapping[str, int]
+    began_at: str
+    ended_at: str | None
+    observed_at: str
+    error: Mapping[str, Any] | None
+
+
+def begin_cycle(connection: sqlite3.Connection, job_id: str, feed_position: int, now: datetime) -> Cycle:
+    """The running cycle of the job, or a new one: initial without a watermark, else incremental (REQ-P-056).
+
+    `feed_position` is the directory's present position, taken before anything is read (REQ-P-053).
+    """
+    job = job_by_id(connection, job_id)
+    running = running_cycle(connection, job_id)
+    if running is not None:
+        return running
+    cycle_id = new_id()
+    moment = to_iso(now)
+    connection.execute(
+        "INSERT INTO cycle (id, job_id, kind, state, from_position, to_position, phase, cursor, counts, began_at,"
+        " observed_at) VALUES (?, ?, ?, 'running', ?, ?, ?, '', '{}', ?, ?)",
+        (
+            cycle_id,
+            job_id,
+            "initial" if job.watermark is None else "incremental",
+            job.watermark or 0,
+            feed_position,
+            PHASES[0],
+            moment,
+            moment,
+        ),
+    )
+    # Start to start, never overlapping; a job that is not active is run by hand and keeps its (empty) schedule.
+    connection.execute(
+        "UPDATE job SET next_run_at = ? WHERE id = ? AND schedule_state = 'Active'",
+        (to_iso(now + timedelta(seconds=job.interval_seconds)), job_id),
+    )
+    return cycle_by_id(connection, cycle_id)
+
+
+def cycle_by_id(connection: sqlite3.Connection, cycle_id: str) -> Cycle:
+    """Raises NotFoundError."""
+    row = connection.execute("SELECT * FROM cycle WHERE id = ?", (cycle_id,)).fetchone()
+    if row is None:
+        raise NotFoundError(f"there is no cycle '{cycle_id}'")
+    return from_row(row, Cycle, JSON_COLUMNS)
+
+
+def running_cycle(connection: sqlite3.Connection, job_id: str) -> Cycle | None:
+    row = connection.execute("SELECT * FROM cycle WHERE job_id = ? AND state = 'running'", (job_id,)).fetchone()
+    return from_row(row, Cycle, JSON_COLUMNS) if row else None
+
+
+def running_cycles(connection: sqlite3.Connection) -> list[Cycle]:
+    """Every cycle that has begun and not ended: after a crash, those to go on with."""
+    return [
+        from_row(row, Cycle, JSON_COLUMNS) for row in connection.execute("SELECT * FROM cycle WHERE state = 'running'")
+    ]
+
+
+def last_cycle(connection: sqlite3.Connection, job_id: str, states: tuple[CycleState, ...]) -> Cycle | None:
+    """The job's latest cycle in one of the states."""
+    marks = ", ".join("?" * len(states))
+    row = connection.execute(
+        f"SELECT * FROM cycle WHERE job_id = ? AND state IN ({marks}) ORDER BY began_at DESC, rowid DESC LIMIT 1",  # noqa: S608 - only marks
+        (job_id, *states),
+    ).fetchone()
+    return from_row(row, Cycle, JSON_COLUMNS) if row else None
+
+
+def take_fence(connection: sqlite3.Connection, job_id: str) -> int:
+    """A new fencing number: from now on, whoever holds an older one cannot commit to this job."""
+    row = connection.execute("UPDATE job SET fence = fence + 1 WHERE id = ? RETURNING fence", (job_id,)).fetchone()
+    if row is None:
+        raise NotFoundError(f"there is no job '{job_id}'")
+    fence: int = row["fence"]
+    return fence
+
+
+def check_fence(connection: sqlite3.Connection, cycle: Cycle, fence: int) -> None:
+    """Raises InvalidStateError unless `fence` is the newest of the job and the cycle stands where `cycle` says."""
+    row = connection.execute(
+        "SELECT job.fence, cycle.state, cycle.phase, cycle.cursor FROM cycle JOIN job ON job.id = cycle.job_id"
+        " WHERE cycle.id = ?",
+        (cycle.id,),
+    ).fetchone()
+    if row is None or tuple(row) != (fence, "running", cycle.phase, cycle.cursor):
+        raise InvalidStateError(f"another worker has taken over cycle {cycle.id}; this page is not kept")
+
+
+def advance_cycle(
+    connection: sqlite3.Connection,
+    cycle: Cycle,
+    *,
+    phase: str,
+    cursor: str,
+    completed: int,
+    total: int,
+    counts: Mapping[str, int],
+    now: datetime,
+) -> None:
+    """Writes how far the cycle has come; `counts` are added to those it has."""
+    connection.execute(
+        "UPDATE cycle SET phase = ?, cursor = ?, completed_pages = ?, total_pages = ?, counts = ?, observed_at = ?"
+        " WHERE id = ?",
+        (phase, cursor, completed, total, to_json(_sum(cycle.counts, counts)), to_iso(now), cycle.id),
+    )
+
+
+def add_counts(connection: sqlite3.Connection, cycle: Cycle, counts: Mapping[str, int]) -> None:
+    """Adds to the cycle's counters without moving it."""
+    connection.execute("UPDATE cycle SET counts = ? WHERE id = ?", (to_json(_sum(cycle.counts, counts)), cycle.id))
+
+
+def count_synchronized(connection: sqlite3.Connection, job_id: str) -> None:
+    """Raises the numbers of users and groups ever synchronized; they never fall (REQ-P-127)."""
+    connection.execute(
+        "UPDATE job SET users_synchronized = max(users_synchronized, (SELECT count(*) FROM link WHERE job_id = ?1"
+        " AND object_type = 'User')), groups_synchronized = max(groups_synchronized, (SELECT count(*) FROM link"
+        " WHERE job_id = ?1 AND object_type = 'Group')) WHERE id = ?1",
+        (job_id,),
+    )
+
+
+def end_cycle(
+    connection: sqlite3.Connection,
+    cycle: Cycle,
+    state: CycleState,
+    now: datetime,
+    error: Mapping[str, Any] | None = None,
+) -> None:
+    """Ends the cycle. Only one that ran through stores its watermark (REQ-P-053, REQ-P-054)."""
+    moment = to_iso(now)
+    done = state in ("succeeded", "entry_level_errors")
+    connection.execute(
+        "UPDATE cycle SET state = ?, ended_at = ?, observed_at = ?, error = ?,"
+        " completed_pages = iif(?, total_pages, completed_pages) WHERE id = ?",
+        (state, moment, moment, to_json(error) if error else None, done, cycle.id),
+    )
+    if done:
+        connection.execute(
+            "UPDATE job SET watermark = iif(restart_requested, NULL, ?), quarantine = NULL WHERE id = ?",
+            (cycle.to_position, cycle.job_id),
+        )
+    if state == "succeeded":
+        connection.execute(
+            "UPDATE job SET steady_first = coalesce(steady_first, ?1), steady_last = ?1 WHERE id = ?2",
+            (moment, cycle.job_id),
+        )
+    connection.execute("UPDATE job SET restart_requested = 0 WHERE id = ?", (cycle.job_id,))
+
+
+def _sum(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, int]:
+    return {name: left.get(name, 0) + right.get(name, 0) for name in left.keys() | right.keys()}

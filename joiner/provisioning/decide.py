@@ -1,0 +1,389 @@
+"""What happens to one object: created, updated, disabled, deleted, or left alone, and why.
+
+Pure: the same function serves a cycle, provisioning on demand, a preview and an explanation. `decide` picks one of
+the rules below it by two questions: is the object in scope, and is it linked or matched?
+
+Sources: provisioning service §6 (cycles), §7 (matching), §9 (deprovisioning), §14.2 (steps of the log).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from joiner.provisioning import wire
+from joiner.provisioning.decision import (
+    Action,
+    Change,
+    Create,
+    Decision,
+    Delete,
+    Exit,
+    Link,
+    LinkChange,
+    Modification,
+    Modify,
+    Problem,
+    Scope,
+    Settings,
+    SourceObject,
+    Status,
+    Step,
+    TargetState,
+)
+from joiner.provisioning.mapping import AttributeFlow, ObjectPlan, differs
+
+
+def decide(
+    source: SourceObject,
+    values: Mapping[str, Any],
+    scope: Scope,
+    link: Link | None,
+    target: TargetState,
+    plan: ObjectPlan,
+    settings: Settings,
+) -> Decision:
+    """The decision on one object; `values` are `scope.source_values`, `target` the answers to `next_lookup`."""
+    steps = (_scoping_step(source, scope), *_matching_steps(source, link, target))
+    if not scope.in_scope:
+        if link is None:
+            return _skip(Action.CREATE, steps, "NotEffectivelyEntitled", scope.explanation)
+        return _leave(source, values, scope, link, target, plan, settings, steps)
+    if target.is_gone:
+        return _fail(Action.UPDATE, steps, _gone(source, link))
+    if target.is_ambiguous:
+        return _fail(Action.OTHER, steps, _ambiguous(source, target))
+    if target.linked_to is not None:
+        return _fail(Action.OTHER, steps, _taken(source, target))
+    if target.resource is not None:
+        return _update(source, values, link, target.resource, target.was_intended, plan, steps)
+    return _create(source, values, target, plan, steps)
+
+
+# In scope
+
+
+def _create(
+    source: SourceObject,
+    values: Mapping[str, Any],
+    target: TargetState,
+    plan: ObjectPlan,
+    steps: tuple[Step, ...],
+) -> Decision:
+    if not target.queries:
+        names = ", ".join(flow.target for flow in plan.matching)
+        return _skip(Action.OTHER, steps, "ImportSkipped", f"no value for any matching attribute ({names})")
+    if not plan.adds:
+        return _skip(Action.CREATE, steps, "EntrySynchronizationSkipped", "the mapping does not allow to create")
+    computed = plan.compute(values, creating=True)
+    problem = _mapping_problem(computed.errors) or _missing_problem(computed.missing)
+    if problem is not None:
+        return _fail(Action.CREATE, steps, problem)
+    evaluated = Step(
+        "EntrySynchronizationAdd",
+        "matching",
+        Status.SUCCESS,
+        f"{source.object_type} '{source.name}' will be created: it is active, assigned, and has no match in the target",
+    )
+    return Decision(
+        Action.CREATE,
+        Status.SUCCESS,
+        (*steps, evaluated),
+        changes=tuple(Change(flow.target, None, value, flow.is_secret) for flow, value in computed.values),
+        request=Create(wire.resource_of(plan, computed.values)),
+        link=LinkChange.MANAGE,
+    )
+
+
+def _update(
+    source: SourceObject,
+    values: Mapping[str, Any],
+    link: Link | None,
+    resource: Mapping[str, Any],
+    was_intended: bool,
+    plan: ObjectPlan,
+    steps: tuple[Step, ...],
+) -> Decision:
+    target_id = str(resource["id"])
+    if not plan.updates:
+        link_change = LinkChange.MANAGE if link is None else LinkChange.KEEP
+        return _skip(
+            Action.UPDATE,
+            steps,
+            "EntrySynchronizationSkipped",
+            "the mapping does not allow to update",
+            link=link_change,
+            target_id=target_id,
+        )
+    computed = plan.compute(values, creating=False)
+    problem = _mapping_problem(computed.errors)
+    if problem is not None:
+        return _fail(Action.UPDATE, steps, problem, target_id)
+    differences = _differences(computed.values, resource)
+    if not differences:
+        if link is None and was_intended:
+            return _found_again(source, values, target_id, plan, steps)
+        return _redundant(source, steps, target_id, LinkChange.MANAGE)
+    return _modify(Action.UPDATE, source, steps, target_id, differences, LinkChange.MANAGE)
+
+
+def _found_again(
+    source: SourceObject, values: Mapping[str, Any], target_id: str, plan: ObjectPlan, steps: tuple[Step, ...]
+) -> Decision:
+    """The create whose answer was lost did take effect: say so instead of calling the object unchanged."""
+    computed = plan.compute(values, creating=True)
+    found = Step(
+        "EntryExportAdd",
+        "export",
+        Status.SUCCESS,
+        f"{source.object_type} '{source.name}' was created by an attempt that was interrupted; it was found and linked",
+        {"ReportableIdentifier": source.name},
+    )
+    return Decision(
+        Action.CREATE,
+        Status.SUCCESS,
+        (*steps, found),
+        changes=tuple(Change(flow.target, None, value, flow.is_secret) for flow, value in computed.values),
+        link=LinkChange.MANAGE,
+        target_id=target_id,
+    )
+
+
+# Out of scope
+
+
+def _leave(
+    source: SourceObject,
+    values: Mapping[str, Any],
+    scope: Scope,
+    link: Link,
+    target: TargetState,
+    plan: ObjectPlan,
+    settings: Settings,
+    steps: tuple[Step, ...],
+) -> Decision:
+    """A linked object that is not entitled (any more): disable, delete, or nothing (provisioning service §9)."""
+    if scope.exit is Exit.PURGED:
+        return _purge(source, link, plan, steps)
+    if not link.is_managed:
+        reason = f"{scope.explanation}; the job no longer manages the object"
+        return _skip(Action.OTHER, steps, "NotEffectivelyEntitled", reason, target_id=link.target_id)
+    left_scope = scope.exit in (Exit.UNASSIGNED, Exit.FILTERED)
+    if left_scope and settings.skip_out_of_scope_deletions:
+        reason = f"{scope.explanation}; SkipOutOfScopeDeletions leaves such objects alone"
+        return _skip(
+            Action.DISABLE, steps, "EntrySynchronizationSkipped", reason,
+            link=LinkChange.RELEASE, target_id=link.target_id,
+        )  # fmt: skip
+    if source.object_type == "Group" or not settings.supports_soft_delete:
+        return _delete(source, link, plan, steps, scope.explanation)
+    return _disable(source, values, scope, link, target, plan, steps, released=left_scope)
+
+
+def _disable(
+    source: SourceObject,
+    values: Mapping[str, Any],
+    scope: Scope,
+    link: Link,
+    target: TargetState,
+    plan: ObjectPlan,
+    steps: tuple[Step, ...],
+    *,
+    released: bool,
+) -> Decision:
+    """Only what follows from `IsSoftDeleted` is sent; every other change waits until the user is back (REQ-P-099)."""
+    after = LinkChange.RELEASE if released else LinkChange.DISABLE
+    if not plan.updates:
+        reason = f"{scope.explanation}; the mapping does not allow to update, and so not to disable"
+        return _skip(Action.DISABLE, steps, "EntrySynchronizationSkipped", reason, target_id=link.target_id)
+    if target.is_gone:
+        return _fail(Action.DISABLE, steps, _gone(source, link))
+    computed = plan.compute(values, creating=False, only_soft_deleted=True)
+    problem = _mapping_problem(computed.errors)
+    if problem is not None:
+        return _fail(Action.DISABLE, steps, problem, link.target_id)
+    if not computed.values:
+        reason = f"{scope.explanation}; no mapping uses IsSoftDeleted, so there is nothing to send"
+        return _skip(Action.DISABLE, steps, "EntrySynchronizationSkipped", reason, link=after, target_id=link.target_id)
+    differences = _differences(computed.values, target.resource or {})
+    if not differences:
+        return _redundant(source, steps, link.target_id, after)
+    return _modify(Action.DISABLE, source, steps, link.target_id, differences, after, because=scope.explanation)
+
+
+def _purge(source: SourceObject, link: Link, plan: ObjectPlan, steps: tuple[Step, ...]) -> Decision:
+    if not link.is_managed:
+        reason = "permanently deleted from the directory; it had left the scope before, so nothing is sent"
+        return _skip(
+            Action.OTHER,
+            steps,
+            "NotEffectivelyEntitled",
+            reason,
+            link=LinkChange.DROP,
+            target_id=link.target_id,
+        )
+    return _delete(source, link, plan, steps, "permanently deleted from the directory")
+
+
+def _delete(source: SourceObject, link: Link, plan: ObjectPlan, steps: tuple[Step, ...], why: str) -> Decision:
+    if not plan.deletes:
+        reason = f"{why}; the mapping does not allow to delete"
+        after = LinkChange.DROP if not source.exists else LinkChange.RELEASE
+        return _skip(Action.DELETE, steps, "EntrySynchronizationSkipped", reason, link=after, target_id=link.target_id)
+    evaluated = Step(
+        "EntrySynchronizationDelete",
+        "matching",
+        Status.SUCCESS,
+        f"{source.object_type} '{source.name}' will be deleted: {why}",
+    )
+    return Decision(
+        Action.DELETE,
+        Status.SUCCESS,
+        (*steps, evaluated),
+        request=Delete(link.target_id),
+        link=LinkChange.DROP,
+        target_id=link.target_id,
+    )
+
+
+# Parts of decisions
+
+
+def _modify(
+    action: Action,
+    source: SourceObject,
+    steps: tuple[Step, ...],
+    target_id: str,
+    differences: list[tuple[AttributeFlow, Any, Any]],
+    link: LinkChange,
+    because: str = "",
+) -> Decision:
+    names = ", ".join(flow.target for flow, _, _ in differences)
+    evaluated = Step(
+        "EntrySynchronizationUpdate",
+        "matching",
+        Status.SUCCESS,
+        f"{source.object_type} '{source.name}' will be "
+        + (f"disabled: {because}" if action is Action.DISABLE else f"updated: {names} differ"),
+    )
+    return Decision(
+        action,
+        Status.SUCCESS,
+        (*steps, evaluated),
+        changes=tuple(Change(flow.target, old, new, flow.is_secret) for flow, old, new in differences),
+        request=Modify(
+            target_id,
+            tuple(Modification(flow.target, new, old is None) for flow, old, new in differences),
+        ),
+        link=link,
+        target_id=target_id,
+    )
+
+
+def _differences(
+    values: tuple[tuple[AttributeFlow, Any], ...], resource: Mapping[str, Any]
+) -> list[tuple[AttributeFlow, Any, Any]]:
+    found = []
+    for flow, wanted in values:
+        current = flow.path.read(resource)
+        if differs(flow, current, wanted):
+            found.append((flow, current, wanted))
+    return found
+
+
+def _redundant(source: SourceObject, steps: tuple[Step, ...], target_id: str, link: LinkChange) -> Decision:
+    reason = f"{source.object_type} '{source.name}' already has the wanted values in the target"
+    return _skip(Action.OTHER, steps, "RedundantExport", reason, link=link, target_id=target_id)
+
+
+def _skip(
+    action: Action,
+    steps: tuple[Step, ...],
+    code: str,
+    reason: str,
+    link: LinkChange = LinkChange.KEEP,
+    target_id: str | None = None,
+) -> Decision:
+    step = Step("EntrySynchronizationSkip", "export", Status.SKIPPED, reason, {"SkipReason": code})
+    return Decision(
+        action, Status.SKIPPED, (*steps, step), link=link, target_id=target_id, problem=Problem(code, reason)
+    )
+
+
+def _fail(action: Action, steps: tuple[Step, ...], problem: Problem, target_id: str | None = None) -> Decision:
+    step = Step("EntrySynchronizationSkip", "processing", Status.FAILURE, problem.reason, {"ErrorCode": problem.code})
+    return Decision(action, Status.FAILURE, (*steps, step), target_id=target_id, problem=problem)
+
+
+def _gone(source: SourceObject, link: Link | None) -> Problem:
+    target_id = link.target_id if link else "?"
+    return Problem(
+        "InvalidAnchor",
+        f"the target object '{target_id}' linked to '{source.name}' no longer exists; "
+        "restore it, or delete the object connection to match again",
+    )
+
+
+def _ambiguous(source: SourceObject, target: TargetState) -> Problem:
+    query, number = target.queries[-1]
+    return Problem(
+        "DuplicateTargetEntries",
+        f"{number} target objects have {query.attribute} '{query.value}'; '{source.name}' can be matched to one only",
+    )
+
+
+def _taken(source: SourceObject, target: TargetState) -> Problem:
+    query, _ = target.queries[-1]
+    return Problem(
+        "DuplicateSourceEntries",
+        f"the target object with {query.attribute} '{query.value}' is already linked to the source object "
+        f"'{target.linked_to}', so '{source.name}' cannot have it too",
+    )
+
+
+def _mapping_problem(errors: tuple[tuple[AttributeFlow, str], ...]) -> Problem | None:
+    if not errors:
+        return None
+    return Problem("InternalError", "; ".join(f"the mapping of {flow.target} failed: {text}" for flow, text in errors))
+
+
+def _missing_problem(missing: tuple[AttributeFlow, ...]) -> Problem | None:
+    if not missing:
+        return None
+    names = ", ".join(flow.target for flow in missing)
+    return Problem("MandatoryFieldsMissing", f"the target requires {names}, for which the directory has no value")
+
+
+def _scoping_step(source: SourceObject, scope: Scope) -> Step:
+    return Step(
+        "EntrySynchronizationScoping",
+        "scoping",
+        Status.SUCCESS if scope.in_scope else Status.SKIPPED,
+        f"Determine if {source.object_type} in scope by evaluating against each scoping filter: {scope.explanation}",
+        scope.details,
+    )
+
+
+def _matching_steps(source: SourceObject, link: Link | None, target: TargetState) -> tuple[Step, ...]:
+    if link is not None:
+        if target.resource is None and not target.is_gone:
+            return ()
+        outcome = "no longer exists" if target.is_gone else "was read"
+        status = Status.FAILURE if target.is_gone else Status.SUCCESS
+        return (
+            Step(
+                "EntryImport",
+                "matching",
+                status,
+                f"The linked target object {outcome}",
+                {"id": link.target_id},
+            ),
+        )
+    return tuple(
+        Step(
+            "EntryImport",
+            "matching",
+            Status.SUCCESS if number <= 1 else Status.FAILURE,
+            f"Searched the target for '{source.name}' by {query.attribute}: {number} found",
+            {query.attribute: query.value},
+        )
+        for query, number in target.queries
+    )

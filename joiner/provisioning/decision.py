@@ -1,0 +1,234 @@
+"""What a decision is made from and what it consists of: plain values, no behaviour.
+
+`decide.py` makes decisions; a cycle, a preview and an explanation differ only in what they do with them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal
+
+ObjectType = Literal["User", "Group"]
+
+
+class Action(StrEnum):
+    """`provisioningAction` of a log entry."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    DISABLE = "disable"
+    DELETE = "delete"
+    STAGED_DELETE = "stagedDelete"
+    OTHER = "other"
+
+
+class Status(StrEnum):
+    """`status` of a log entry and of each of its steps."""
+
+    SUCCESS = "success"
+    WARNING = "warning"
+    FAILURE = "failure"
+    SKIPPED = "skipped"
+
+
+class Exit(StrEnum):
+    """Why an object is not effectively entitled. The first that applies, in this order, is the reason given."""
+
+    PURGED = "purged"
+    SOFT_DELETED = "soft-deleted"
+    DISABLED = "disabled"
+    UNASSIGNED = "unassigned"
+    FILTERED = "filtered out"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceObject:
+    """A user or group as the directory has it now; a purged one has no attributes left."""
+
+    object_type: ObjectType
+    id: str
+    name: str
+    """How people recognise it: the user principal name, the group's display name."""
+    attributes: Mapping[str, Any]
+    """The engine's attribute names → values, complete, without `IsSoftDeleted`."""
+    is_enabled: bool
+    is_soft_deleted: bool
+    exists: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Entitlement:
+    """How the object is assigned to the application, over all paths."""
+
+    is_assigned: bool
+    roles: tuple[Mapping[str, str | None], ...] = ()
+    """`{id, value, displayName}` of each role, in the order of assignment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The connection between a source object and its target object."""
+
+    target_id: str
+    is_managed: bool
+    is_disabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The verdict on one object's entitlement."""
+
+    exit: Exit | None
+    """None: in scope."""
+    explanation: str
+    details: Mapping[str, str]
+
+    @property
+    def in_scope(self) -> bool:
+        return self.exit is None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLinked:
+    """Read the linked target object by its id."""
+
+    target_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueryMatch:
+    """Ask the target for objects whose `attribute` equals `value`."""
+
+    attribute: str
+    value: str
+    case_exact: bool
+
+
+Lookup = ReadLinked | QueryMatch
+
+
+@dataclass(frozen=True, slots=True)
+class TargetState:
+    """What the target answered to the lookups of one object."""
+
+    resource: Mapping[str, Any] | None = None
+    """The linked or matched target object."""
+    queries: tuple[tuple[QueryMatch, int], ...] = ()
+    """Every matching query asked, with the number of objects found."""
+    is_gone: bool = False
+    """The linked target object no longer exists."""
+    linked_to: str | None = None
+    """The matched target object is already linked to this other source object."""
+    was_intended: bool = False
+    """A create of this object was about to be sent when the last attempt broke off."""
+
+    @property
+    def is_ambiguous(self) -> bool:
+        return bool(self.queries) and self.queries[-1][1] > 1
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The switches of a job that decisions depend on."""
+
+    sync_all: bool = False
+    skip_out_of_scope_deletions: bool = False
+    supports_soft_delete: bool = True
+    """False: the target knows no `active`; leaving the scope deletes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One of `provisioningSteps`."""
+
+    name: str
+    kind: Literal["import", "scoping", "matching", "processing", "referenceResolution", "export"]
+    status: Status
+    description: str
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One of `modifiedProperties`: target attribute with its old and new value, None for no value."""
+
+    attribute: str
+    old: Any
+    new: Any
+    is_secret: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why something failed or was skipped: an error code of the provisioning log and a sentence."""
+
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Modification:
+    """One attribute to change: `target` is the SCIM path as the mapping writes it; value None removes."""
+
+    target: str
+    value: Any
+    is_new: bool
+    """The target has no value yet: an `add` rather than a `replace`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """POST of a whole resource."""
+
+    resource: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Modify:
+    """PATCH of single attributes."""
+
+    target_id: str
+    modifications: tuple[Modification, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """DELETE of the resource."""
+
+    target_id: str
+
+
+Request = Create | Modify | Delete
+
+
+class LinkChange(StrEnum):
+    """What becomes of the link when the decision has been carried out."""
+
+    KEEP = "keep"
+    MANAGE = "manage"
+    """Linked, managed and enabled: made if it was missing."""
+    DISABLE = "disable"
+    """Still managed, disabled."""
+    RELEASE = "release"
+    """Disabled and no longer managed: later changes in the directory send nothing."""
+    DROP = "drop"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is to be done with one object, and why."""
+
+    action: Action
+    status: Status
+    """How the entry reads if the request, if there is one, succeeds."""
+    steps: tuple[Step, ...]
+    changes: tuple[Change, ...] = ()
+    request: Request | None = None
+    link: LinkChange = LinkChange.KEEP
+    target_id: str | None = None
+    problem: Problem | None = None
+
+    @property
+    def is_removal(self) -> bool:
+        """Takes access away, and so belongs into a cycle's last phase and counts as a deletion."""
+        return self.request is not None and self.action in (Action.DISABLE, Action.DELETE)

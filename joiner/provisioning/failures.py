@@ -1,0 +1,99 @@
+"""What a target's refusal means: the error code of the provisioning log, and whether the cycle can go on.
+
+Source: provisioning service §14.4, the mapping of HTTP answers.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from joiner.errors import JoinerError
+
+
+class TargetError(JoinerError):
+    """The target refused one object, or could not be reached for it; other objects may succeed."""
+
+    def __init__(self, code: str, reason: str, status: int | None = None) -> None:
+        super().__init__(reason)
+        self.code = code
+        """Error code of the provisioning log."""
+        self.reason = reason
+        self.status = status
+        """HTTP status, None if there was no answer."""
+
+
+class TargetUnusableError(TargetError):
+    """No object can succeed: credentials are refused, or what answers is not a SCIM endpoint. Ends the cycle."""
+
+
+RECOMMENDATIONS: Final[Mapping[str, str]] = {
+    "Conflict": "Change the value that is taken, here or in the application, or match on another attribute.",
+    "DuplicateSourceEntries": "Make the matching attribute unique in the directory, or correct the object connection.",
+    "DuplicateTargetEntries": "Remove the duplicates in the application, or match on an attribute unique there.",
+    "ImportSkipped": "Give the object a value for a matching attribute.",
+    "InsufficientRights": "Give the token's account the right to this operation in the application.",
+    "InternalError": "Correct the mapping that is named, then provision the object again.",
+    "InternalServerError": "Nothing to do: it is tried again. If it persists, ask the application's operator.",
+    "InvalidAnchor": "Restore the account in the application, or delete the object connection to match anew.",
+    "MandatoryFieldsMissing": "Fill the attribute in the directory, or give the mapping a default value.",
+    "NotEffectivelyEntitled": "Assign the object, or change the scope or the filter, if it should be provisioned.",
+    "SchemaAttributeNotFound": "Remove the mapping of the attribute, or correct its name.",
+    "Timeout": "Nothing to do: it is tried again. If it persists, ask the application's operator.",
+    "TooManyRequests": "Nothing to do: it is tried again more slowly.",
+    "Unauthorized": "Enter a valid secret token and test the connection.",
+    "UnprocessableEntity": "Read the application's message; correct the value or the mapping.",
+    "WebExceptionProtocolError": "Check that the Tenant URL is right and that the application can be reached.",
+}
+
+CODES_BY_STATUS: Final[Mapping[int, str]] = {
+    403: "InsufficientRights",
+    404: "InvalidAnchor",
+    405: "MethodNotAllowed",
+    409: "Conflict",
+    422: "UnprocessableEntity",
+    429: "TooManyRequests",
+    500: "InternalServerError",
+    501: "NotImplemented",
+    502: "InternalServerError",
+    503: "InternalServerError",
+    504: "Timeout",
+}
+CODES_BY_SCIM_TYPE: Final[Mapping[str, str]] = {
+    "uniqueness": "Conflict",
+    "invalidPath": "SchemaAttributeNotFound",
+    "noTarget": "SchemaAttributeNotFound",
+}
+
+
+def failure_of(status: int, body: Any, *, of_collection: bool) -> TargetError:
+    """The error for an answer that is not a success. `body` is the parsed body, or None.
+
+    `of_collection`: the request went to `/Users` or `/Groups` itself, where a 404 means that the Tenant URL is
+    wrong (REQ-P-076).
+    """
+    detail, scim_type = _scim_error(body)
+    told = f": {detail}" if detail else ""
+    if status == 401:
+        return TargetUnusableError("Unauthorized", f"the application refused the secret token (HTTP 401){told}", 401)
+    if status == 404 and of_collection:
+        return TargetUnusableError(
+            "WebExceptionProtocolError",
+            f"there is no SCIM endpoint at this address (HTTP 404){told}; check the Tenant URL",
+            404,
+        )
+    code = CODES_BY_SCIM_TYPE.get(scim_type) or CODES_BY_STATUS.get(status)
+    if code is None:
+        required = scim_type == "invalidValue" and "required" in detail.lower()
+        code = "MandatoryFieldsMissing" if required else "UnprocessableEntity"
+    return TargetError(code, f"the application answered HTTP {status}{told}", status)
+
+
+def incompatible(reason: str) -> TargetError:
+    """What was answered cannot be understood as SCIM."""
+    return TargetError("SystemForCrossDomainIdentityManagementServiceIncompatible", reason)
+
+
+def _scim_error(body: Any) -> tuple[str, str]:
+    """`detail` and `scimType` of an error body (RFC 7644 §3.12), empty where absent."""
+    if not isinstance(body, dict):
+        return "", ""
+    return str(body.get("detail") or "")[:500], str(body.get("scimType") or "")

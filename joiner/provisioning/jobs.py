@@ -1,0 +1,215 @@
+"""Jobs as rows: reading them, and the changes of state that an administrator or the engine makes.
+
+Functions that take a `sqlite3.Connection` run inside somebody's transaction; the states are those of provisioning
+service §5.
+"""
+
+import sqlite3
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+import msgspec
+
+from joiner.clock import to_iso
+from joiner.errors import NotFoundError
+from joiner.ids import new_id
+from joiner.provisioning.rows import from_row, to_json
+
+DEFAULT_INTERVAL: Final = timedelta(minutes=40)
+QUARANTINE_WAITS: Final = (timedelta(hours=6), timedelta(hours=12), timedelta(hours=24))
+"""Time of the attempts after a quarantine began; later ones follow every 24 hours (REQ-P-083)."""
+QUARANTINE_END: Final = timedelta(days=28)
+
+ScheduleState = Literal["Active", "Disabled", "Paused"]
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of `job`; times are ISO 8601 UTC text."""
+
+    id: str
+    service_principal_id: str
+    template_id: str
+    created_at: str
+    schedule_state: ScheduleState
+    interval_seconds: int
+    next_run_at: str | None
+    settings: Mapping[str, str]
+    schema: Mapping[str, Any]
+    schema_version: int
+    watermark: int | None
+    fence: int
+    restart_requested: bool
+    quarantine: Mapping[str, Any] | None
+    complete_failures: int
+    users_synchronized: int
+    groups_synchronized: int
+    steady_first: str | None
+    steady_last: str | None
+
+
+JOB_JSON: Final = ("settings", "schema", "quarantine")
+
+
+def job_by_id(connection: sqlite3.Connection, job_id: str) -> Job:
+    """Raises NotFoundError."""
+    row = connection.execute("SELECT * FROM job WHERE id = ?", (job_id,)).fetchone()
+    if row is None:
+        raise NotFoundError(f"there is no job '{job_id}'")
+    return _job(row)
+
+
+def jobs_of(connection: sqlite3.Connection, service_principal_id: str | None = None) -> list[Job]:
+    """The jobs of one application, or all of them, oldest first."""
+    rows = connection.execute(
+        "SELECT * FROM job WHERE ?1 IS NULL OR service_principal_id = ?1 ORDER BY created_at, id",
+        (service_principal_id,),
+    )
+    return [_job(row) for row in rows]
+
+
+def add_job(
+    connection: sqlite3.Connection,
+    service_principal_id: str,
+    template_id: str,
+    schema: Mapping[str, Any],
+    now: datetime,
+) -> Job:
+    """A new job, disabled, with the template's schema (REQ-P-003, REQ-P-009)."""
+    job_id = f"{template_id}.{tenant_id(connection).replace('-', '')}.{new_id()}"
+    connection.execute(
+        "INSERT INTO job (id, service_principal_id, template_id, created_at, schedule_state, interval_seconds,"
+        " settings, schema, schema_version) VALUES (?, ?, ?, ?, 'Disabled', ?, '{}', ?, 1)",
+        (
+            job_id,
+            service_principal_id,
+            template_id,
+            to_iso(now),
+            int(DEFAULT_INTERVAL.total_seconds()),
+            to_json({**schema, "id": job_id, "version": "v1.0"}),
+        ),
+    )
+    return job_by_id(connection, job_id)
+
+
+def delete_job(connection: sqlite3.Connection, job_id: str) -> None:
+    """Drops the job with its links, escrows and watermark; target objects and the log stay (REQ-P-140)."""
+    job_by_id(connection, job_id)
+    connection.execute("DELETE FROM job WHERE id = ?", (job_id,))
+
+
+def start_job(connection: sqlite3.Connection, job_id: str, now: datetime) -> None:
+    """Runs the job from now on; lifts a quarantine. Does nothing to a job that runs already."""
+    job = job_by_id(connection, job_id)
+    if job.schedule_state == "Active" and job.quarantine is None:
+        return
+    connection.execute(
+        "UPDATE job SET schedule_state = 'Active', quarantine = NULL, next_run_at = ? WHERE id = ?",
+        (to_iso(now), job_id),
+    )
+
+
+def pause_job(connection: sqlite3.Connection, job_id: str) -> None:
+    """No further cycle starts; one that runs goes on to its end (REQ-P-057)."""
+    job_by_id(connection, job_id)
+    connection.execute("UPDATE job SET schedule_state = 'Paused', next_run_at = NULL WHERE id = ?", (job_id,))
+
+
+RESET_SCOPES: Final = {
+    "None": frozenset[str](),
+    "ConnectorDataStore": frozenset({"links"}),
+    "Escrows": frozenset({"escrows"}),
+    "Watermark": frozenset({"watermark"}),
+    "QuarantineState": frozenset({"quarantine"}),
+    "Full": frozenset({"links", "escrows", "watermark", "quarantine"}),
+}
+RESTART_DEFAULT: Final = "QuarantineState, Watermark, Escrows"
+
+
+def restart_job(connection: sqlite3.Connection, job_id: str, resets: frozenset[str], now: datetime) -> None:
+    """Forgets what `resets` names (values of `RESET_SCOPES`) and makes the job due.
+
+    A cycle that runs ends at its next page and stores no watermark.
+    """
+    job = job_by_id(connection, job_id)
+    if "links" in resets:
+        for table in ("link", "exported_reference", "pending_reference", "intent"):
+            connection.execute(f"DELETE FROM {table} WHERE job_id = ?", (job_id,))  # noqa: S608 - names are ours
+    if "escrows" in resets:
+        connection.execute("DELETE FROM escrow WHERE job_id = ?", (job_id,))
+    if "quarantine" in resets:
+        connection.execute("UPDATE job SET quarantine = NULL, complete_failures = 0 WHERE id = ?", (job_id,))
+    if resets & {"watermark", "links"}:
+        connection.execute(
+            "UPDATE job SET watermark = NULL, restart_requested = EXISTS"
+            " (SELECT 1 FROM cycle WHERE job_id = ?1 AND state = 'running') WHERE id = ?1",
+            (job_id,),
+        )
+    state: ScheduleState = "Active" if job.schedule_state == "Disabled" else job.schedule_state
+    connection.execute(
+        "UPDATE job SET schedule_state = ?1, next_run_at = iif(?1 = 'Active', ?2, NULL) WHERE id = ?3",
+        (state, to_iso(now), job_id),
+    )
+
+
+def due_jobs(connection: sqlite3.Connection, now: datetime) -> list[str]:
+    """Ids of the active jobs whose time has come and that have no cycle running."""
+    rows = connection.execute(
+        "SELECT id FROM job WHERE schedule_state = 'Active' AND next_run_at <= ?"
+        " AND NOT EXISTS (SELECT 1 FROM cycle WHERE job_id = job.id AND state = 'running') ORDER BY next_run_at, id",
+        (to_iso(now),),
+    )
+    return [row["id"] for row in rows]
+
+
+def next_due(connection: sqlite3.Connection) -> str | None:
+    """When the next job without a running cycle is due, or None."""
+    row = connection.execute(
+        "SELECT min(next_run_at) FROM job WHERE schedule_state = 'Active'"
+        " AND NOT EXISTS (SELECT 1 FROM cycle WHERE job_id = job.id AND state = 'running')"
+    ).fetchone()
+    result: str | None = row[0]
+    return result
+
+
+def impose_quarantine(
+    connection: sqlite3.Connection, job_id: str, reason: str, error: Mapping[str, Any], now: datetime
+) -> None:
+    """Puts the job into quarantine, or renews it, and sets the next attempt (REQ-P-075, REQ-P-083 … REQ-P-086)."""
+    job = job_by_id(connection, job_id)
+    before = job.quarantine or {"seriesBegan": to_iso(now), "seriesCount": 0}
+    began = datetime.fromisoformat(before["seriesBegan"])
+    count = int(before["seriesCount"]) + 1
+    waits = len(QUARANTINE_WAITS)
+    wait = QUARANTINE_WAITS[count - 1] if count <= waits else QUARANTINE_WAITS[-1] * (count - waits + 1)
+    attempt = max(began + wait, now)
+    expired = now - began >= QUARANTINE_END
+    quarantine = {
+        "reason": reason,
+        "seriesBegan": before["seriesBegan"],
+        "currentBegan": to_iso(now),
+        "seriesCount": count,
+        "nextAttempt": to_iso(attempt),
+        "error": error,
+    }
+    state: ScheduleState = "Disabled" if expired else job.schedule_state
+    connection.execute(
+        "UPDATE job SET quarantine = ?, schedule_state = ?, next_run_at = ? WHERE id = ?",
+        (to_json(quarantine), state, to_iso(attempt) if state == "Active" else None, job_id),
+    )
+
+
+def tenant_id(connection: sqlite3.Connection) -> str:
+    """The id of this installation's tenant; `ensure_tenant` has made it."""
+    result: str = connection.execute("SELECT tenant_id FROM installation").fetchone()[0]
+    return result
+
+
+def ensure_tenant(connection: sqlite3.Connection) -> None:
+    """Gives a new installation its tenant id."""
+    if connection.execute("SELECT 1 FROM installation").fetchone() is None:
+        connection.execute("INSERT INTO installation VALUES (?)", (new_id(),))
+
+
+def _job(row: sqlite3.Row) -> Job:
+    return from_row(row, Job, JOB_JSON)

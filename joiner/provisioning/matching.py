@@ -1,0 +1,37 @@
+"""Which target object belongs to a source object: what to ask the target next, one lookup at a time.
+
+Pure. A linked object is read by its target id; an unlinked one that is in scope is searched for by the matching
+attributes in ascending precedence, until one is found (provisioning service §7).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from joiner.expressions.values import canonical_text
+from joiner.provisioning.decision import Link, Lookup, QueryMatch, ReadLinked, Scope, TargetState
+from joiner.provisioning.mapping import ObjectPlan
+
+
+def next_lookup(
+    plan: ObjectPlan, values: Mapping[str, Any], scope: Scope, link: Link | None, known: TargetState
+) -> Lookup | None:
+    """The next lookup that the decision needs, given the answers so far; None when nothing more is to be asked."""
+    if link is not None:
+        asks = scope.in_scope or link.is_managed
+        # Reading what is to be deleted would tell nothing: a 404 on DELETE is success (REQ-P-101).
+        is_answered = known.resource is not None or known.is_gone
+        return ReadLinked(link.target_id) if asks and not is_answered and scope.exit != "purged" else None
+    if not scope.in_scope or known.resource is not None or known.is_ambiguous:
+        return None
+    candidates = match_queries(plan, values)
+    return candidates[len(known.queries)] if len(known.queries) < len(candidates) else None
+
+
+def match_queries(plan: ObjectPlan, values: Mapping[str, Any]) -> list[QueryMatch]:
+    """The queries of all matching attributes that have a value, in ascending precedence (REQ-P-063, REQ-P-067)."""
+    queries = []
+    for flow in plan.matching:
+        value = flow.evaluate(values)
+        if value is not None and value != "":
+            queries.append(QueryMatch(flow.target, canonical_text(value), flow.case_exact))
+    return queries

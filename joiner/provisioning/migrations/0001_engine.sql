@@ -1,0 +1,139 @@
+-- A job binds one enterprise application to its target (provisioning of one service principal).
+CREATE TABLE job (
+  id                   TEXT PRIMARY KEY,
+  service_principal_id TEXT NOT NULL,
+  template_id          TEXT NOT NULL,
+  created_at           TEXT NOT NULL,
+  schedule_state       TEXT NOT NULL CHECK (schedule_state IN ('Active', 'Disabled', 'Paused')),
+  interval_seconds     INTEGER NOT NULL,
+  next_run_at          TEXT,              -- when the next cycle is due; null: not scheduled
+  settings             TEXT NOT NULL,     -- JSON: synchronizationJobSettings by name
+  schema               TEXT NOT NULL,     -- JSON: the synchronizationSchema document
+  schema_version       INTEGER NOT NULL,
+  watermark            INTEGER,           -- feed position up to which everything was processed; null: the next cycle is initial
+  fence                INTEGER NOT NULL DEFAULT 0,  -- rises with every worker that takes the job; a lower one cannot commit
+  restart_requested    INTEGER NOT NULL DEFAULT 0,  -- a running cycle ends at its next page and keeps no watermark
+  quarantine           TEXT,              -- JSON, null while healthy
+  complete_failures    INTEGER NOT NULL DEFAULT 0,  -- successive cycles in which every export failed
+  users_synchronized   INTEGER NOT NULL DEFAULT 0,  -- ever linked; never falls
+  groups_synchronized  INTEGER NOT NULL DEFAULT 0,
+  steady_first         TEXT,
+  steady_last          TEXT
+) STRICT;
+CREATE INDEX job_by_service_principal ON job (service_principal_id);
+CREATE INDEX job_by_next_run ON job (next_run_at) WHERE next_run_at IS NOT NULL;
+
+-- Credentials and options of an application, encrypted; addressed by the service principal.
+CREATE TABLE secret (
+  service_principal_id TEXT NOT NULL,
+  key                  TEXT NOT NULL,
+  value                BLOB NOT NULL,
+  PRIMARY KEY (service_principal_id, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE cycle (
+  id              TEXT PRIMARY KEY,
+  job_id          TEXT NOT NULL REFERENCES job (id) ON DELETE CASCADE,
+  kind            TEXT NOT NULL CHECK (kind IN ('initial', 'incremental')),
+  state           TEXT NOT NULL CHECK (state IN ('running', 'succeeded', 'entry_level_errors', 'failed', 'abandoned')),
+  from_position   INTEGER NOT NULL,       -- changes after this position …
+  to_position     INTEGER NOT NULL,       -- … up to this one belong to the cycle
+  phase           TEXT NOT NULL,          -- the phase that comes next
+  cursor          TEXT NOT NULL,          -- how far that phase has come
+  completed_pages INTEGER NOT NULL DEFAULT 0,
+  total_pages     INTEGER NOT NULL DEFAULT 0,
+  counts          TEXT NOT NULL,          -- JSON: name of the counter → number
+  began_at        TEXT NOT NULL,
+  ended_at        TEXT,
+  observed_at     TEXT NOT NULL,          -- when the progress was last written
+  error           TEXT                    -- JSON, of a failed cycle
+) STRICT;
+CREATE UNIQUE INDEX one_running_cycle_per_job ON cycle (job_id) WHERE state = 'running';
+CREATE INDEX cycle_by_job ON cycle (job_id, began_at);
+
+-- Which target object belongs to which source object.
+CREATE TABLE link (
+  job_id      TEXT NOT NULL REFERENCES job (id) ON DELETE CASCADE,
+  source_id   TEXT NOT NULL,
+  object_type TEXT NOT NULL CHECK (object_type IN ('User', 'Group')),
+  target_id   TEXT NOT NULL,
+  is_managed  INTEGER NOT NULL,           -- false once the source object has left the scope
+  is_disabled INTEGER NOT NULL,           -- the last export was a disable
+  linked_at   TEXT NOT NULL,
+  PRIMARY KEY (job_id, source_id),
+  UNIQUE (job_id, object_type, target_id)
+) STRICT, WITHOUT ROWID;
+
+-- Objects whose last attempt failed, with the time of the next one.
+CREATE TABLE escrow (
+  job_id        TEXT NOT NULL REFERENCES job (id) ON DELETE CASCADE,
+  source_id     TEXT NOT NULL,
+  object_type   TEXT NOT NULL,
+  is_reference  INTEGER NOT NULL,
+  first_failure TEXT NOT NULL,
+  attempts      INTEGER NOT NULL,
+  next_attempt  TEXT NOT NULL,
+  error_code    TEXT NOT NULL,
+  reason        TEXT NOT NULL,
+  PRIMARY KEY (job_id, source_id, is_reference)
+) STRICT, WITHOUT ROWID;
+
+-- References (members, manager) that may differ from what was exported. related_id is the member; '' for a single-valued one.
+CREATE TABLE pending_reference (
+  job_id     TEXT NOT NULL REFERENCES job (id) ON DELETE CASCADE,
+  source_id  TEXT NOT NULL,
+  attribute  TEXT NOT NULL,
+  related_id TEXT NOT NULL,
+  PRIMARY KEY (job_id, source_id, attribute, related_id)
+) STRICT, WITHOUT ROWID;
+
+-- References that the target is known to hold, as we wrote them.
+CREATE TABLE exported_reference (
+  job_id       TEXT NOT NULL REFERENCES job (id) ON DELETE CASCADE,
+  source_id    TEXT NOT NULL,
+  attribute    TEXT NOT NULL,
+  related_id   TEXT NOT NULL,
+  target_value TEXT NOT NULL,
+  PRIMARY KEY (job_id, source_id, attribute, related_id)
+) STRICT, WITHOUT ROWID;
+
+-- Disables and deletes that a cycle has found and keeps for its last phase.
+CREATE TABLE removal (
+  cycle_id    TEXT NOT NULL REFERENCES cycle (id) ON DELETE CASCADE,
+  object_type TEXT NOT NULL,
+  source_id   TEXT NOT NULL,
+  PRIMARY KEY (cycle_id, object_type, source_id)
+) STRICT, WITHOUT ROWID;
+
+-- Creates that are about to be sent. What is found here after a crash may exist in the target without a link.
+CREATE TABLE intent (
+  job_id    TEXT NOT NULL REFERENCES job (id) ON DELETE CASCADE,
+  source_id TEXT NOT NULL,
+  PRIMARY KEY (job_id, source_id)
+) STRICT, WITHOUT ROWID;
+
+-- The provisioning log: one entry per object and cycle.
+CREATE TABLE journal (
+  position    INTEGER PRIMARY KEY AUTOINCREMENT,
+  id          TEXT NOT NULL UNIQUE,
+  job_id      TEXT NOT NULL,              -- no reference: the log outlives the job
+  cycle_id    TEXT NOT NULL,
+  change_id   TEXT NOT NULL,
+  activity_at TEXT NOT NULL,
+  action      TEXT NOT NULL,
+  status      TEXT NOT NULL,
+  source_id   TEXT NOT NULL,
+  source_name TEXT NOT NULL,
+  target_id   TEXT NOT NULL,
+  service_principal_id TEXT NOT NULL,
+  entry       TEXT NOT NULL,              -- JSON: the whole provisioningObjectSummary
+  UNIQUE (cycle_id, source_id)
+) STRICT;
+CREATE INDEX journal_by_job ON journal (job_id, position);
+CREATE INDEX journal_by_source ON journal (source_id, position);
+CREATE INDEX journal_by_time ON journal (activity_at);
+
+-- What is true of the whole installation.
+CREATE TABLE installation (
+  tenant_id TEXT NOT NULL
+) STRICT;

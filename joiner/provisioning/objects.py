@@ -1,0 +1,416 @@
+"""The phases of a cycle that look at users and groups: read a page, look up, decide, export, commit.
+
+Everything that decides is elsewhere and pure (`scope`, `matching`, `decide`); here is the order of things, and what
+belongs into one transaction.
+"""
+
+import asyncio
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from heapq import merge
+from itertools import islice
+from typing import Any
+
+from joiner.clock import to_iso
+from joiner.directory.model import Group, User
+from joiner.provisioning import references, wire
+from joiner.provisioning.decide import decide
+from joiner.provisioning.decision import (
+    Action,
+    Create,
+    Decision,
+    Delete,
+    Entitlement,
+    Exit,
+    Link,
+    LinkChange,
+    Modify,
+    ObjectType,
+    Problem,
+    QueryMatch,
+    ReadLinked,
+    Scope,
+    SourceObject,
+    Status,
+    TargetState,
+)
+from joiner.provisioning.failures import TargetError, TargetUnusableError
+from joiner.provisioning.journal import Outcome, build_entry, write_entry
+from joiner.provisioning.links import (
+    change_link,
+    due_escrows,
+    escrow,
+    forget_intents,
+    intend,
+    intended,
+    links_of,
+    release,
+    sources_linked_to,
+)
+from joiner.provisioning.mapping import ObjectPlan
+from joiner.provisioning.matching import next_lookup
+from joiner.provisioning.run import ENDPOINTS, OBJECTS_PER_PAGE, UNREAD, PageResult, Run
+from joiner.provisioning.scope import judge_scope, source_values
+
+
+@dataclass(slots=True)
+class Item:
+    """One object on its way through a page."""
+
+    source: SourceObject
+    values: Mapping[str, Any]
+    scope: Scope
+    link: Link | None
+    state: TargetState
+    decision: Decision | None = None
+    outcome: Outcome | None = None
+
+    @property
+    def is_deferred(self) -> bool:
+        """Taking access away waits for the last phase, so that its extent is known before it begins."""
+        return (
+            not self.scope.in_scope
+            and self.link is not None
+            and (self.link.is_managed or self.scope.exit is Exit.PURGED)
+            and not self._is_disabled_already
+        )
+
+    @property
+    def _is_disabled_already(self) -> bool:
+        stays = self.scope.exit in (Exit.SOFT_DELETED, Exit.DISABLED)
+        return stays and self.link is not None and self.link.is_disabled
+
+
+async def users_page(run: Run, cursor: str) -> PageResult:
+    """The users in id order after `cursor`."""
+    return await _object_page(run, "User", cursor)
+
+
+async def groups_page(run: Run, cursor: str) -> PageResult:
+    """The groups in id order after `cursor`."""
+    return await _object_page(run, "Group", cursor)
+
+
+async def removals_page(run: Run, cursor: str) -> PageResult:
+    """What the earlier phases put off: disables and deletes; users first, then groups."""
+    after = tuple(cursor.split(" ", 1)) if cursor else ("", "")
+    rows = run.reader.execute(
+        "SELECT object_type, source_id FROM removal WHERE cycle_id = ? AND (object_type = 'Group', source_id) > (?, ?)"
+        " ORDER BY object_type = 'Group', source_id LIMIT ?",
+        (run.cycle.id, int(after[0] or 0), after[1], OBJECTS_PER_PAGE),
+    ).fetchall()
+    if not rows:
+        return PageResult(cursor, True, _nothing)
+    object_type: ObjectType = rows[0]["object_type"]
+    ids = [row["source_id"] for row in rows if row["object_type"] == object_type]
+    plan = run.plan_of(object_type)
+    items = _items(run, object_type, _sources(run, object_type, ids), plan) if plan else []
+    is_last = len(rows) < OBJECTS_PER_PAGE and len(ids) == len(rows)
+    return await _carry_out(run, object_type, items, f"{int(object_type == 'Group')} {ids[-1]}", is_last)
+
+
+async def _object_page(run: Run, object_type: ObjectType, cursor: str) -> PageResult:
+    plan = run.plan_of(object_type)
+    if plan is None:
+        return PageResult(cursor, True, _nothing)
+    sources = _page_of_sources(run, object_type, cursor)
+    if not sources:
+        return PageResult(cursor, True, _nothing)
+    items = _items(run, object_type, sources, plan)
+    deferred = [item.source.id for item in items if item.is_deferred]
+    result = await _carry_out(
+        run,
+        object_type,
+        [item for item in items if not item.is_deferred],
+        sources[-1].id,
+        len(sources) < OBJECTS_PER_PAGE,
+    )
+    commit = result.commit
+
+    def commit_with_removals(connection: sqlite3.Connection) -> None:
+        commit(connection)
+        connection.executemany(
+            "INSERT OR IGNORE INTO removal VALUES (?, ?, ?)",
+            ((run.cycle.id, object_type, id_) for id_ in deferred),
+        )
+
+    result.commit = commit_with_removals
+    result.counts["imported"] = len(sources)
+    result.counts["entitled"] = sum(item.scope.in_scope for item in items)
+    return result
+
+
+# Reading
+
+
+def _page_of_sources(run: Run, object_type: ObjectType, after: str) -> list[SourceObject]:
+    directory = run.directory
+    if run.is_initial:
+        if object_type == "User":
+            return [_user(run, user) for user in directory.users_page(after, OBJECTS_PER_PAGE)]
+        return [_group(run, group) for group in directory.groups_page(after, OBJECTS_PER_PAGE)]
+    changed_ids = directory.changed_user_ids if object_type == "User" else directory.changed_group_ids
+    changed = changed_ids(
+        run.cycle.from_position, run.cycle.to_position, run.job.service_principal_id, after, OBJECTS_PER_PAGE
+    )
+    due = due_escrows(run.reader, run.job.id, object_type, run.cycle.began_at, after, OBJECTS_PER_PAGE)
+    ids = list(islice(dict.fromkeys(merge(changed, due)), OBJECTS_PER_PAGE))
+    return _sources(run, object_type, ids)
+
+
+def _sources(run: Run, object_type: ObjectType, ids: list[str]) -> list[SourceObject]:
+    """The objects with these ids; one that is gone from the directory is described by its id alone."""
+    found: dict[str, SourceObject]
+    if object_type == "User":
+        found = {id_: _user(run, user) for id_, user in run.directory.users_by_id(ids).items()}
+    else:
+        found = {id_: _group(run, group) for id_, group in run.directory.groups_by_id(ids).items()}
+    return [found.get(id_) or _gone(run, object_type, id_) for id_ in ids]
+
+
+def _user(run: Run, user: User) -> SourceObject:
+    return SourceObject(
+        "User",
+        user.id,
+        user.user_principal_name,
+        run.directory.source_attributes(user),
+        user.account_enabled,
+        user.deleted_at is not None,
+    )
+
+
+def _group(run: Run, group: Group) -> SourceObject:
+    return SourceObject("Group", group.id, group.display_name, run.directory.source_attributes(group), True, False)
+
+
+def _gone(run: Run, object_type: ObjectType, id_: str) -> SourceObject:
+    # The log still knows how people called it.
+    row = run.reader.execute(
+        "SELECT entry ->> '$.sourceIdentity.details.UserPrincipalName' AS upn, source_name FROM journal"
+        " WHERE source_id = ? AND job_id = ? ORDER BY position DESC LIMIT 1",
+        (id_, run.job.id),
+    ).fetchone()
+    name = (row["upn"] or row["source_name"] or id_) if row else id_
+    return SourceObject(object_type, id_, name, {}, False, True, exists=False)
+
+
+def _items(run: Run, object_type: ObjectType, sources: list[SourceObject], plan: ObjectPlan | None) -> list[Item]:
+    if plan is None or not sources:
+        return []
+    ids = [source.id for source in sources]
+    entitlements = _entitlements(run, object_type, ids)
+    links = links_of(run.reader, run.job.id, ids)
+    lost = intended(run.reader, run.job.id, ids)
+    items = []
+    for source in sources:
+        entitlement = entitlements.get(source.id, Entitlement(False))
+        scope = judge_scope(source, entitlement, plan, run.context.settings)
+        values = source_values(source, entitlement, scope)
+        state = TargetState(was_intended=source.id in lost)
+        items.append(Item(source, values, scope, links.get(source.id), state))
+    return items
+
+
+def _entitlements(run: Run, object_type: ObjectType, ids: list[str]) -> dict[str, Entitlement]:
+    resource_id = run.job.service_principal_id
+    if object_type == "Group":
+        return {id_: Entitlement(True) for id_ in run.directory.assigned_group_ids(resource_id, ids)}
+    return {
+        id_: Entitlement(True, tuple({"id": r.id, "value": r.value, "displayName": r.display_name} for r in roles))
+        for id_, roles in run.directory.entitlements(resource_id, ids).items()
+    }
+
+
+# Carrying out
+
+
+async def _carry_out(run: Run, object_type: ObjectType, items: list[Item], cursor: str, is_last: bool) -> PageResult:
+    """Looks up, decides and exports `items`; the result's `commit` writes all that followed."""
+    plan = run.plan_of(object_type)
+    if plan is None:
+        return PageResult(cursor, is_last, _nothing)
+    # A target that cannot be used at all ends the cycle here, before anything is written.
+    looked_up = await asyncio.gather(*(_look_up(run, plan, item) for item in items), return_exceptions=True)
+    _raise_unexpected(looked_up)
+    unclaimed = _claim(run, object_type, items)
+    for item in items:
+        if item.outcome is None:
+            item.decision = decide(
+                item.source, item.values, item.scope, item.link, item.state, plan, run.context.settings
+            )
+    creates = [item.source.id for item in unclaimed if item.decision and isinstance(item.decision.request, Create)]
+    if creates:
+        await run.db.write(lambda connection: intend(connection, run.job.id, creates))
+    exported = await asyncio.gather(*(_export(run, item) for item in items), return_exceptions=True)
+    failure = next((e for e in exported if isinstance(e, TargetUnusableError)), None)
+    _raise_unexpected([error for error in exported if not isinstance(error, TargetUnusableError)])
+    done = [item for item in items if item.outcome is not None]
+    return PageResult(cursor, is_last, _commit(run, plan, done), _counts(done), failure)
+
+
+async def _look_up(run: Run, plan: ObjectPlan, item: Item) -> None:
+    """Asks the target what the decision needs to know; a failure is the object's outcome."""
+    endpoint, unread = ENDPOINTS[plan.object_type], UNREAD[plan.object_type]
+    began = time.perf_counter()
+    try:
+        while (lookup := next_lookup(plan, item.values, item.scope, item.link, item.state)) is not None:
+            if isinstance(lookup, ReadLinked):
+                resource = await run.target.read(endpoint, lookup.target_id, exclude=unread)
+                item.state = replace(item.state, resource=resource, is_gone=resource is None)
+            else:
+                item.state = await _match(run, endpoint, unread, lookup, item.state)
+    except TargetUnusableError:
+        raise
+    except TargetError as error:
+        item.decision = Decision(Action.OTHER, Status.FAILURE, ())
+        item.outcome = _failed(error, item, began)
+
+
+async def _match(
+    run: Run, endpoint: str, unread: tuple[str, ...], query: QueryMatch, state: TargetState
+) -> TargetState:
+    found = await run.target.query(endpoint, query.attribute, query.value, case_exact=query.case_exact, exclude=unread)
+    return replace(state, queries=(*state.queries, (query, len(found))), resource=found[0] if len(found) == 1 else None)
+
+
+def _claim(run: Run, object_type: ObjectType, items: list[Item]) -> list[Item]:
+    """Marks the matches whose target object belongs to another source object already; the first one keeps it."""
+    matched = {
+        item.source.id: str(item.state.resource["id"])
+        for item in items
+        if item.link is None and item.state.resource is not None
+    }
+    owners = sources_linked_to(run.reader, run.job.id, object_type, list(matched.values()))
+    for item in items:
+        target_id = matched.get(item.source.id)
+        if target_id is not None:
+            owner = owners.setdefault(target_id, item.source.id)
+            if owner != item.source.id:
+                item.state = replace(item.state, linked_to=owner)
+    return items
+
+
+async def _export(run: Run, item: Item) -> None:
+    """Sends the decision's request, if it has one, and notes the outcome."""
+    decision = item.decision
+    if decision is None or item.outcome is not None:
+        return
+    if decision.request is None:
+        item.outcome = Outcome(decision.status, decision.target_id, decision.problem)
+        return
+    began = time.perf_counter()
+    try:
+        target_id = await _send(run, item.source.object_type, decision)
+    except TargetUnusableError:
+        raise
+    except TargetError as error:
+        item.outcome = _failed(error, item, began)
+        return
+    item.outcome = Outcome(Status.SUCCESS, target_id, None, _milliseconds(began), exported=True)
+
+
+async def _send(run: Run, object_type: ObjectType, decision: Decision) -> str:
+    endpoint = ENDPOINTS[object_type]
+    match decision.request:
+        case Create(resource):
+            return await run.target.create(endpoint, resource)
+        case Modify(target_id, modifications):
+            operations = wire.operations_of(run.context.dialect, modifications)
+            await run.target.modify(endpoint, target_id, wire.patch_body(operations))
+            return target_id
+        case Delete(target_id):
+            await run.target.delete(endpoint, target_id)
+            return target_id
+    raise AssertionError("a decision without a request is not sent")
+
+
+def _failed(error: TargetError, item: Item, began: float) -> Outcome:
+    target_id = item.link.target_id if item.link else None
+    return Outcome(Status.FAILURE, target_id, Problem(error.code, error.reason), _milliseconds(began))
+
+
+def _commit(run: Run, plan: ObjectPlan, items: list[Item]) -> Any:
+    object_type = plan.object_type
+
+    def commit(connection: sqlite3.Connection) -> None:
+        now = run.clock()
+        moment = to_iso(now)
+        linked = []
+        for item in items:
+            decision, outcome, source = item.decision, item.outcome, item.source
+            if decision is None or outcome is None:
+                continue
+            succeeded = outcome.status is not Status.FAILURE
+            if succeeded and outcome.target_id is not None:
+                if _is_entering(item):
+                    linked.append(source.id)
+                change_link(connection, run.job.id, source.id, object_type, outcome.target_id, decision.link, now)
+            if outcome.status is Status.FAILURE and outcome.problem is not None:
+                escrow(connection, run.job.id, source.id, object_type, outcome.problem, now)
+            else:
+                release(connection, run.job.id, source.id)
+            write_entry(connection, build_entry(run.log, run.cycle.kind, source, decision, outcome, moment))
+        forget_intents(connection, run.job.id, (i.source.id for i in items if i.outcome and _is_settled(i.outcome)))
+        references.note_read(connection, run, _read_references(plan, items))
+        references.note_linked(connection, run, object_type, linked)
+        references.note_seen(connection, run, object_type, [i.source.id for i in items if i.scope.in_scope])
+
+    return commit
+
+
+def _is_settled(outcome: Outcome) -> bool:
+    """A create whose answer was lost is not settled: it may have taken effect, and the next try must know."""
+    lost = outcome.problem is not None and outcome.problem.code in ("Timeout", "WebExceptionProtocolError")
+    return not lost
+
+
+def _is_entering(item: Item) -> bool:
+    """The object becomes a target for references: newly linked, or managed and enabled again."""
+    decision = item.decision
+    if decision is None or decision.link is not LinkChange.MANAGE:
+        return False
+    return item.link is None or not item.link.is_managed or item.link.is_disabled
+
+
+def _read_references(plan: ObjectPlan, items: Iterable[Item]) -> list[tuple[str, str, str]]:
+    """(source id, source attribute, target value) of the single references that were read from the target."""
+    found = []
+    for flow in plan.references:
+        if flow.multivalued:
+            continue
+        for item in items:
+            value = flow.path.read(item.state.resource) if item.state.resource is not None else None
+            if value is not None:
+                found.append((item.source.id, flow.source_attribute, str(value)))
+    return found
+
+
+def _counts(items: list[Item]) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for item in items:
+        if item.decision is None or item.outcome is None:
+            continue
+        failed = item.outcome.status is Status.FAILURE
+        counts["exports"] += item.decision.request is not None or failed
+        counts["exported"] += item.outcome.exported
+        counts["escrowed"] += failed
+        done = item.outcome.status is Status.SUCCESS
+        counts[item.decision.action.value if done else item.outcome.status.value] += 1
+    return dict(counts)
+
+
+def _milliseconds(began: float) -> int:
+    return round((time.perf_counter() - began) * 1000)
+
+
+def _raise_unexpected(results: Iterable[Any]) -> None:
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+
+
+def _nothing(connection: sqlite3.Connection) -> None:
+    """A page without objects has nothing to commit but the cursor."""

@@ -1,0 +1,53 @@
+"""From a job's schema and credentials to what its pages work with. Pure; compiling is remembered per job version."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Final
+
+from joiner.errors import InvalidStateError
+from joiner.provisioning.credentials import is_true
+from joiner.provisioning.decision import Settings
+from joiner.provisioning.jobs import Job
+from joiner.provisioning.mapping import JobPlan, compile_plan
+from joiner.provisioning.run import JobContext
+from joiner.provisioning.schema import parse_schema
+from joiner.provisioning.wire import Dialect, split_tenant_url
+
+REMEMBERED: Final = 64
+
+
+def context_of(plan: JobPlan, credentials: Mapping[str, str]) -> JobContext:
+    """Raises InvalidStateError if there is no Tenant URL."""
+    address = credentials.get("BaseAddress")
+    if not address:
+        raise InvalidStateError("the application has no Tenant URL; enter its credentials")
+    base_url, dialect = split_tenant_url(address)
+    return JobContext(
+        plan=plan,
+        settings=Settings(
+            sync_all=is_true(credentials.get("SyncAll")),
+            skip_out_of_scope_deletions=is_true(credentials.get("SkipOutOfScopeDeletions")),
+        ),
+        dialect=dialect or Dialect.RFC,
+        base_url=base_url,
+        token=credentials.get("SecretToken"),
+    )
+
+
+class PlanCache:
+    """The compiled plans of the latest jobs used: nothing is parsed per page, let alone per object."""
+
+    def __init__(self) -> None:
+        self._plans: OrderedDict[tuple[str, int], JobPlan] = OrderedDict()
+
+    def plan_of(self, job: Job) -> JobPlan:
+        """Raises SchemaError."""
+        key = job.id, job.schema_version
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = self._plans[key] = compile_plan(parse_schema(job.schema))
+            if len(self._plans) > REMEMBERED:
+                self._plans.popitem(last=False)
+        else:
+            self._plans.move_to_end(key)
+        return plan

@@ -1,0 +1,394 @@
+"""Managers and group members: references between target objects, written once both ends exist.
+
+Whatever may have changed a reference leaves a row in `pending_reference`; the phase works the rows off by comparing
+what the directory holds with what was exported. So a member or manager that comes into scope later is set in the
+cycle that links it (REQ-P-108), a failed one stays pending, and a membership that did not change costs nothing.
+
+The statements here join the directory's tables with the engine's: both live in the directory side's database.
+"""
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final
+
+from joiner.clock import to_iso
+from joiner.errors import InvalidStateError
+from joiner.provisioning import wire
+from joiner.provisioning.decision import (
+    Action,
+    Change,
+    Decision,
+    Modification,
+    ObjectType,
+    Problem,
+    SourceObject,
+    Status,
+    Step,
+)
+from joiner.provisioning.failures import TargetError, TargetUnusableError
+from joiner.provisioning.journal import (
+    MOST_CHANGES,
+    Outcome,
+    add_to_entry,
+    build_entry,
+    entry_of,
+    write_entry,
+)
+from joiner.provisioning.links import escrow, release
+from joiner.provisioning.run import ENDPOINTS, MEMBERS_PER_REQUEST, REFERENCES_PER_PAGE, PageResult, Run
+
+MEMBERS: Final = "members"
+MANAGER: Final = "manager"
+UNRESOLVED: Final = "UnableToResolveReferenceAttributeValue"
+NAMED_AT_MOST: Final = 5
+
+PAGE: Final = """
+SELECT p.source_id, p.attribute, p.related_id,
+       own.target_id AS own_target, own.object_type AS object_type,
+       coalesce(own.is_managed AND NOT own.is_disabled, 0) AS own_is_active,
+       iif(p.attribute = 'members', coalesce(g.display_name, ''), coalesce(u.user_principal_name, '')) AS own_name,
+       e.target_value AS exported,
+       iif(p.attribute = 'members', m.member_id, u.manager_id) AS wanted_id,
+       coalesce(m.member_type, 'User') AS wanted_type,
+       iif(other.is_managed AND NOT other.is_disabled, other.target_id, NULL) AS wanted_target,
+       coalesce(ru.user_principal_name, rg.display_name, p.related_id) AS related_name
+FROM pending_reference p
+LEFT JOIN link own ON own.job_id = p.job_id AND own.source_id = p.source_id
+LEFT JOIN exported_reference e ON e.job_id = p.job_id AND e.source_id = p.source_id
+     AND e.attribute = p.attribute AND e.related_id = p.related_id
+LEFT JOIN membership m ON p.attribute = 'members' AND m.group_id = p.source_id AND m.member_id = p.related_id
+LEFT JOIN grp g ON p.attribute = 'members' AND g.id = p.source_id
+LEFT JOIN user u ON p.attribute = 'manager' AND u.id = p.source_id
+LEFT JOIN link other ON other.job_id = p.job_id
+     AND other.source_id = iif(p.attribute = 'members', p.related_id, u.manager_id)
+LEFT JOIN user ru ON ru.id = iif(p.attribute = 'members', p.related_id, u.manager_id)
+LEFT JOIN grp rg ON p.attribute = 'members' AND rg.id = p.related_id
+WHERE p.job_id = ? AND (p.source_id, p.attribute, p.related_id) > (?, ?, ?)
+ORDER BY p.source_id, p.attribute, p.related_id
+LIMIT ?
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """One row of `PAGE`: what a reference is, and what it should be."""
+
+    source_id: str
+    attribute: str
+    related_id: str
+    """The member; '' for the manager."""
+    own_target: str | None
+    object_type: ObjectType
+    own_is_active: bool
+    own_name: str
+    exported: str | None
+    """The target value that was written last."""
+    wanted_id: str | None
+    """The source object that the directory names now; None: no such reference any more."""
+    wanted_type: str
+    wanted_target: str | None
+    """The target id to write; None: the object is not in scope or not linked."""
+    related_name: str
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.source_id, self.attribute, self.related_id
+
+    @property
+    def is_unresolved(self) -> bool:
+        return self.own_is_active and self.wanted_id is not None and self.wanted_target is None and not self.exported
+
+    @property
+    def is_nested_group(self) -> bool:
+        return self.wanted_type == "Group"
+
+    @property
+    def adds(self) -> str | None:
+        """The target value to write, None if there is nothing to write."""
+        if not self.own_is_active or self.wanted_id is None or self.is_nested_group:
+            return None
+        return self.wanted_target if self.wanted_target != self.exported else None
+
+    @property
+    def removes(self) -> str | None:
+        """The target value to take away, None if there is nothing to take away."""
+        # A member that is only disabled stays a member (REQ-P-109): the directory still names it.
+        return self.exported if self.own_is_active and self.wanted_id is None else None
+
+
+async def references_page(run: Run, cursor: str) -> PageResult:
+    """The pending references in order of their objects, after `cursor`."""
+    after = tuple(cursor.split(" ")) if cursor else ("", "", "")
+    rows = run.reader.execute(PAGE, (run.job.id, *after, REFERENCES_PER_PAGE)).fetchall()
+    references = [_reference(row) for row in rows]
+    by_object: dict[tuple[str, str], list[Reference]] = defaultdict(list)
+    for reference in references:
+        by_object[reference.source_id, reference.attribute].append(reference)
+    works = [Work(run, items) for items in by_object.values()]
+    failure: TargetUnusableError | None = None
+    for work in works:
+        try:
+            await work.export()
+        except TargetUnusableError as error:
+            failure = error
+            break
+
+    def commit(connection: sqlite3.Connection) -> None:
+        for work in works:
+            work.commit(connection)
+
+    counts = {
+        "reference_deltas": len(references),
+        "exports": sum(work.number_exported + work.number_failed for work in works),
+        "exported": sum(work.number_exported for work in works),
+        "escrowed": sum(work.number_failed > 0 for work in works),
+    }
+    last = " ".join(references[-1].key) if references else cursor
+    return PageResult(last, len(rows) < REFERENCES_PER_PAGE, commit, counts, failure)
+
+
+class Work:
+    """The references of one object and attribute within a page: exported in batches, then committed."""
+
+    def __init__(self, run: Run, references: Sequence[Reference]) -> None:
+        self._run = run
+        self._references = references
+        self._first = references[0]
+        self._done: list[Reference] = [item for item in references if item.adds is None and item.removes is None]
+        self._written: list[Reference] = []
+        self._problem: Problem | None = None
+
+    @property
+    def number_exported(self) -> int:
+        return len(self._written)
+
+    @property
+    def number_failed(self) -> int:
+        return 0 if self._problem is None else len(self._references) - len(self._done) - len(self._written)
+
+    async def export(self) -> None:
+        """Sends the changes; a refusal is kept for the log, and its references stay pending."""
+        changes = iter([item for item in self._references if item.adds is not None or item.removes is not None])
+        while batch := list(islice(changes, MEMBERS_PER_REQUEST)):
+            operations = self._operations(batch)
+            try:
+                await self._run.target.modify(
+                    ENDPOINTS[self._first.object_type],
+                    str(self._first.own_target),
+                    wire.patch_body(operations),
+                )
+            except TargetUnusableError:
+                raise
+            except TargetError as error:
+                self._problem = Problem(error.code, error.reason)
+                return
+            self._written.extend(batch)
+
+    def commit(self, connection: sqlite3.Connection) -> None:
+        """Writes what is now known of the target, what is no longer pending, and what the log says of it."""
+        run = self._run
+        job_id = run.job.id
+        settled = [*self._done, *self._written]
+        connection.executemany(
+            "DELETE FROM pending_reference WHERE job_id = ? AND source_id = ? AND attribute = ? AND related_id = ?",
+            ((job_id, *item.key) for item in settled),
+        )
+        connection.executemany(
+            "REPLACE INTO exported_reference VALUES (?, ?, ?, ?, ?)",
+            ((job_id, *item.key, item.adds) for item in self._written if item.adds is not None),
+        )
+        connection.executemany(
+            "DELETE FROM exported_reference WHERE job_id = ? AND source_id = ? AND attribute = ? AND related_id = ?",
+            ((job_id, *item.key) for item in self._written if item.removes is not None),
+        )
+        if self._problem is not None:
+            escrow(
+                connection, job_id, self._first.source_id, self._first.object_type, self._problem, run.clock(),
+                is_reference=True,
+            )  # fmt: skip
+        elif self._written:
+            release(connection, job_id, self._first.source_id, is_reference=True)
+        self._log(connection)
+
+    def _operations(self, batch: Sequence[Reference]) -> list[dict[str, Any]]:
+        dialect = self._run.context.dialect
+        target = _target_of(self._run, self._first)
+        if self._first.attribute == MEMBERS:
+            added = [item.adds for item in batch if item.adds is not None]
+            removed = [item.removes for item in batch if item.removes is not None]
+            return wire.member_operations(dialect, added, removed)
+        reference = batch[0]
+        value = {"value": reference.adds} if reference.adds is not None else None
+        return wire.operations_of(dialect, [Modification(target, value, reference.exported is None)])
+
+    def _log(self, connection: sqlite3.Connection) -> None:
+        steps = [*self._unresolved_steps(), *self._export_steps()]
+        if not steps:
+            return
+        changes = [self._change(item) for item in self._written[:MOST_CHANGES]]
+        run, first = self._run, self._first
+        entry = entry_of(connection, run.cycle.id, first.source_id)
+        if entry is None:
+            source = SourceObject(first.object_type, first.source_id, first.own_name, {}, True, False)
+            decision = Decision(Action.UPDATE, Status.SUCCESS, (), target_id=first.own_target)
+            outcome = Outcome(Status.SUCCESS if self._written else Status.SKIPPED, first.own_target)
+            entry = build_entry(run.log, run.cycle.kind, source, decision, outcome, to_iso(run.clock()))
+        write_entry(connection, add_to_entry(entry, steps, changes, self._problem or self._unresolved_problem()))
+
+    def _unresolved_problem(self) -> Problem | None:
+        unresolved = [item for item in self._references if item.is_unresolved or _is_skipped_group(item)]
+        if not unresolved:
+            return None
+        names = ", ".join(item.related_name for item in unresolved[:NAMED_AT_MOST])
+        more = f" and {len(unresolved) - NAMED_AT_MOST} more" if len(unresolved) > NAMED_AT_MOST else ""
+        return Problem(
+            UNRESOLVED,
+            f"unable to assign {names}{more} as the {self._first.attribute} of {self._first.own_name}",
+        )
+
+    def _unresolved_steps(self) -> list[Step]:
+        problem = self._unresolved_problem()
+        if problem is None:
+            return []
+        nested = any(_is_skipped_group(item) for item in self._references)
+        why = "groups inside of groups are not provisioned" if nested else "not in scope"
+        text = f"{problem.reason}: {why}"
+        return [
+            Step(
+                "EntrySynchronizationUpdate",
+                "referenceResolution",
+                Status.WARNING,
+                text,
+                {"ErrorCode": UNRESOLVED},
+            )
+        ]
+
+    def _export_steps(self) -> list[Step]:
+        steps = []
+        told, attribute = f"{self._first.object_type} '{self._first.own_name}'", self._first.attribute
+        if self._written:
+            added = sum(item.adds is not None for item in self._written)
+            removed = len(self._written) - added
+            parts = [f"{n} {word}" for n, word in ((added, "added"), (removed, "removed")) if n]
+            what = "was set" if attribute == MANAGER and added else ", ".join(parts)
+            text = f"{told}: {attribute} {what} in {self._run.log.target_system['displayName']}"
+            steps.append(Step("EntryExportUpdate", "export", Status.SUCCESS, text))
+        if self._problem is not None:
+            text = f"{told}: {attribute} could not be written: {self._problem.reason}"
+            steps.append(Step("EntryExportUpdate", "export", Status.FAILURE, text, {"ErrorCode": self._problem.code}))
+        return steps
+
+    def _change(self, item: Reference) -> Change:
+        target = _target_of(self._run, item)
+        return Change(target, None, item.related_name) if item.adds else Change(target, item.related_name, None)
+
+
+def _is_skipped_group(item: Reference) -> bool:
+    return item.own_is_active and item.wanted_id is not None and item.is_nested_group
+
+
+def _target_of(run: Run, reference: Reference) -> str:
+    plan = run.plan_of(reference.object_type)
+    for flow in plan.references if plan else ():
+        if flow.source_attribute == reference.attribute:
+            return flow.target
+    raise InvalidStateError(f"no mapping writes '{reference.attribute}' of {reference.object_type}")
+
+
+def _reference(row: sqlite3.Row) -> Reference:
+    fields = dict(row)
+    fields["own_is_active"] = bool(fields["own_is_active"])
+    fields["object_type"] = fields["object_type"] or "Group"
+    return Reference(**fields)
+
+
+# Leaving work for the phase
+
+
+def note_linked(connection: sqlite3.Connection, run: Run, object_type: ObjectType, source_ids: Sequence[str]) -> None:
+    """Objects that references can now point to, or come from: everything around them is pending."""
+    if not source_ids:
+        return
+    marks = ", ".join("?" * len(source_ids))
+    for sql in LINKED[object_type] if _is_mapped(run, MEMBERS) else LINKED_USERS_ONLY[object_type]:
+        connection.execute(sql.format(marks=marks), (run.job.id, *source_ids))
+
+
+def note_seen(connection: sqlite3.Connection, run: Run, object_type: ObjectType, source_ids: Sequence[str]) -> None:
+    """Objects that were looked at: a reference that differs from what was exported is pending."""
+    if not source_ids:
+        return
+    marks = ", ".join("?" * len(source_ids))
+    if object_type == "User" and _is_mapped(run, MANAGER):
+        connection.execute(SEEN_MANAGERS.format(marks=marks), (run.job.id, *source_ids))
+    if object_type == "Group" and run.is_initial and _is_mapped(run, MEMBERS):
+        for sql in SEEN_MEMBERS:
+            connection.execute(sql.format(marks=marks), (run.job.id, *source_ids))
+
+
+def note_read(connection: sqlite3.Connection, run: Run, held: Iterable[tuple[str, str, str]]) -> None:
+    """What the target was seen to hold, so that an equal reference is not written again."""
+    connection.executemany(
+        "REPLACE INTO exported_reference VALUES (?, ?, ?, '', ?)",
+        ((run.job.id, source_id, attribute, value) for source_id, attribute, value in held),
+    )
+
+
+def note_changed_memberships(connection: sqlite3.Connection, run: Run) -> None:
+    """The memberships that the directory's change feed names for this cycle."""
+    if run.is_initial or not _is_mapped(run, MEMBERS):
+        return
+    changed = run.directory.changed_memberships(run.cycle.from_position, run.cycle.to_position)
+    connection.executemany(
+        "INSERT OR IGNORE INTO pending_reference SELECT ?1, ?2, 'members', ?3"
+        " WHERE EXISTS (SELECT 1 FROM link WHERE job_id = ?1 AND source_id = ?2)",
+        ((run.job.id, group_id, member_id) for group_id, member_id in changed),
+    )
+
+
+def count_pending(connection: sqlite3.Connection, job_id: str) -> int:
+    number: int = connection.execute("SELECT count(*) FROM pending_reference WHERE job_id = ?", (job_id,)).fetchone()[0]
+    return number
+
+
+def _is_mapped(run: Run, attribute: str) -> bool:
+    object_type: ObjectType = "Group" if attribute == MEMBERS else "User"
+    plan = run.plan_of(object_type)
+    return plan is not None and any(flow.source_attribute == attribute for flow in plan.references)
+
+
+MANAGERS_OF_LINKED: Final = (
+    "INSERT OR IGNORE INTO pending_reference SELECT ?1, id, 'manager', '' FROM user"
+    " WHERE manager_id IS NOT NULL AND id IN ({marks})",
+    "INSERT OR IGNORE INTO pending_reference SELECT ?1, user.id, 'manager', '' FROM user"
+    " JOIN link ON link.job_id = ?1 AND link.source_id = user.id WHERE manager_id IN ({marks})",
+)
+LINKED: Final[dict[ObjectType, tuple[str, ...]]] = {
+    "User": (
+        *MANAGERS_OF_LINKED,
+        "INSERT OR IGNORE INTO pending_reference SELECT ?1, m.group_id, 'members', m.member_id FROM membership m"
+        " JOIN link ON link.job_id = ?1 AND link.source_id = m.group_id WHERE m.member_id IN ({marks})",
+    ),
+    "Group": (
+        "INSERT OR IGNORE INTO pending_reference SELECT ?1, group_id, 'members', member_id FROM membership"
+        " WHERE group_id IN ({marks})",
+    ),
+}
+LINKED_USERS_ONLY: Final[dict[ObjectType, tuple[str, ...]]] = {"User": MANAGERS_OF_LINKED, "Group": ()}
+SEEN_MANAGERS: Final = (
+    "INSERT OR IGNORE INTO pending_reference SELECT ?1, u.id, 'manager', '' FROM user u"
+    " LEFT JOIN exported_reference e ON e.job_id = ?1 AND e.source_id = u.id AND e.attribute = 'manager'"
+    " LEFT JOIN link l ON l.job_id = ?1 AND l.source_id = u.manager_id"
+    " WHERE u.id IN ({marks}) AND e.target_value IS NOT l.target_id"
+)
+SEEN_MEMBERS: Final = (
+    "INSERT OR IGNORE INTO pending_reference SELECT ?1, m.group_id, 'members', m.member_id FROM membership m"
+    " LEFT JOIN exported_reference e ON e.job_id = ?1 AND e.source_id = m.group_id AND e.attribute = 'members'"
+    " AND e.related_id = m.member_id WHERE m.group_id IN ({marks}) AND e.target_value IS NULL",
+    "INSERT OR IGNORE INTO pending_reference SELECT ?1, e.source_id, 'members', e.related_id FROM exported_reference e"
+    " WHERE e.job_id = ?1 AND e.attribute = 'members' AND e.source_id IN ({marks}) AND NOT EXISTS"
+    " (SELECT 1 FROM membership m WHERE m.group_id = e.source_id AND m.member_id = e.related_id)",
+)

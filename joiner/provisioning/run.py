@@ -1,0 +1,87 @@
+"""What one page of a cycle works with: the job's compiled plan, its target, the directory, and where it stands."""
+
+import sqlite3
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+from joiner.clock import Clock
+from joiner.directory.store import DirectoryStore
+from joiner.provisioning.cycles import Cycle
+from joiner.provisioning.decision import ObjectType, Settings
+from joiner.provisioning.jobs import Job
+from joiner.provisioning.journal import LogContext
+from joiner.provisioning.mapping import JobPlan, ObjectPlan
+from joiner.provisioning.target import ScimTarget
+from joiner.provisioning.wire import Dialect
+from joiner.storage.sqlite import Database
+
+ENDPOINTS: Final[dict[ObjectType, str]] = {"User": "/Users", "Group": "/Groups"}
+UNREAD: Final[dict[ObjectType, tuple[str, ...]]] = {"User": (), "Group": ("members",)}
+"""Attributes that reads of the type leave out: members are never read (REQ-P-104)."""
+
+OBJECTS_PER_PAGE: Final = 100
+REFERENCES_PER_PAGE: Final = 1000
+MEMBERS_PER_REQUEST: Final = 100
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class JobContext:
+    """What stays the same for all pages of a job version: compiled once."""
+
+    plan: JobPlan
+    settings: Settings
+    dialect: Dialect
+    base_url: str
+    token: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One page's surroundings. `target` is open for the duration of the page."""
+
+    db: Database
+    directory: DirectoryStore
+    job: Job
+    cycle: Cycle
+    context: JobContext
+    target: ScimTarget
+    log: LogContext
+    clock: Clock
+
+    @property
+    def reader(self) -> sqlite3.Connection:
+        return self.db.reader
+
+    @property
+    def is_initial(self) -> bool:
+        return self.cycle.kind == "initial"
+
+    def plan_of(self, object_type: ObjectType) -> ObjectPlan | None:
+        """The plan of the type, None if it is not provisioned."""
+        plan = self.context.plan.users if object_type == "User" else self.context.plan.groups
+        return plan if plan is not None and plan.enabled else None
+
+
+@dataclass(slots=True)
+class PageResult:
+    """What a page has to commit. `commit` runs in the same transaction as the cursor."""
+
+    cursor: str
+    """Where the phase goes on."""
+    is_last: bool
+    """The phase has nothing after this page."""
+    commit: Callable[[sqlite3.Connection], None]
+    counts: dict[str, int] = field(default_factory=dict)
+    failure: Exception | None = None
+    """The target became unusable during the page: what was done is kept, then the cycle ends."""
+
+
+PhasePage = Callable[[Run, str], Awaitable[PageResult]]
+
+
+def first_of(results: Sequence[Any], kind: type[T]) -> T | None:
+    """The first element of the kind, or None."""
+    return next((item for item in results if isinstance(item, kind)), None)

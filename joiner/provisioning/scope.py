@@ -1,0 +1,70 @@
+"""Who is effectively entitled: active in the source, assigned, with the required role, passing the filter.
+
+Pure. Source: provisioning service §3.3; the details' names are those of the scoping step in the provisioning log.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from joiner.provisioning.decision import Entitlement, Exit, Scope, Settings, SourceObject
+from joiner.provisioning.mapping import ObjectPlan
+
+EXPLANATIONS: dict[Exit, str] = {
+    Exit.PURGED: "permanently deleted from the directory",
+    Exit.SOFT_DELETED: "deleted in the directory; it can be restored for 30 days",
+    Exit.DISABLED: "not active in the directory: the account is disabled",
+    Exit.UNASSIGNED: "not assigned to the application: assign the object, or change the scope to all users and groups",
+    Exit.FILTERED: "the scoping filter is not passed",
+}
+
+
+def judge_scope(source: SourceObject, entitlement: Entitlement, plan: ObjectPlan, settings: Settings) -> Scope:
+    """Whether `source` is in scope, with the itemised reasons (REQ-P-025 … REQ-P-032)."""
+    is_active = source.exists and source.is_enabled and not source.is_soft_deleted
+    is_assigned = entitlement.is_assigned and _can_be_assigned(source)
+    passed, clauses = _filter_result(source, plan)
+    details = {
+        "Active in the source system": str(is_active),
+        "Assigned to the application": str(is_assigned),
+        "Scope sync all": str(settings.sync_all),
+        "User has the required role": str(is_assigned or settings.sync_all),
+        "Scoping filter evaluation passed": str(passed),
+        "ScopeEvaluationResult": clauses,
+    }
+    exit_ = _first_exit(source, is_assigned or settings.sync_all, passed)
+    explanation = "in scope" if exit_ is None else EXPLANATIONS[exit_]
+    return Scope(exit_, explanation, details)
+
+
+def source_values(source: SourceObject, entitlement: Entitlement, scope: Scope) -> Mapping[str, Any]:
+    """The attributes that mappings see: the directory's own and the computed ones (REQ-P-020)."""
+    return {
+        **source.attributes,
+        "IsSoftDeleted": not scope.in_scope,
+        "appRoleAssignments": list(entitlement.roles) or None,
+    }
+
+
+def _first_exit(source: SourceObject, is_entitled: bool, passed: bool) -> Exit | None:
+    if not source.exists:
+        return Exit.PURGED
+    if source.is_soft_deleted:
+        return Exit.SOFT_DELETED
+    if not source.is_enabled:
+        return Exit.DISABLED
+    if not is_entitled:
+        return Exit.UNASSIGNED
+    return None if passed else Exit.FILTERED
+
+
+def _can_be_assigned(source: SourceObject) -> bool:
+    # Only security groups count as assigned (provisioning service §3.1).
+    return source.object_type == "User" or source.attributes.get("securityEnabled") is not False
+
+
+def _filter_result(source: SourceObject, plan: ObjectPlan) -> tuple[bool, str]:
+    if not source.exists:
+        return True, "{}"
+    result = plan.scope.evaluate(source.attributes)
+    clauses = ", ".join(f'"{label}":{str(value).lower()}' for label, value in result.clauses)
+    return result.passed, f"{{{clauses}}}"

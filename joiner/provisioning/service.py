@@ -1,0 +1,191 @@
+"""What an administrator does with jobs: create, credentials, test, start, pause, restart, run, look.
+
+The Graph-shaped API and the pages call these; each is one transaction. Nothing here knows HTTP.
+"""
+
+import sqlite3
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from joiner.clock import Clock
+from joiner.directory.store import DirectoryStore
+from joiner.errors import InvalidStateError, InvalidValueError, NotFoundError
+from joiner.net import check_url_shape
+from joiner.provisioning import credentials, cycles, jobs, status
+from joiner.provisioning.connection_check import check_connection, checks_of
+from joiner.provisioning.cycles import Cycle
+from joiner.provisioning.jobs import Job
+from joiner.provisioning.mapping import compile_plan
+from joiner.provisioning.prepare import context_of
+from joiner.provisioning.run import JobContext
+from joiner.provisioning.schema import parse_schema
+from joiner.provisioning.target import ScimTarget
+from joiner.provisioning.templates import Template, template_by_id, templates_of
+from joiner.provisioning.vault import Vault
+from joiner.storage.sqlite import Database
+
+CheckUrl = Callable[[str], Awaitable[None]]
+"""Raises ForbiddenTargetError if the address must not be called."""
+OpenTarget = Callable[[JobContext], AbstractAsyncContextManager[ScimTarget]]
+
+
+class ProvisioningService:
+    """The operations on the jobs of this installation."""
+
+    def __init__(
+        self,
+        db: Database,
+        directory: DirectoryStore,
+        vault: Vault,
+        clock: Clock,
+        check_url: CheckUrl,
+        open_target: OpenTarget,
+        wake: Callable[[], None],
+        run_cycle: Callable[[str], Awaitable[None]],
+    ) -> None:
+        self._db = db
+        self._directory = directory
+        self._vault = vault
+        self._clock = clock
+        self._check_url = check_url
+        self._open_target = open_target
+        self._wake = wake
+        self._run_cycle = run_cycle
+
+    # Templates and jobs
+
+    def templates(self, service_principal_id: str) -> Sequence[Template]:
+        """The templates that jobs of this application can be made from."""
+        principal = self._directory.service_principal(service_principal_id)
+        return templates_of(principal.application_template_id)
+
+    async def create_job(self, service_principal_id: str, template_id: str) -> Job:
+        """A new job, disabled (REQ-P-003). Raises InvalidValueError for a template that is not the application's."""
+        offered = [template.id for template in self.templates(service_principal_id)]
+        if template_id not in offered:
+            raise InvalidValueError(
+                f"'{template_id}' is not a template of this application; it offers {', '.join(offered)}"
+            )
+        schema = template_by_id(template_id).schema
+        return await self._db.write(
+            lambda connection: jobs.add_job(connection, service_principal_id, template_id, schema, self._clock())
+        )
+
+    def jobs(self, service_principal_id: str | None = None) -> list[Job]:
+        return jobs.jobs_of(self._db.reader, service_principal_id)
+
+    def job(self, service_principal_id: str, job_id: str) -> Job:
+        """Raises NotFoundError, also for a job of another application."""
+        job = jobs.job_by_id(self._db.reader, job_id)
+        if job.service_principal_id != service_principal_id:
+            raise NotFoundError(f"there is no job '{job_id}' of this application")
+        return job
+
+    async def delete_job(self, job_id: str) -> None:
+        await self._db.write(lambda connection: jobs.delete_job(connection, job_id))
+
+    # State
+
+    async def start(self, job_id: str) -> None:
+        """From now on the job runs at its interval; the first cycle begins at once."""
+        await self._db.write(lambda connection: jobs.start_job(connection, job_id, self._clock()))
+        self._wake()
+
+    async def pause(self, job_id: str) -> None:
+        await self._db.write(lambda connection: jobs.pause_job(connection, job_id))
+
+    async def restart(self, job_id: str, reset_scope: str | None) -> None:
+        """`reset_scope`: a comma list of `jobs.RESET_SCOPES`; None or empty means the portal's button."""
+        resets: frozenset[str] = frozenset()
+        for word in (reset_scope or jobs.RESTART_DEFAULT).split(","):
+            name = next((known for known in jobs.RESET_SCOPES if known.lower() == word.strip().lower()), None)
+            if name is None:
+                raise InvalidValueError(f"'{word.strip()}' is not a resetScope; use {', '.join(jobs.RESET_SCOPES)}")
+            resets |= jobs.RESET_SCOPES[name]
+        await self._db.write(lambda connection: jobs.restart_job(connection, job_id, resets, self._clock()))
+        self._wake()
+
+    async def run_now(self, job_id: str) -> Cycle:
+        """One cycle, whether the job is started or not; the one that runs, if there is one.
+
+        Raises InvalidStateError if there are no credentials to run with.
+        """
+        job = jobs.job_by_id(self._db.reader, job_id)
+        if not self._is_configured(job):
+            raise InvalidStateError("the application has no Tenant URL yet; enter its credentials first")
+        position = self._directory.feed_position()
+        cycle = await self._db.write(lambda connection: cycles.begin_cycle(connection, job_id, position, self._clock()))
+        await self._run_cycle(cycle.id)
+        return cycle
+
+    # Credentials
+
+    def credentials(self, service_principal_id: str) -> dict[str, str]:
+        """As they may be shown: sensitive values as `*`."""
+        stored = credentials.read_credentials(self._db.reader, self._vault, service_principal_id)
+        return credentials.show_credentials(stored)
+
+    async def put_credentials(self, service_principal_id: str, pairs: Sequence[tuple[str, str | None]]) -> None:
+        """Adds, replaces and (empty value) removes pairs; the others stay. Raises InvalidValueError."""
+        for key, value in pairs:
+            if key == "BaseAddress" and value:
+                check_url_shape(value)
+
+        def work(connection: sqlite3.Connection) -> None:
+            stored = credentials.read_credentials(connection, self._vault, service_principal_id)
+            merged = credentials.merge_credentials(stored, pairs)
+            credentials.write_credentials(connection, self._vault, service_principal_id, merged)
+
+        await self._db.write(work)
+
+    async def validate_credentials(
+        self, service_principal_id: str, template_id: str, pairs: Sequence[tuple[str, str | None]] | None
+    ) -> None:
+        """Test Connection with the stored credentials (`pairs` None) or with these.
+
+        Raises InvalidValueError or ForbiddenTargetError with the reason in words.
+        """
+        stored = credentials.read_credentials(self._db.reader, self._vault, service_principal_id)
+        used = stored if pairs is None else credentials.merge_credentials(stored, pairs)
+        if not used.get("BaseAddress"):
+            raise InvalidValueError("there is no Tenant URL (BaseAddress) to test")
+        if not used.get("SecretToken"):
+            raise InvalidValueError("there is no Secret Token to test with")
+        existing = next((job for job in self.jobs(service_principal_id) if job.template_id == template_id), None)
+        schema: Mapping[str, Any] = existing.schema if existing else template_by_id(template_id).schema
+        plan = compile_plan(parse_schema(schema))
+        context = context_of(plan, used)
+        await self._check_url(context.base_url)
+        async with self._open_target(context) as target:
+            await check_connection(target, checks_of(plan))
+
+    # Looking
+
+    def job_document(self, job: Job) -> dict[str, Any]:
+        """The job as `synchronizationJob`."""
+        reader = self._db.reader
+        return status.job_document(
+            job,
+            is_configured=self._is_configured(job),
+            running=cycles.running_cycle(reader, job.id),
+            last=cycles.last_cycle(reader, job.id, cycles.ENDED),
+            last_good=cycles.last_cycle(reader, job.id, ("succeeded",)),
+            target_names=target_names(job),
+        )
+
+    def cycle_document(self, cycle_id: str) -> dict[str, Any]:
+        return status.cycle_document(cycles.cycle_by_id(self._db.reader, cycle_id))
+
+    def _is_configured(self, job: Job) -> bool:
+        stored = credentials.read_credentials(self._db.reader, self._vault, job.service_principal_id)
+        return bool(stored.get("BaseAddress"))
+
+
+def target_names(job: Job) -> dict[str, str]:
+    """Source object name → target object name, by the job's schema."""
+    return {
+        mapping["sourceObjectName"]: mapping["targetObjectName"]
+        for rule in job.schema["synchronizationRules"]
+        for mapping in rule["objectMappings"]
+    }

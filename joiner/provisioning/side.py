@@ -1,0 +1,190 @@
+"""The engine as a running thing: scheduler, durable cycles, and the service that administrators use."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from joiner.clock import Clock, from_iso, system_clock
+from joiner.directory.store import DirectoryStore
+from joiner.ids import derived_id
+from joiner.net import check_target_url
+from joiner.provisioning import credentials, cycles, jobs, journal
+from joiner.provisioning.cycle import CycleRunner
+from joiner.provisioning.cycles import Cycle
+from joiner.provisioning.durable import CycleEngine, DbosEngine
+from joiner.provisioning.jobs import Job
+from joiner.provisioning.journal import LogContext
+from joiner.provisioning.prepare import PlanCache, context_of
+from joiner.provisioning.run import JobContext
+from joiner.provisioning.service import ProvisioningService, target_names
+from joiner.provisioning.target import ScimTarget
+from joiner.provisioning.vault import Vault
+from joiner.storage.sqlite import Database
+
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
+LONGEST_SLEEP: Final = 60.0
+"""Seconds after which the scheduler looks again, whatever it expects: the clock may have been set."""
+LOG_RETENTION: Final = timedelta(days=30)
+PURGE_INTERVAL: Final = timedelta(hours=1)
+
+log = structlog.get_logger(__name__)
+
+
+class ProvisioningSide:
+    """Owns the engine. `allow_loopback` and `allow_private` say which targets may be called."""
+
+    def __init__(
+        self,
+        db: Database,
+        directory: DirectoryStore,
+        *,
+        engine_path: Path,
+        secret_key: bytes,
+        allow_loopback: bool,
+        allow_private: bool,
+        clock: Clock = system_clock,
+        engine: CycleEngine | None = None,
+    ) -> None:
+        self._db = db
+        self._directory = directory
+        self._vault = Vault(secret_key)
+        self._clock = clock
+        self._allow_loopback = allow_loopback
+        self._allow_private = allow_private
+        self._plans = PlanCache()
+        self.runner = CycleRunner(db, directory, self._prepare, self._open_target, self._describe_log, clock)
+        self._engine = engine or DbosEngine(engine_path, self.runner, self._cycle_ended)
+        self._wakeup = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._scheduler: asyncio.Task[None] | None = None
+        self._purged: datetime | None = None
+        db.write_now(jobs.ensure_tenant)
+        self.service = ProvisioningService(
+            db=db,
+            directory=directory,
+            vault=self._vault,
+            clock=clock,
+            check_url=self._check_url,
+            open_target=self._open_target,
+            wake=self._wake,
+            run_cycle=self._engine.run,
+        )
+
+    @property
+    def db(self) -> Database:
+        return self._db
+
+    async def start(self) -> None:
+        """Starts the durable engine, goes on with every cycle that a crash cut off, and schedules."""
+        self._loop = asyncio.get_running_loop()
+        await self._engine.start()
+        for cycle in cycles.running_cycles(self._db.reader):
+            log.info("cycle goes on", cycle=cycle.id, job=cycle.job_id, phase=cycle.phase)
+            await self._engine.run(cycle.id)
+        self._scheduler = asyncio.create_task(self._schedule_forever(), name="scheduler")
+
+    async def stop(self) -> None:
+        """Cycles under way stay where their last page was committed; the next start goes on with them."""
+        if self._scheduler is not None:
+            self._scheduler.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._scheduler
+        await self._engine.stop()
+
+    async def wait(self, cycle_id: str) -> None:
+        """Returns when the cycle has ended."""
+        await self._engine.wait(cycle_id)
+
+    async def begin_due_cycles(self) -> list[str]:
+        """Begins a cycle of every job whose time has come and returns their ids."""
+        begun = []
+        for job_id in jobs.due_jobs(self._db.reader, self._clock()):
+            position = self._directory.feed_position()
+            cycle = await self._db.write(
+                lambda connection, job_id=job_id, position=position: cycles.begin_cycle(  # type: ignore[misc] # defaults bind the loop's values
+                    connection, job_id, position, self._clock()
+                )
+            )
+            await self._engine.run(cycle.id)
+            begun.append(cycle.id)
+        return begun
+
+    async def _schedule_forever(self) -> None:
+        while True:
+            self._wakeup.clear()
+            try:
+                await self.begin_due_cycles()
+                await self._purge()
+            except Exception:
+                # The scheduler must outlive a full disk or a locked file; the next round tries again.
+                log.exception("scheduling failed")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wakeup.wait(), self._seconds_to_next())
+
+    def _seconds_to_next(self) -> float:
+        due = jobs.next_due(self._db.reader)
+        if due is None:
+            return LONGEST_SLEEP
+        return min(max((from_iso(due) - self._clock()).total_seconds(), 0.05), LONGEST_SLEEP)
+
+    async def _purge(self) -> None:
+        now = self._clock()
+        if self._purged is None or now - self._purged >= PURGE_INTERVAL:
+            self._purged = now
+            await self._db.write(lambda connection: journal.purge_entries(connection, now - LOG_RETENTION))
+
+    def _wake(self) -> None:
+        """May be called from any thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._wakeup.set)
+
+    def _cycle_ended(self) -> None:
+        # The next cycle of the job may be due already.
+        self._wake()
+
+    def _prepare(self, job: Job) -> JobContext:
+        stored = credentials.read_credentials(self._db.reader, self._vault, job.service_principal_id)
+        return context_of(self._plans.plan_of(job), stored)
+
+    @asynccontextmanager
+    async def _open_target(self, context: JobContext) -> AsyncIterator[ScimTarget]:
+        await self._check_url(context.base_url)
+        async with ScimTarget(context.base_url, context.token) as target:
+            yield target
+
+    async def _check_url(self, url: str) -> None:
+        await asyncio.to_thread(
+            check_target_url, url, allow_loopback=self._allow_loopback, allow_private=self._allow_private
+        )
+
+    def _describe_log(self, job: Job, cycle: Cycle) -> LogContext:
+        principal = self._directory.service_principal(job.service_principal_id)
+        tenant_id = jobs.tenant_id(self._db.reader)
+        rule = job.schema["synchronizationRules"][0]
+        return LogContext(
+            tenant_id=tenant_id,
+            job_id=job.id,
+            cycle_id=cycle.id,
+            service_principal={"id": principal.id, "displayName": principal.display_name},
+            source_system={
+                "id": derived_id("source", tenant_id),
+                "displayName": rule["sourceDirectoryName"],
+                "details": {},
+            },
+            target_system={
+                "id": derived_id("target", principal.id),
+                "displayName": principal.display_name,
+                "details": {
+                    "ApplicationId": principal.app_id,
+                    "ServicePrincipalId": principal.id,
+                    "ServicePrincipalDisplayName": principal.display_name,
+                },
+            },
+            target_types=target_names(job),
+        )
