@@ -22,6 +22,7 @@ LONGEST_WAIT: Final = 300.0
 """Seconds that a Retry-After may make us wait."""
 REQUEST_TIMEOUT: Final = 60.0
 MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
+UNANSWERED: Final = frozenset({"Timeout", "WebExceptionProtocolError"})
 TRANSIENT: Final = frozenset({429, 500, 502, 503, 504})
 
 Resource = dict[str, Any]
@@ -137,8 +138,9 @@ class ScimTarget:
         for remaining in range(TRIES - 1, -1, -1):
             try:
                 status, answer, retry_after = await self._exchange(method, path, params, data)
-            except TargetError:
-                if not repeats or not remaining:
+            except TargetError as error:
+                # An answer that came but cannot be understood would be no better the next time.
+                if error.code not in UNANSWERED or not repeats or not remaining:
                     raise
                 await self._sleep(self._backoff(TRIES - remaining))
                 continue

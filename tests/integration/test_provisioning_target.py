@@ -1,0 +1,212 @@
+"""The SCIM client against a real socket that answers what a test tells it to."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from joiner.provisioning.failures import TargetError, TargetUnusableError
+from joiner.provisioning.target import LONGEST_WAIT, ScimTarget
+
+NOW = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
+
+
+class Script:
+    """A server that gives the prepared answers in order and remembers what it was asked."""
+
+    def __init__(self, *answers: Callable[[], web.StreamResponse]) -> None:
+        self.answers = list(answers)
+        self.requests: list[tuple[str, str, dict[str, str], str]] = []
+        self.slept: list[float] = []
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        text = await request.text()
+        self.requests.append((request.method, request.path, dict(request.query), text))
+        return self.answers.pop(0)()
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+
+@asynccontextmanager
+async def talking_to(script: Script, bearer: str | None = "t0ken") -> AsyncIterator[ScimTarget]:
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", script.answer)
+    async with TestServer(app) as server:
+        target = ScimTarget(
+            str(server.make_url("/scim")), bearer, clock=lambda: NOW, sleep=script.sleep, jitter=lambda: 1.0
+        )
+        async with target:
+            yield target
+
+
+def json(body: Any, status: int = 200, **headers: str) -> Callable[[], web.StreamResponse]:
+    return lambda: web.json_response(body, status=status, headers=headers, content_type="application/scim+json")
+
+
+def empty(status: int = 200, **headers: str) -> Callable[[], web.StreamResponse]:
+    return lambda: web.Response(status=status, headers=headers)
+
+
+def listed(*resources: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
+        "totalResults": len(resources),
+        "Resources": list(resources),
+    }
+
+
+@pytest.mark.req("REQ-P-069")
+async def test_special_characters_of_a_matching_value_are_escaped() -> None:
+    value = 'o\'brien "the\\second" ünï'
+    script = Script(json(listed({"id": "1", "userName": value})))
+    async with talking_to(script) as target:
+        found = await target.query("/Users", "userName", value, case_exact=False)
+    assert [resource["id"] for resource in found] == ["1"]
+    assert script.requests[0][2]["filter"] == 'userName eq "o\'brien \\"the\\\\second\\" ünï"'
+
+
+@pytest.mark.req("REQ-P-104")
+async def test_excluded_attributes_are_asked_for_in_queries_and_reads() -> None:
+    script = Script(json(listed()), json({"id": "g1"}))
+    async with talking_to(script) as target:
+        assert await target.query("/Groups", "displayName", "x", case_exact=False, exclude=("members",)) == []
+        await target.read("/Groups", "g1", exclude=("members",))
+    assert [query["excludedAttributes"] for _, _, query, _ in script.requests] == ["members", "members"]
+
+
+async def test_a_target_that_ignores_filters_is_caught_instead_of_matched() -> None:
+    script = Script(json(listed({"id": "1", "userName": "somebody.else"})))
+    async with talking_to(script) as target:
+        with pytest.raises(TargetError, match="do not match") as caught:
+            await target.query("/Users", "userName", "wanted", case_exact=False)
+    assert caught.value.code == "SystemForCrossDomainIdentityManagementServiceIncompatible"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"resources": [{"id": "1", "userName": "A"}]},
+        {"totalResults": 1, "Resources": [{"id": "1", "username": "a"}]},
+        {"id": "1", "userName": "a"},
+    ],
+)
+@pytest.mark.req("REQ-C-028")
+async def test_list_answers_are_read_tolerantly(body: dict[str, Any]) -> None:
+    async with talking_to(Script(json(body))) as target:
+        found = await target.query("/Users", "userName", "a", case_exact=False)
+    assert [resource["id"] for resource in found] == ["1"]
+
+
+@pytest.mark.parametrize("answer", [json(["x"]), json({"hello": 1}), empty(200), json({"Resources": [{"x": 1}]})])
+async def test_what_is_no_list_answer_is_refused(answer: Callable[[], web.StreamResponse]) -> None:
+    async with talking_to(Script(answer)) as target:
+        with pytest.raises(TargetError):
+            await target.query("/Users", "userName", "a", case_exact=False)
+
+
+@pytest.mark.req("REQ-P-075", "REQ-P-076")
+@pytest.mark.parametrize(("status", "code"), [(401, "Unauthorized"), (404, "WebExceptionProtocolError")])
+async def test_refused_credentials_and_a_wrong_address_make_the_target_unusable(status: int, code: str) -> None:
+    async with talking_to(Script(json({"detail": "no"}, status))) as target:
+        with pytest.raises(TargetUnusableError) as caught:
+            await target.query("/Users", "userName", "a", case_exact=False)
+    assert caught.value.code == code
+
+
+@pytest.mark.req("REQ-P-138")
+@pytest.mark.parametrize(
+    ("status", "body", "code"),
+    [
+        (403, {}, "InsufficientRights"),
+        (405, {}, "MethodNotAllowed"),
+        (409, {"scimType": "uniqueness"}, "Conflict"),
+        (400, {"scimType": "uniqueness"}, "Conflict"),
+        (400, {"scimType": "invalidPath"}, "SchemaAttributeNotFound"),
+        (400, {"scimType": "noTarget"}, "SchemaAttributeNotFound"),
+        (400, {"scimType": "invalidValue", "detail": "attribute 'x' is required"}, "MandatoryFieldsMissing"),
+        (400, {"scimType": "invalidValue", "detail": "too long"}, "UnprocessableEntity"),
+        (422, {}, "UnprocessableEntity"),
+        (501, {}, "NotImplemented"),
+    ],
+)
+async def test_a_refusal_has_the_error_code_of_the_provisioning_log(
+    status: int, body: dict[str, Any], code: str
+) -> None:
+    async with talking_to(Script(json(body, status))) as target:
+        with pytest.raises(TargetError) as caught:
+            await target.modify("/Users", "u1", {})
+    assert (caught.value.code, caught.value.status) == (code, status)
+
+
+@pytest.mark.req("REQ-P-089", "REQ-C-022")
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("7", 7.0), ("Mon, 06 May 2024 07:08:39 GMT", 30.0), ("99999", LONGEST_WAIT), ("-3", 0.0)],
+)
+async def test_retry_after_is_honoured_as_seconds_and_as_a_date(header: str, seconds: float) -> None:
+    script = Script(empty(429, **{"Retry-After": header}), json({"id": "new"}, 201))
+    async with talking_to(script) as target:
+        assert await target.create("/Users", {"userName": "a"}) == "new"
+    assert script.slept == [seconds]
+
+
+async def test_server_errors_are_tried_again_with_growing_waits_and_then_reported() -> None:
+    script = Script(empty(503), empty(500), empty(502))
+    async with talking_to(script) as target:
+        with pytest.raises(TargetError) as caught:
+            await target.delete("/Users", "u1")
+    assert caught.value.code == "InternalServerError"
+    assert script.slept == [0.5, 1.0]
+
+
+@pytest.mark.req("REQ-C-023")
+async def test_a_create_whose_outcome_is_unknown_is_not_repeated() -> None:
+    script = Script(empty(500))
+    async with talking_to(script) as target:
+        with pytest.raises(TargetError):
+            await target.create("/Users", {"userName": "a"})
+    assert len(script.requests) == 1
+
+
+@pytest.mark.req("REQ-P-101", "REQ-C-019")
+async def test_deleting_what_is_gone_is_success() -> None:
+    script = Script(empty(404))
+    async with talking_to(script) as target:
+        await target.delete("/Users", "u/1?")
+    assert script.requests[0][:2] == ("DELETE", "/scim/Users/u/1?")
+
+
+async def test_reading_what_is_gone_gives_none() -> None:
+    async with talking_to(Script(empty(404))) as target:
+        assert await target.read("/Users", "u1") is None
+
+
+async def test_a_redirect_is_not_followed_because_the_token_would_go_with_it() -> None:
+    script = Script(empty(302, Location="https://elsewhere.example/"))
+    async with talking_to(script) as target:
+        with pytest.raises(TargetError, match=r"redirects to 'https://elsewhere\.example/'"):
+            await target.read("/Users", "u1")
+    assert len(script.requests) == 1
+
+
+async def test_an_address_where_nobody_listens_is_reported_as_unreachable() -> None:
+    async def no_sleep(seconds: float) -> None:
+        pass
+
+    async with ScimTarget("http://127.0.0.1:9/scim", None, sleep=no_sleep) as target:
+        with pytest.raises(TargetError, match="cannot be reached") as caught:
+            await target.read("/Users", "u1")
+    assert caught.value.code == "WebExceptionProtocolError"
+
+
+async def test_retry_dates_in_the_past_do_not_wait() -> None:
+    past = (NOW - timedelta(hours=1)).strftime("%a, %d %b %Y %H:%M:%S GMT")
+    script = Script(empty(503, **{"Retry-After": past}), empty(204))
+    async with talking_to(script) as target:
+        await target.modify("/Users", "u1", {})
+    assert script.slept == [0.0]
