@@ -3,21 +3,21 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: demo test check format bench docs lock clean system-packages
+.PHONY: demo test check format bench lock clean system-packages help
 
 demo: .venv/ready            ## run the tutorial: a directory is provisioned into an application
 	$(BIN)/joiner tutorial
 
 test: .venv/ready system-packages   ## every test
-	$(BIN)/pytest -n $(WORKERS)
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup
 
-check: .venv/ready           ## style, types, layers, lock file
+check: .venv/ready           ## style, types, layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: .venv/ready
+format: .venv/ready          ## put the code into the style that `check` wants
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -28,13 +28,18 @@ lock: .venv/ready            ## pin newer versions of everything
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes \
 		--no-emit-index-url --no-header --upgrade pyproject.toml --output-file requirements.lock
 
-clean:
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean:                       ## remove everything that was made here
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+help:                        ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
+		printf '%-8s %s\n' "$$name" "$$what"; done
 
 system-packages:
 	@$(PYTHON) tests/install_system_packages.py
 
 .venv/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Joiner needs Python 3.11 or later: make PYTHON=python3.11 …")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
