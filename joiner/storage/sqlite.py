@@ -46,6 +46,8 @@ class Database:
         self._readers_lock = threading.Lock()
         self._queue: queue.SimpleQueue[tuple[Work, Future[Any]] | None] = queue.SimpleQueue()
         self._closed = False
+        self._accepting = threading.Lock()
+        """Held while a write is accepted or refused, so that none arrives behind the end of the queue."""
         writer = self._connect()
         try:
             for component, folder in migrations.items():
@@ -63,11 +65,12 @@ class Database:
         """This thread's own read-only connection; it sees everything that has been committed."""
         connection: sqlite3.Connection | None = getattr(self._local, "reader", None)
         if connection is None:
-            connection = self._connect()
+            with self._readers_lock:
+                self._refuse_if_closed()
+                connection = self._connect()
+                self._readers.append(connection)
             connection.execute("PRAGMA query_only = ON")
             self._local.reader = connection
-            with self._readers_lock:
-                self._readers.append(connection)
         return connection
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -83,10 +86,11 @@ class Database:
 
     def close(self) -> None:
         """Waits for the writes that were accepted, then closes every connection. May be called twice."""
-        if self._closed:
-            return
-        self._closed = True
-        self._queue.put(None)
+        with self._accepting:
+            if self._closed:
+                return
+            self._closed = True
+            self._queue.put(None)
         self._writer.join()
         with self._readers_lock:
             for connection in self._readers:
@@ -94,11 +98,15 @@ class Database:
             self._readers.clear()
 
     def _submit(self, work: Callable[[sqlite3.Connection], T]) -> "Future[T]":
+        future: Future[T] = Future()
+        with self._accepting:
+            self._refuse_if_closed()
+            self._queue.put((work, future))
+        return future
+
+    def _refuse_if_closed(self) -> None:
         if self._closed:
             raise RuntimeError(f"{self.path.name} is closed")
-        future: Future[T] = Future()
-        self._queue.put((work, future))
-        return future
 
     def _connect(self) -> sqlite3.Connection:
         # isolation_level=None: transactions begin and end where this module says so, nowhere else.
