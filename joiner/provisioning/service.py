@@ -60,6 +60,13 @@ class ProvisioningService:
         principal = self._directory.service_principal(service_principal_id)
         return templates_of(principal.application_template_id)
 
+    def template(self, service_principal_id: str, template_id: str) -> Template:
+        """Raises NotFoundError if the application does not offer it."""
+        for template in self.templates(service_principal_id):
+            if template.id == template_id:
+                return template
+        raise NotFoundError(f"there is no template '{template_id}' of this application")
+
     async def create_job(self, service_principal_id: str, template_id: str) -> Job:
         """A new job, disabled (REQ-P-003). Raises InvalidValueError for a template that is not the application's."""
         offered = [template.id for template in self.templates(service_principal_id)]
@@ -174,8 +181,12 @@ class ProvisioningService:
             target_names=target_names(job),
         )
 
-    def cycle_document(self, cycle_id: str) -> dict[str, Any]:
-        return status.cycle_document(cycles.cycle_by_id(self._db.reader, cycle_id))
+    def cycle_document(self, job_id: str, cycle_id: str) -> dict[str, Any]:
+        """Our own view of one cycle. Raises NotFoundError."""
+        cycle = cycles.cycle_by_id(self._db.reader, cycle_id)
+        if cycle.job_id != job_id:
+            raise NotFoundError(f"there is no cycle '{cycle_id}' of this job")
+        return status.cycle_document(cycle)
 
     def _is_configured(self, job: Job) -> bool:
         stored = credentials.read_credentials(self._db.reader, self._vault, job.service_principal_id)

@@ -1,0 +1,1 @@
+"""How fast both sides are, measured on real processes over real sockets. Run by hand: `make bench`."""

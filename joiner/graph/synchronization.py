@@ -1,0 +1,185 @@
+"""`/servicePrincipals/{id}/synchronization`: templates, secrets, jobs, and what is done with jobs.
+
+Shapes are Graph's; `joiner.run` and `joiner.cycles` are our own actions, named in our own namespace.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from joiner.directory.store import DirectoryStore
+from joiner.errors import ForbiddenTargetError, InvalidValueError
+from joiner.graph.errors import GraphError
+from joiner.graph.http import collection, endpoint, json_body, json_response, no_content
+from joiner.provisioning.jobs import Job
+from joiner.provisioning.service import ProvisioningService
+from joiner.provisioning.templates import Template
+
+
+class Synchronization:
+    """The routes over one service."""
+
+    def __init__(self, service: ProvisioningService, directory: DirectoryStore) -> None:
+        self._service = service
+        self._directory = directory
+
+    def routes(self, prefix: str = "/servicePrincipals/{sp}/synchronization") -> list[Route]:
+        job = f"{prefix}/jobs/{{job}}"
+        table = (
+            (prefix, self.container, "GET"),
+            (f"{prefix}/templates", self.templates, "GET"),
+            (f"{prefix}/templates/{{template}}", self.template, "GET"),
+            (f"{prefix}/templates/{{template}}/schema", self.template_schema, "GET"),
+            (f"{prefix}/secrets", self.get_secrets, "GET"),
+            (f"{prefix}/secrets", self.put_secrets, "PUT"),
+            (f"{prefix}/jobs", self.list_jobs, "GET"),
+            (f"{prefix}/jobs", self.create_job, "POST"),
+            (f"{prefix}/jobs/validateCredentials", self.validate_credentials, "POST"),
+            (job, self.get_job, "GET"),
+            (job, self.delete_job, "DELETE"),
+            (f"{job}/start", self.start, "POST"),
+            (f"{job}/pause", self.pause, "POST"),
+            (f"{job}/restart", self.restart, "POST"),
+            (f"{job}/validateCredentials", self.validate_credentials, "POST"),
+            (f"{job}/schema", self.get_schema, "GET"),
+            (f"{job}/joiner.run", self.run, "POST"),
+            (f"{job}/joiner.cycles/{{cycle}}", self.get_cycle, "GET"),
+        )
+        return [endpoint(path, function, method) for path, function, method in table]
+
+    # Templates
+
+    async def container(self, request: Request) -> Response:
+        principal_id = self._principal_id(request)
+        return json_response(request, {"id": principal_id, "secrets": self._secrets(principal_id)})
+
+    async def templates(self, request: Request) -> Response:
+        principal_id = self._principal_id(request)
+        return collection(request, [self._template(principal_id, t) for t in self._service.templates(principal_id)])
+
+    async def template(self, request: Request) -> Response:
+        principal_id = self._principal_id(request)
+        return json_response(request, self._template(principal_id, self._named_template(request)))
+
+    async def template_schema(self, request: Request) -> Response:
+        return json_response(request, self._named_template(request).schema)
+
+    # Secrets
+
+    async def get_secrets(self, request: Request) -> Response:
+        return json_response(request, {"value": self._secrets(self._principal_id(request))})
+
+    async def put_secrets(self, request: Request) -> Response:
+        principal_id = self._principal_id(request)
+        body = await json_body(request)
+        await self._service.put_credentials(principal_id, _pairs(body.get("value", body.get("credentials")), "value"))
+        return no_content(request)
+
+    async def validate_credentials(self, request: Request) -> Response:
+        """204 when the target accepts the credentials, 400 with the reason in words when it does not."""
+        principal_id = self._principal_id(request)
+        body = await json_body(request)
+        if "job" in request.path_params:
+            template_id = self._job(request).template_id
+        else:
+            template_id = str(body.get("templateId") or self._service.templates(principal_id)[0].id)
+        saved = body.get("useSavedCredentials") is True
+        pairs = None if saved else _pairs(body.get("credentials"), "credentials")
+        try:
+            await self._service.validate_credentials(principal_id, template_id, pairs)
+        except (InvalidValueError, ForbiddenTargetError) as error:
+            raise GraphError(400, "CredentialsValidationFailed", str(error)) from None
+        return no_content(request)
+
+    # Jobs
+
+    async def list_jobs(self, request: Request) -> Response:
+        jobs = self._service.jobs(self._principal_id(request))
+        return collection(request, [self._service.job_document(job) for job in jobs])
+
+    async def create_job(self, request: Request) -> Response:
+        principal_id = self._principal_id(request)
+        template_id = (await json_body(request)).get("templateId")
+        if not isinstance(template_id, str):
+            raise InvalidValueError("templateId is required")
+        job = await self._service.create_job(principal_id, template_id)
+        return json_response(request, self._service.job_document(job), 201)
+
+    async def get_job(self, request: Request) -> Response:
+        return json_response(request, self._service.job_document(self._job(request)))
+
+    async def delete_job(self, request: Request) -> Response:
+        await self._service.delete_job(self._job(request).id)
+        return no_content(request)
+
+    async def start(self, request: Request) -> Response:
+        await self._service.start(self._job(request).id)
+        return no_content(request)
+
+    async def pause(self, request: Request) -> Response:
+        await self._service.pause(self._job(request).id)
+        return no_content(request)
+
+    async def restart(self, request: Request) -> Response:
+        job = self._job(request)
+        criteria = (await json_body(request)).get("criteria") or {}
+        if not isinstance(criteria, dict):
+            raise InvalidValueError("criteria must be an object")
+        await self._service.restart(job.id, criteria.get("resetScope"))
+        return no_content(request)
+
+    async def get_schema(self, request: Request) -> Response:
+        return json_response(request, self._job(request).schema)
+
+    async def run(self, request: Request) -> Response:
+        """Begins one cycle now, whether the job is started or not: 202 with its id."""
+        cycle = await self._service.run_now(self._job(request).id)
+        return json_response(request, {"cycleId": cycle.id, "kind": cycle.kind}, 202)
+
+    async def get_cycle(self, request: Request) -> Response:
+        job = self._job(request)
+        return json_response(request, self._service.cycle_document(job.id, request.path_params["cycle"]))
+
+    # Parts
+
+    def _principal_id(self, request: Request) -> str:
+        """Raises NotFoundError."""
+        return self._directory.service_principal(request.path_params["sp"]).id
+
+    def _job(self, request: Request) -> Job:
+        """Raises NotFoundError."""
+        return self._service.job(self._principal_id(request), request.path_params["job"])
+
+    def _named_template(self, request: Request) -> Template:
+        return self._service.template(self._principal_id(request), request.path_params["template"])
+
+    def _template(self, principal_id: str, template: Template) -> dict[str, Any]:
+        return {
+            "id": template.id,
+            "factoryTag": template.factory_tag,
+            "applicationId": self._directory.service_principal(principal_id).app_id,
+            "default": template.default,
+            "discoverable": True,
+            "description": template.description,
+            "metadata": [{"key": "IsSynchronizationInPreview", "value": "False"}],
+        }
+
+    def _secrets(self, principal_id: str) -> list[dict[str, str]]:
+        return [{"key": key, "value": value} for key, value in self._service.credentials(principal_id).items()]
+
+
+def _pairs(items: Any, name: str) -> list[tuple[str, str | None]]:
+    """The `{key, value}` pairs of a request. Raises InvalidValueError naming the one that is wrong."""
+    if not isinstance(items, list):
+        raise InvalidValueError(f"'{name}' must be a list of key and value pairs")
+    pairs: list[tuple[str, str | None]] = []
+    for number, item in enumerate(items):
+        if not isinstance(item, Mapping) or not isinstance(item.get("key"), str):
+            raise InvalidValueError(f"{name}[{number}] has no key")
+        if not isinstance(item.get("value"), str | None):
+            raise InvalidValueError(f"{name}[{number}].value must be text")
+        pairs.append((item["key"], item.get("value")))
+    return pairs
