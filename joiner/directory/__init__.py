@@ -1,0 +1,1 @@
+"""The tenant: users, groups, memberships, applications, assignments, and the feed of everything that changes them."""

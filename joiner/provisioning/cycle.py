@@ -165,8 +165,11 @@ class CycleRunner:
 def _numbers_of_objects(run: Run) -> tuple[int, int]:
     if run.is_initial:
         return run.directory.count_users(), run.directory.count_groups()
-    window = run.cycle.from_position, run.cycle.to_position, run.job.service_principal_id
-    return run.directory.count_changed_users(*window), run.directory.count_changed_groups(*window)
+    resource_id = run.job.service_principal_id
+    return (
+        run.directory.count_changed_users(run.window, resource_id),
+        run.directory.count_changed_groups(run.window, resource_id),
+    )
 
 
 def _enter(connection: sqlite3.Connection, run: Run, phase: str) -> int:

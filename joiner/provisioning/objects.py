@@ -153,9 +153,7 @@ def _page_of_sources(run: Run, object_type: ObjectType, after: str) -> list[Sour
             return [_user(run, user) for user in directory.users_page(after, OBJECTS_PER_PAGE)]
         return [_group(run, group) for group in directory.groups_page(after, OBJECTS_PER_PAGE)]
     changed_ids = directory.changed_user_ids if object_type == "User" else directory.changed_group_ids
-    changed = changed_ids(
-        run.cycle.from_position, run.cycle.to_position, run.job.service_principal_id, after, OBJECTS_PER_PAGE
-    )
+    changed = changed_ids(run.window, run.job.service_principal_id, after, OBJECTS_PER_PAGE)
     due = due_escrows(run.reader, run.job.id, object_type, run.cycle.began_at, after, OBJECTS_PER_PAGE)
     ids = list(islice(dict.fromkeys(merge(changed, due)), OBJECTS_PER_PAGE))
     return _sources(run, object_type, ids)

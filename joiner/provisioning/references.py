@@ -341,7 +341,7 @@ def note_changed_memberships(connection: sqlite3.Connection, run: Run) -> None:
     """The memberships that the directory's change feed names for this cycle."""
     if run.is_initial or not _is_mapped(run, MEMBERS):
         return
-    changed = run.directory.changed_memberships(run.cycle.from_position, run.cycle.to_position)
+    changed = run.directory.changed_memberships(run.window)
     connection.executemany(
         "INSERT OR IGNORE INTO pending_reference SELECT ?1, ?2, 'members', ?3"
         " WHERE EXISTS (SELECT 1 FROM link WHERE job_id = ?1 AND source_id = ?2)",

@@ -56,6 +56,11 @@ class Run:
         return self.db.reader
 
     @property
+    def window(self) -> tuple[int, int]:
+        """The feed positions (after, up to and including) that an incremental cycle looks at."""
+        return self.cycle.from_position, self.cycle.to_position
+
+    @property
     def is_initial(self) -> bool:
         return self.cycle.kind == "initial"
 

@@ -1,0 +1,155 @@
+"""Groups and their direct members. Each function is part of its caller's transaction."""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, Final
+
+import orjson
+
+from joiner.directory import feed
+from joiner.directory.model import Group, MemberType
+from joiner.errors import AlreadyExistsError, InvalidValueError, NotFoundError
+
+COLUMNS: Final = "id, display_name, security_enabled, attributes, created_at"
+MEMBERSHIP: Final[dict[MemberType, feed.ObjectType]] = {"User": "user_membership", "Group": "group_membership"}
+
+
+def add_group(connection: sqlite3.Connection, group: Group, at: str) -> None:
+    """Raises AlreadyExistsError for a taken id. Names need not be unique in the directory."""
+    _check(group)
+    if connection.execute("SELECT 1 FROM grp WHERE id = ?", (group.id,)).fetchone():
+        raise AlreadyExistsError(f"there is a group with the id '{group.id}'", "id")
+    connection.execute(
+        "INSERT INTO grp (id, display_name, security_enabled, attributes, created_at) VALUES (?, ?, ?, ?, ?)",
+        (group.id, group.display_name, group.security_enabled, orjson.dumps(group.attributes).decode(), at),
+    )
+    feed.note(connection, at, "group", group.id, "added")
+
+
+def update_group(connection: sqlite3.Connection, group: Group, at: str) -> bool:
+    """Makes the stored group equal to `group`; False, and nothing written, if it is already."""
+    stored = group_by_id(connection, group.id)
+    wanted = (group.display_name, group.security_enabled, group.attributes)
+    if (stored.display_name, stored.security_enabled, stored.attributes) == wanted:
+        return False
+    _check(group)
+    connection.execute(
+        "UPDATE grp SET display_name = ?, security_enabled = ?, attributes = ? WHERE id = ?",
+        (group.display_name, group.security_enabled, orjson.dumps(group.attributes).decode(), group.id),
+    )
+    feed.note(connection, at, "group", group.id, "updated")
+    return True
+
+
+def delete_group(connection: sqlite3.Connection, group_id: str, at: str) -> None:
+    """Removes the group at once: security groups have no recycle bin."""
+    group_by_id(connection, group_id)
+    members = connection.execute(
+        "SELECT member_id, member_type FROM membership WHERE group_id = ?", (group_id,)
+    ).fetchall()
+    for row in members:
+        feed.note(connection, at, MEMBERSHIP[row["member_type"]], group_id, "removed", row["member_id"])
+    for row in connection.execute("SELECT group_id FROM membership WHERE member_id = ?", (group_id,)).fetchall():
+        feed.note(connection, at, "group_membership", row["group_id"], "removed", group_id)
+    connection.execute("DELETE FROM membership WHERE member_id = ?", (group_id,))
+    connection.execute("DELETE FROM app_role_assignment WHERE principal_id = ?", (group_id,))
+    connection.execute("DELETE FROM grp WHERE id = ?", (group_id,))
+    feed.note(connection, at, "group", group_id, "purged")
+
+
+def add_member(connection: sqlite3.Connection, group_id: str, member_id: str, at: str) -> bool:
+    """Adds a user or group; False, and nothing written, if it is a direct member already.
+
+    Raises NotFoundError for an unknown group or member, InvalidValueError for a group in itself.
+    """
+    group_by_id(connection, group_id)
+    if member_id == group_id:
+        raise InvalidValueError("a group cannot be its own member")
+    member_type = _type_of(connection, member_id)
+    added = connection.execute(
+        "INSERT OR IGNORE INTO membership (group_id, member_id, member_type) VALUES (?, ?, ?)",
+        (group_id, member_id, member_type),
+    ).rowcount
+    if added:
+        feed.note(connection, at, MEMBERSHIP[member_type], group_id, "added", member_id)
+    return bool(added)
+
+
+def remove_member(connection: sqlite3.Connection, group_id: str, member_id: str, at: str) -> None:
+    """Raises NotFoundError if it is not a direct member."""
+    row = connection.execute(
+        "DELETE FROM membership WHERE group_id = ? AND member_id = ? RETURNING member_type", (group_id, member_id)
+    ).fetchone()
+    if row is None:
+        raise NotFoundError(f"'{member_id}' is not a member of the group '{group_id}'")
+    feed.note(connection, at, MEMBERSHIP[row["member_type"]], group_id, "removed", member_id)
+
+
+# Reading
+
+
+def group_by_id(connection: sqlite3.Connection, group_id: str) -> Group:
+    """Raises NotFoundError."""
+    row = connection.execute(f"SELECT {COLUMNS} FROM grp WHERE id = ?", (group_id,)).fetchone()  # noqa: S608 - constant
+    if row is None:
+        raise NotFoundError(f"there is no group '{group_id}'")
+    return from_row(row)
+
+
+def groups_page(connection: sqlite3.Connection, after: str, limit: int) -> list[Group]:
+    """Groups in id order, id > `after`."""
+    rows = connection.execute(
+        f"SELECT {COLUMNS} FROM grp WHERE id > ? ORDER BY id LIMIT ?",  # noqa: S608 - constant
+        (after, limit),
+    )
+    return [from_row(row) for row in rows]
+
+
+def groups_by_id(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, Group]:
+    """Id → group for those that exist."""
+    marks = ", ".join("?" * len(ids))
+    rows = connection.execute(f"SELECT {COLUMNS} FROM grp WHERE id IN ({marks})", tuple(ids))  # noqa: S608 - only marks
+    return {row["id"]: from_row(row) for row in rows}
+
+
+def members_of(connection: sqlite3.Connection, group_id: str, after: str, limit: int) -> list[tuple[str, MemberType]]:
+    """(id, type) of the direct members in id order, id > `after`."""
+    rows = connection.execute(
+        "SELECT member_id, member_type FROM membership WHERE group_id = ? AND member_id > ? ORDER BY member_id LIMIT ?",
+        (group_id, after, limit),
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+def source_attributes(group: Group) -> dict[str, Any]:
+    """What mappings and filters see of the group, by the engine's attribute names."""
+    return {
+        **group.attributes,
+        "objectId": group.id,
+        "displayName": group.display_name,
+        "securityEnabled": group.security_enabled,
+    }
+
+
+def from_row(row: sqlite3.Row) -> Group:
+    id_, name, security_enabled, attributes, created_at = row
+    return Group(
+        id=id_,
+        display_name=name,
+        security_enabled=bool(security_enabled),
+        attributes=orjson.loads(attributes),
+        created_at=created_at,
+    )
+
+
+def _check(group: Group) -> None:
+    if not group.display_name.strip():
+        raise InvalidValueError("displayName of a group must not be empty")
+
+
+def _type_of(connection: sqlite3.Connection, member_id: str) -> MemberType:
+    if connection.execute("SELECT 1 FROM user WHERE id = ?", (member_id,)).fetchone():
+        return "User"
+    if connection.execute("SELECT 1 FROM grp WHERE id = ?", (member_id,)).fetchone():
+        return "Group"
+    raise NotFoundError(f"there is no user or group '{member_id}'")

@@ -1,0 +1,197 @@
+"""Users: adding, changing, the recycle bin, purging. Each function is part of its caller's transaction."""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+
+from joiner.directory import feed
+from joiner.directory.model import User
+from joiner.errors import AlreadyExistsError, InvalidValueError, NotFoundError
+
+COLUMNS: Final = "id, user_principal_name, account_enabled, manager_id, attributes, created_at, deleted_at"
+
+
+def key_of(user_principal_name: str) -> str:
+    """What user principal names are compared by."""
+    return user_principal_name.casefold()
+
+
+def add_user(connection: sqlite3.Connection, user: User, at: str) -> None:
+    """Raises AlreadyExistsError for a taken id or user principal name, InvalidValueError for an unknown manager."""
+    _check(connection, user)
+    if connection.execute("SELECT 1 FROM user WHERE id = ?", (user.id,)).fetchone():
+        raise AlreadyExistsError(f"there is a user with the id '{user.id}'", "id")
+    connection.execute(
+        "INSERT INTO user (id, user_principal_name, upn_key, account_enabled, manager_id, attributes, created_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            user.id,
+            user.user_principal_name,
+            key_of(user.user_principal_name),
+            user.account_enabled,
+            user.manager_id,
+            orjson.dumps(user.attributes).decode(),
+            at,
+        ),
+    )
+    feed.note(connection, at, "user", user.id, "added")
+
+
+def update_user(connection: sqlite3.Connection, user: User, at: str) -> bool:
+    """Makes the stored user equal to `user`; False, and nothing written, if it is already.
+
+    Raises NotFoundError, AlreadyExistsError, InvalidValueError.
+    """
+    stored = user_by_id(connection, user.id)
+    if _same(stored, user):
+        return False
+    _check(connection, user)
+    connection.execute(
+        "UPDATE user SET user_principal_name = ?, upn_key = ?, account_enabled = ?, manager_id = ?, attributes = ?"
+        " WHERE id = ?",
+        (
+            user.user_principal_name,
+            key_of(user.user_principal_name),
+            user.account_enabled,
+            user.manager_id,
+            orjson.dumps(user.attributes).decode(),
+            user.id,
+        ),
+    )
+    feed.note(connection, at, "user", user.id, "updated")
+    return True
+
+
+def delete_user(connection: sqlite3.Connection, user_id: str, at: str) -> None:
+    """Moves the user to the recycle bin. Memberships and assignments stay, for the case that it is restored."""
+    changed = connection.execute(
+        "UPDATE user SET deleted_at = ? WHERE id = ? AND deleted_at IS NULL", (at, user_id)
+    ).rowcount
+    if not changed:
+        raise NotFoundError(f"there is no user '{user_id}'")
+    feed.note(connection, at, "user", user_id, "deleted")
+
+
+def restore_user(connection: sqlite3.Connection, user_id: str, at: str) -> None:
+    """Takes the user out of the recycle bin. Raises AlreadyExistsError if its name was taken meanwhile."""
+    user = deleted_user(connection, user_id)
+    _check(connection, user)
+    connection.execute("UPDATE user SET deleted_at = NULL WHERE id = ?", (user_id,))
+    feed.note(connection, at, "user", user_id, "restored")
+
+
+def purge_user(connection: sqlite3.Connection, user_id: str, at: str) -> None:
+    """Removes a user of the recycle bin for good, with memberships, assignments and references to it."""
+    deleted_user(connection, user_id)
+    for row in connection.execute("SELECT id FROM user WHERE manager_id = ?", (user_id,)).fetchall():
+        feed.note(connection, at, "user", row["id"], "updated")
+    connection.execute("UPDATE user SET manager_id = NULL WHERE manager_id = ?", (user_id,))
+    for row in connection.execute("SELECT group_id FROM membership WHERE member_id = ?", (user_id,)).fetchall():
+        feed.note(connection, at, "user_membership", row["group_id"], "removed", user_id)
+    connection.execute("DELETE FROM membership WHERE member_id = ?", (user_id,))
+    connection.execute("DELETE FROM app_role_assignment WHERE principal_id = ?", (user_id,))
+    connection.execute("DELETE FROM user WHERE id = ?", (user_id,))
+    feed.note(connection, at, "user", user_id, "purged")
+
+
+def purge_expired(connection: sqlite3.Connection, deleted_before: str, at: str, limit: int = 500) -> int:
+    """Purges at most `limit` users that were deleted before the time; returns their number (REQ-P-102)."""
+    rows = connection.execute(
+        "SELECT id FROM user WHERE deleted_at < ? ORDER BY deleted_at LIMIT ?", (deleted_before, limit)
+    ).fetchall()
+    for row in rows:
+        purge_user(connection, row["id"], at)
+    return len(rows)
+
+
+# Reading
+
+
+def user_by_id(connection: sqlite3.Connection, id_or_name: str) -> User:
+    """The user with this id or user principal name, not one of the recycle bin. Raises NotFoundError."""
+    row = connection.execute(
+        f"SELECT {COLUMNS} FROM user WHERE (id = ? OR upn_key = ?) AND deleted_at IS NULL",  # noqa: S608 - constant
+        (id_or_name, key_of(id_or_name)),
+    ).fetchone()
+    if row is None:
+        raise NotFoundError(f"there is no user '{id_or_name}'")
+    return from_row(row)
+
+
+def deleted_user(connection: sqlite3.Connection, user_id: str) -> User:
+    """The user of the recycle bin. Raises NotFoundError."""
+    row = connection.execute(
+        f"SELECT {COLUMNS} FROM user WHERE id = ? AND deleted_at IS NOT NULL",  # noqa: S608 - constant
+        (user_id,),
+    ).fetchone()
+    if row is None:
+        raise NotFoundError(f"there is no deleted user '{user_id}'")
+    return from_row(row)
+
+
+def users_page(connection: sqlite3.Connection, after: str, limit: int) -> list[User]:
+    """Users in id order, id > `after`, those of the recycle bin included."""
+    rows = connection.execute(
+        f"SELECT {COLUMNS} FROM user WHERE id > ? ORDER BY id LIMIT ?",  # noqa: S608 - constant
+        (after, limit),
+    )
+    return [from_row(row) for row in rows]
+
+
+def users_by_id(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, User]:
+    """Id → user for those that exist, those of the recycle bin included."""
+    marks = ", ".join("?" * len(ids))
+    rows = connection.execute(f"SELECT {COLUMNS} FROM user WHERE id IN ({marks})", tuple(ids))  # noqa: S608 - only marks
+    return {row["id"]: from_row(row) for row in rows}
+
+
+def source_attributes(user: User) -> dict[str, Any]:
+    """What mappings and filters see of the user, by the engine's attribute names."""
+    return {
+        **user.attributes,
+        "objectId": user.id,
+        "userPrincipalName": user.user_principal_name,
+        "accountEnabled": user.account_enabled,
+        "manager": user.manager_id,
+    }
+
+
+def from_row(row: sqlite3.Row) -> User:
+    id_, name, enabled, manager_id, attributes, created_at, deleted_at = row
+    return User(
+        id=id_,
+        user_principal_name=name,
+        account_enabled=bool(enabled),
+        manager_id=manager_id,
+        attributes=orjson.loads(attributes),
+        created_at=created_at,
+        deleted_at=deleted_at,
+    )
+
+
+def _check(connection: sqlite3.Connection, user: User) -> None:
+    name = user.user_principal_name
+    if not name.strip():
+        raise InvalidValueError("userPrincipalName must not be empty")
+    taken = connection.execute(
+        "SELECT 1 FROM user WHERE upn_key = ? AND deleted_at IS NULL AND id <> ?", (key_of(name), user.id)
+    ).fetchone()
+    if taken:
+        raise AlreadyExistsError(f"another user has the userPrincipalName '{name}'", "userPrincipalName")
+    if user.manager_id == user.id:
+        raise InvalidValueError(f"'{name}' cannot be their own manager")
+    if user.manager_id is not None and not _exists(connection, user.manager_id):
+        raise InvalidValueError(f"the manager '{user.manager_id}' of '{name}' is not in the directory")
+
+
+def _exists(connection: sqlite3.Connection, user_id: str) -> bool:
+    return connection.execute("SELECT 1 FROM user WHERE id = ?", (user_id,)).fetchone() is not None
+
+
+def _same(stored: User, wanted: User) -> bool:
+    def relevant(user: User) -> tuple[str, bool, str | None, Mapping[str, Any]]:
+        return user.user_principal_name, user.account_enabled, user.manager_id, user.attributes
+
+    return relevant(stored) == relevant(wanted)
