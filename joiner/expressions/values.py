@@ -1,0 +1,123 @@
+"""Values of the mapping language: canonical text, truth, comparison (attribute mapping §10.4, §10.5).
+
+Null is None, "" is a value, booleans and integers are Python's, date-times are aware UTC datetimes, several values are
+a list, roles are a list of dicts.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from joiner.expressions.errors import EvaluationError
+
+Value = Any
+
+
+def canonical_text(value: Value) -> str:
+    """The text of a single value: `True`, `42`, `1/2/2025 3:04:05 PM`."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "True" if value else "False"
+    if isinstance(value, datetime):
+        hour = value.hour % 12 or 12
+        half = "AM" if value.hour < 12 else "PM"
+        return f"{value.month}/{value.day}/{value.year:04d} {hour}:{value.minute:02d}:{value.second:02d} {half}"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def single(value: Value) -> Value:
+    """The first of several values, the value itself otherwise; an empty list is null (D-08)."""
+    if isinstance(value, (list, tuple)):
+        return value[0] if value else None
+    return value
+
+
+def text_of(value: Value) -> str | None:
+    """The canonical text of a text argument, None for null."""
+    value = single(value)
+    return None if value is None else canonical_text(value)
+
+
+def number_of(value: Value, what: str) -> int:
+    """An integer argument; text of digits counts. Raises EvaluationError naming `what`."""
+    value = single(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str):
+        stripped = value.strip()
+        digits = stripped[1:] if stripped[:1] in ("+", "-") else stripped
+        if digits.isascii() and digits.isdigit():
+            return int(stripped)
+    raise EvaluationError(f"{what} must be a whole number, not {_shown(value)}")
+
+
+def truth_of(value: Value) -> bool:
+    """Truth (D-13): booleans, non-zero numbers, text true/false in any case or digits; null is false."""
+    value = single(value)
+    if value is None:
+        return False
+    if isinstance(value, (bool, int, float)):
+        return bool(value)
+    text = canonical_text(value).strip().lower()
+    if text in ("true", "false"):
+        return text == "true"
+    if text.lstrip("+-").isdigit():
+        return int(text) != 0
+    raise EvaluationError(f"{_shown(value)} is neither true nor false")
+
+
+def is_empty(value: Value) -> bool:
+    """Null, empty text, or no values. White space is not empty."""
+    return value is None or value == "" or value in ([], ())
+
+
+OPERATORS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
+    "=": lambda left, right: left == right,
+    "<>": lambda left, right: left != right,
+    ">": lambda left, right: left > right,
+    ">=": lambda left, right: left >= right,
+    "<": lambda left, right: left < right,
+    "<=": lambda left, right: left <= right,
+}
+
+
+def compare(operator: str, left: Value, right: Value) -> bool:
+    """False if either side is null (D-14); as dates or numbers if either side is one; else as ordinal text."""
+    left, right = single(left), single(right)
+    if left is None or right is None:
+        return False
+    if isinstance(left, datetime) and isinstance(right, datetime):
+        return OPERATORS[operator](left, right)
+    if _is_number(left) or _is_number(right):
+        return OPERATORS[operator](_as_number(left), _as_number(right))
+    return OPERATORS[operator](canonical_text(left), canonical_text(right))
+
+
+def _is_number(value: Value) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _as_number(value: Value) -> float | int:
+    if _is_number(value):
+        number: float | int = value
+        return number
+    text = canonical_text(value).strip()
+    try:
+        return int(text)
+    except ValueError:
+        try:
+            return float(text)
+        except ValueError:
+            raise EvaluationError(f"{_shown(value)} cannot be compared with a number") from None
+
+
+def _shown(value: Value) -> str:
+    if value is None:
+        return "nothing"
+    text = canonical_text(value)
+    return f"'{text if len(text) <= 60 else text[:60] + '…'}'"
