@@ -77,6 +77,12 @@ async def test_chromium_renders_a_page_of_ours(chromium: "Browser") -> None:
         await page.close()
 
 
+def test_a_missing_program_skips_with_one_line_that_says_what_to_install() -> None:
+    with pytest.raises(pytest.skip.Exception) as skipped, skipped_if_missing():
+        require_program("no-such-program")
+    assert str(skipped.value) == "needs the program no-such-program: apt-get install no-such-program"
+
+
 def test_every_system_package_says_what_it_is_for() -> None:
     packages = install_system_packages.read_packages()
     assert {package.program for package in packages} >= {"chromium", "postgres", "slapd"}
