@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from joiner.cli.main import app
 from typer.main import get_command
 
+from joiner.cli.main import app
 from tests.repository import FENCE, HEADING, ROOT
 
 COMMON_OPTIONS_HEADING = "Options of every command"
