@@ -114,7 +114,7 @@ def unassign(connection: sqlite3.Connection, resource_id: str, assignment_id: st
 def assignment_by_id(connection: sqlite3.Connection, resource_id: str, assignment_id: str) -> Assignment:
     """Raises NotFoundError."""
     row = connection.execute(
-        f"SELECT {ASSIGNMENT_COLUMNS} FROM app_role_assignment WHERE resource_id = ? AND id = ?",  # noqa: S608 - constant
+        f"SELECT {ASSIGNMENT_COLUMNS} FROM app_role_assignment WHERE resource_id = ? AND id = ?",
         (resource_id, assignment_id),
     ).fetchone()
     if row is None:
@@ -125,8 +125,7 @@ def assignment_by_id(connection: sqlite3.Connection, resource_id: str, assignmen
 def assignments_of(connection: sqlite3.Connection, resource_id: str, after: str, limit: int) -> list[Assignment]:
     """In id order, id > `after`."""
     rows = connection.execute(
-        f"SELECT {ASSIGNMENT_COLUMNS} FROM app_role_assignment WHERE resource_id = ? AND id > ?"  # noqa: S608 - constant
-        " ORDER BY id LIMIT ?",
+        f"SELECT {ASSIGNMENT_COLUMNS} FROM app_role_assignment WHERE resource_id = ? AND id > ? ORDER BY id LIMIT ?",
         (resource_id, after, limit),
     )
     return [_assignment(row) for row in rows]
@@ -168,7 +167,7 @@ def assigned_groups(connection: sqlite3.Connection, resource_id: str, group_ids:
     """Those of `group_ids` that are assigned to the application."""
     marks = ", ".join("?" * len(group_ids))
     rows = connection.execute(
-        f"SELECT DISTINCT principal_id FROM app_role_assignment WHERE resource_id = ? AND principal_id IN ({marks})",  # noqa: S608 - only marks
+        f"SELECT DISTINCT principal_id FROM app_role_assignment WHERE resource_id = ? AND principal_id IN ({marks})",
         (resource_id, *group_ids),
     )
     return {row[0] for row in rows}

@@ -112,7 +112,7 @@ def purge_expired(connection: sqlite3.Connection, deleted_before: str, at: str, 
 def user_by_id(connection: sqlite3.Connection, id_or_name: str) -> User:
     """The user with this id or user principal name, not one of the recycle bin. Raises NotFoundError."""
     row = connection.execute(
-        f"SELECT {COLUMNS} FROM user WHERE (id = ? OR upn_key = ?) AND deleted_at IS NULL",  # noqa: S608 - constant
+        f"SELECT {COLUMNS} FROM user WHERE (id = ? OR upn_key = ?) AND deleted_at IS NULL",
         (id_or_name, key_of(id_or_name)),
     ).fetchone()
     if row is None:
@@ -123,7 +123,7 @@ def user_by_id(connection: sqlite3.Connection, id_or_name: str) -> User:
 def deleted_user(connection: sqlite3.Connection, user_id: str) -> User:
     """The user of the recycle bin. Raises NotFoundError."""
     row = connection.execute(
-        f"SELECT {COLUMNS} FROM user WHERE id = ? AND deleted_at IS NOT NULL",  # noqa: S608 - constant
+        f"SELECT {COLUMNS} FROM user WHERE id = ? AND deleted_at IS NOT NULL",
         (user_id,),
     ).fetchone()
     if row is None:
@@ -134,7 +134,7 @@ def deleted_user(connection: sqlite3.Connection, user_id: str) -> User:
 def users_page(connection: sqlite3.Connection, after: str, limit: int) -> list[User]:
     """Users in id order, id > `after`, those of the recycle bin included."""
     rows = connection.execute(
-        f"SELECT {COLUMNS} FROM user WHERE id > ? ORDER BY id LIMIT ?",  # noqa: S608 - constant
+        f"SELECT {COLUMNS} FROM user WHERE id > ? ORDER BY id LIMIT ?",
         (after, limit),
     )
     return [from_row(row) for row in rows]
@@ -143,7 +143,7 @@ def users_page(connection: sqlite3.Connection, after: str, limit: int) -> list[U
 def users_by_id(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, User]:
     """Id → user for those that exist, those of the recycle bin included."""
     marks = ", ".join("?" * len(ids))
-    rows = connection.execute(f"SELECT {COLUMNS} FROM user WHERE id IN ({marks})", tuple(ids))  # noqa: S608 - only marks
+    rows = connection.execute(f"SELECT {COLUMNS} FROM user WHERE id IN ({marks})", tuple(ids))
     return {row["id"]: from_row(row) for row in rows}
 
 

@@ -100,7 +100,7 @@ def last_cycle(connection: sqlite3.Connection, job_id: str, states: tuple[CycleS
     """The job's latest cycle in one of the states."""
     marks = ", ".join("?" * len(states))
     row = connection.execute(
-        f"SELECT * FROM cycle WHERE job_id = ? AND state IN ({marks}) ORDER BY began_at DESC, rowid DESC LIMIT 1",  # noqa: S608 - only marks
+        f"SELECT * FROM cycle WHERE job_id = ? AND state IN ({marks}) ORDER BY began_at DESC, rowid DESC LIMIT 1",
         (job_id, *states),
     ).fetchone()
     return from_row(row, Cycle, JSON_COLUMNS) if row else None

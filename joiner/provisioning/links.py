@@ -23,7 +23,7 @@ STATES: Final[Mapping[LinkChange, tuple[bool, bool]]] = {
 def links_of(connection: sqlite3.Connection, job_id: str, source_ids: Sequence[str]) -> dict[str, Link]:
     """Source id → link, for those that have one."""
     rows = connection.execute(
-        f"SELECT source_id, target_id, is_managed, is_disabled FROM link WHERE job_id = ? AND source_id IN ({_marks(source_ids)})",  # noqa: S608, E501 - only marks
+        f"SELECT source_id, target_id, is_managed, is_disabled FROM link WHERE job_id = ? AND source_id IN ({_marks(source_ids)})",
         (job_id, *source_ids),
     )
     return {row[0]: Link(row[1], bool(row[2]), bool(row[3])) for row in rows}
@@ -34,7 +34,7 @@ def sources_linked_to(
 ) -> dict[str, str]:
     """Target id → id of the source object that is linked to it."""
     rows = connection.execute(
-        f"SELECT target_id, source_id FROM link WHERE job_id = ? AND object_type = ? AND target_id IN ({_marks(target_ids)})",  # noqa: S608, E501 - only marks
+        f"SELECT target_id, source_id FROM link WHERE job_id = ? AND object_type = ? AND target_id IN ({_marks(target_ids)})",
         (job_id, object_type, *target_ids),
     )
     return {row[0]: row[1] for row in rows}
@@ -55,7 +55,7 @@ def change_link(
     if change is LinkChange.DROP:
         for table in ("link", "exported_reference", "pending_reference"):
             connection.execute(
-                f"DELETE FROM {table} WHERE job_id = ? AND source_id = ?",  # noqa: S608 - names are ours
+                f"DELETE FROM {table} WHERE job_id = ? AND source_id = ?",
                 (job_id, source_id),
             )
         return
@@ -79,7 +79,7 @@ def intend(connection: sqlite3.Connection, job_id: str, source_ids: Iterable[str
 def intended(connection: sqlite3.Connection, job_id: str, source_ids: Sequence[str]) -> set[str]:
     """Those of `source_ids` whose create may have been sent by an attempt that broke off."""
     rows = connection.execute(
-        f"SELECT source_id FROM intent WHERE job_id = ? AND source_id IN ({_marks(source_ids)})",  # noqa: S608 - only marks
+        f"SELECT source_id FROM intent WHERE job_id = ? AND source_id IN ({_marks(source_ids)})",
         (job_id, *source_ids),
     )
     return {row[0] for row in rows}

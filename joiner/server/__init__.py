@@ -1,0 +1,1 @@
+"""Puts the sides together: the data folder, one ASGI application, one process."""

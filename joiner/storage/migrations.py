@@ -31,7 +31,7 @@ def migrate(connection: sqlite3.Connection, component: str, folder: Path) -> int
         )
     for number, file in enumerate(files[version:], start=version + 1):
         script = file.read_text(encoding="utf-8")
-        remember = f"REPLACE INTO schema_version VALUES ('{component}', {number});"  # noqa: S608 - both are ours
+        remember = f"REPLACE INTO schema_version VALUES ('{component}', {number});"
         try:
             connection.executescript(f"BEGIN IMMEDIATE;\n{script}\n{remember}\nCOMMIT;")
         except BaseException:

@@ -1,0 +1,366 @@
+"""PATCH: operations applied to a resource (RFC 7644 §3.5.2), with what Entra and Okta send beside it (T1, T3, T5-T17).
+
+The members of a group are not part of this: they may be many and live in rows, so their operations come out of
+`split_members` as set arithmetic for the store.
+"""
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from joiner.scim.elements import element_of, matches
+from joiner.scim.errors import (
+    InvalidAttributeError,
+    InvalidFilterError,
+    InvalidPathError,
+    MutabilityError,
+    NoTargetError,
+)
+from joiner.scim.grammar import parse_path
+from joiner.scim.messages import Operation
+from joiner.scim.resources import IGNORED, check_required, normalise_value
+from joiner.scim.schemas import Attribute, ResourceType, Schema
+from joiner.scim.tree import Comparison, Filter, Path, conjuncts
+
+Resource = dict[str, Any]
+DECORATION: Final = frozenset({"type", "primary", "display"})
+"""An element with nothing but these says nothing any more."""
+MEMBERS: Final = "members"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where an operation acts: the attribute, its extension, and the part of it that is meant."""
+
+    attribute: Attribute
+    extension: Schema | None = None
+    filter: Filter | None = None
+    sub: Attribute | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.attribute.name}.{self.sub.name}" if self.sub else self.attribute.name
+
+
+@dataclass(frozen=True, slots=True)
+class MemberChange:
+    """A change of a group's members by their ids. `clear` and `replace` concern all members."""
+
+    kind: Literal["add", "remove", "replace", "clear"]
+    ids: tuple[str, ...] = ()
+
+
+def apply_patch(resource_type: ResourceType, resource: Resource, operations: Sequence[Operation]) -> Resource:
+    """A new resource, equal to `resource` if nothing changes. Raises ScimError, and then nothing has happened.
+
+    `resource` is a stored one, without `schemas`, `id` and `meta`. Required attributes are checked at the end.
+    """
+    result = copy.deepcopy(resource)
+    for operation in operations:
+        for verb, target, value in _expanded(resource_type, operation):
+            _apply(result, verb, target, value)
+    check_required(resource_type, result)
+    return result
+
+
+def split_members(
+    group_type: ResourceType, operations: Sequence[Operation]
+) -> tuple[list[Operation], list[MemberChange]]:
+    """The operations that are not about members, and the changes of members, each in order."""
+    others: list[Operation] = []
+    changes: list[MemberChange] = []
+    for operation in operations:
+        if operation.path is not None:
+            path = parse_path(operation.path, group_type.urns)
+            if path.attribute.lower() == MEMBERS:
+                changes.append(_member_change(path, operation))
+                continue
+        elif isinstance(operation.value, Mapping):
+            key = next((key for key in operation.value if _is_members(group_type, key)), None)
+            if key is not None:
+                changes.append(_listed(operation.verb, operation.value[key]))
+                rest = {name: value for name, value in operation.value.items() if name != key}
+                operation = Operation(operation.verb, None, rest, True)
+        others.append(operation)
+    return others, changes
+
+
+def member_ids(value: Any) -> tuple[str, ...]:
+    """The ids in a `members` value: a list of objects or ids, one of them, each id once (T10)."""
+    ids: dict[str, None] = {}
+    for item in value if isinstance(value, list) else [value]:
+        if item is None or item == "":
+            continue
+        named = next((v for k, v in item.items() if k.lower() == "value"), None) if isinstance(item, Mapping) else item
+        if not isinstance(named, str) or not named or "\x00" in named:
+            raise InvalidAttributeError("each of 'members' needs a value, the id of the member")
+        ids[named] = None
+    return tuple(ids)
+
+
+# Operations to targets
+
+
+def _expanded(resource_type: ResourceType, operation: Operation) -> Iterator[tuple[str, Target, Any]]:
+    if operation.path is not None:
+        path = parse_path(operation.path, resource_type.urns)
+        if not path.attribute:
+            yield from _extension(resource_type, operation, path)
+            return
+        yield operation.verb, _resolve(resource_type, path), operation.value
+        return
+    if not isinstance(operation.value, Mapping):
+        raise InvalidAttributeError(f"{operation.verb} without a path takes an object of attributes")
+    yield from _members_of(resource_type, operation.verb, operation.value)
+
+
+def _members_of(resource_type: ResourceType, verb: str, value: Mapping[str, Any]) -> Iterator[tuple[str, Target, Any]]:
+    """Each key of an object without path is a path of its own: a name, `name.givenName`, or `urn:…:attribute` (T5)."""
+    for key, item in value.items():
+        extension = resource_type.by_urn.get(key.lower())
+        if extension is not None:
+            for name, inner in item.items() if isinstance(item, Mapping) else ():
+                attribute = extension.by_name.get(name.lower())
+                if attribute is not None and attribute.mutability != "readOnly":
+                    yield verb, Target(attribute, extension), inner
+            continue
+        try:
+            target = _resolve(resource_type, parse_path(key, resource_type.urns), strict=False)
+        except InvalidPathError:
+            # Unknown members are ignored, as in POST and PUT (T13).
+            continue
+        if target.attribute.name in IGNORED or target.attribute.mutability == "readOnly":
+            continue
+        yield verb, target, item
+
+
+def _extension(resource_type: ResourceType, operation: Operation, path: Path) -> Iterator[tuple[str, Target, Any]]:
+    """A bare extension URN means the whole extension."""
+    schema = resource_type.by_urn.get((path.urn or "").lower())
+    if schema is None:
+        raise InvalidPathError(f"'{operation.path}' is not an extension of {resource_type.name}")
+    if operation.verb == "remove":
+        for attribute in schema.attributes:
+            yield "remove", Target(attribute, schema), None
+        return
+    if not isinstance(operation.value, Mapping):
+        raise InvalidAttributeError(f"'{operation.path}' takes an object of attributes")
+    yield from _members_of(resource_type, operation.verb, {schema.id: operation.value})
+
+
+def _resolve(resource_type: ResourceType, path: Path, *, strict: bool = True) -> Target:
+    """Raises InvalidPathError for what the schemas do not have, MutabilityError for what only the server writes."""
+    attribute, extension = _find(resource_type, path)
+    sub = None
+    if path.sub_attribute is not None:
+        sub = attribute.by_name.get(path.sub_attribute.lower())
+        if sub is None:
+            raise InvalidPathError(f"'{attribute.name}' has no sub-attribute '{path.sub_attribute}'")
+    if path.filter is not None and not attribute.multi_valued:
+        raise InvalidPathError(f"'{attribute.name}' has one value, so nothing can be chosen in brackets")
+    if strict and (attribute.mutability == "readOnly" or (sub is not None and sub.mutability == "readOnly")):
+        raise MutabilityError(f"'{path}' is written by the server only")
+    return Target(attribute, extension, path.filter, sub)
+
+
+def _find(resource_type: ResourceType, path: Path) -> tuple[Attribute, Schema | None]:
+    name = path.attribute.lower()
+    if path.urn is not None and path.urn.lower() != resource_type.schema.id.lower():
+        schema = resource_type.by_urn.get(path.urn.lower())
+        if schema is None or name not in schema.by_name:
+            raise InvalidPathError(f"'{path}' is not an attribute of {resource_type.name}")
+        return schema.by_name[name], schema
+    if name in resource_type.core:
+        return resource_type.core[name], None
+    sole = resource_type.sole_extension_of(name)
+    if sole is None or path.urn is not None:
+        raise InvalidPathError(f"'{path}' is not an attribute of {resource_type.name}")
+    return sole.by_name[name], sole
+
+
+# Applying
+
+
+def _apply(resource: Resource, verb: str, target: Target, value: Any) -> None:
+    extension = target.extension
+    holder: Resource = resource if extension is None else resource.setdefault(extension.id, {})
+    if target.filter is not None:
+        _apply_filtered(holder, verb, target, value)
+    elif target.sub is not None:
+        _apply_sub(holder, verb, target, value)
+    else:
+        WHOLE[verb](holder, target.attribute, value)
+    if extension is not None and not holder:
+        del resource[extension.id]
+
+
+def _remove(holder: Resource, attribute: Attribute, value: Any) -> None:
+    if attribute.required:
+        raise MutabilityError(f"'{attribute.name}' is required and cannot be removed")
+    if attribute.multi_valued and value is not None:
+        # Entra removes by listing values; by the RFC the whole attribute would go (T8).
+        gone = normalise_value(attribute, value) or []
+        kept = [item for item in holder.get(attribute.name, []) if not any(_is_same(item, one) for one in gone)]
+        _put(holder, attribute, kept)
+        return
+    holder.pop(attribute.name, None)
+
+
+def _add(holder: Resource, attribute: Attribute, value: Any) -> None:
+    normalised = normalise_value(attribute, value)
+    if attribute.multi_valued:
+        held = holder.get(attribute.name, [])
+        new = [item for item in normalised or [] if item not in held]
+        _put(holder, attribute, _with_one_primary(held, new))
+    elif normalised is not None or value is not None:
+        _set_singular(holder, attribute, normalised)
+
+
+def _replace(holder: Resource, attribute: Attribute, value: Any) -> None:
+    normalised = normalise_value(attribute, value)
+    if attribute.multi_valued:
+        _put(holder, attribute, _with_one_primary([], normalised or []))
+    else:
+        _set_singular(holder, attribute, normalised)
+
+
+WHOLE: Final[Mapping[str, Callable[[Resource, Attribute, Any], None]]] = {
+    "add": _add,
+    "remove": _remove,
+    "replace": _replace,
+}
+
+
+def _set_singular(holder: Resource, attribute: Attribute, value: Any) -> None:
+    """Complex values are merged: sub-attributes that are not named stay."""
+    if attribute.kind == "complex" and isinstance(value, dict):
+        if set(value) == {"value"}:
+            holder[attribute.name] = value
+        else:
+            holder[attribute.name] = {**holder.get(attribute.name, {}), **value}
+    else:
+        _put(holder, attribute, value)
+
+
+def _put(holder: Resource, attribute: Attribute, value: Any) -> None:
+    if value is None or value == [] or value == {}:
+        if attribute.required:
+            raise InvalidAttributeError(f"attribute '{attribute.name}' is required")
+        holder.pop(attribute.name, None)
+    else:
+        holder[attribute.name] = value
+
+
+def _apply_sub(holder: Resource, verb: str, target: Target, value: Any) -> None:
+    attribute, sub = target.attribute, target.sub
+    assert sub is not None
+    new = None if verb == "remove" else normalise_value(sub, value, target.name)
+    if attribute.multi_valued:
+        elements = holder.get(attribute.name) or ([{}] if new is not None else [])
+        _put(holder, attribute, _with_sub(elements, elements, sub, new))
+        return
+    held = dict(holder.get(attribute.name, {}))
+    if new is None:
+        held.pop(sub.name, None)
+    else:
+        held[sub.name] = new
+    _put(holder, attribute, held)
+
+
+def _apply_filtered(holder: Resource, verb: str, target: Target, value: Any) -> None:
+    attribute, sub, condition = target.attribute, target.sub, target.filter
+    assert condition is not None
+    held: list[Resource] = holder.get(attribute.name, [])
+    chosen = [item for item in held if matches(condition, attribute, item)]
+    if verb == "remove":
+        if sub is None:
+            _put(holder, attribute, [item for item in held if item not in chosen])
+        else:
+            _put(holder, attribute, _with_sub(held, chosen, sub, None))
+        return
+    if not chosen:
+        made = element_of(condition, attribute)
+        # `attr[filter]` without a match stays an error for replace; `attr[eq filter].sub` makes the element (T6, T7).
+        if made is None or (verb == "replace" and sub is None):
+            raise NoTargetError(f"no value of '{attribute.name}' matches [{condition}]")
+        new = normalise_value(sub, value, target.name) if sub else normalise_value(attribute, value)
+        if new is not None:
+            parts = {sub.name: new} if sub else new[0]
+            _put(holder, attribute, _with_one_primary(held, [{**made, **parts}]))
+        return
+    if sub is not None:
+        _put(holder, attribute, _with_sub(held, chosen, sub, normalise_value(sub, value, target.name)))
+        return
+    parts = (normalise_value(attribute, value) or [{}])[0]
+    keys = element_of(condition, attribute) or {}
+    changed = [{**(item if verb == "add" else keys), **parts} for item in chosen]
+    _put(holder, attribute, _merged(held, chosen, changed))
+
+
+def _with_sub(held: list[Resource], chosen: list[Resource], sub: Attribute, new: Any) -> list[Resource]:
+    """`held` with the sub-attribute of the chosen elements set or removed; what says nothing any more is dropped."""
+    changed = []
+    for item in chosen:
+        rest = {name: value for name, value in item.items() if name != sub.name}
+        changed.append(rest if new is None else {**rest, sub.name: new})
+    merged = _merged(held, chosen, changed)
+    return [item for item in merged if new is not None or not set(item) <= DECORATION]
+
+
+def _merged(held: list[Resource], chosen: list[Resource], changed: list[Resource]) -> list[Resource]:
+    replaced = iter(changed)
+    result = [next(replaced) if any(item is one for one in chosen) else item for item in held]
+    return _with_one_primary(result, [], newest=next((item for item in changed if item.get("primary") is True), None))
+
+
+def _with_one_primary(held: list[Any], new: list[Any], newest: Resource | None = None) -> list[Any]:
+    """All values; one that is made primary takes it from the others (REQ-S-251)."""
+    newest = next((item for item in reversed(new) if isinstance(item, dict) and item.get("primary") is True), newest)
+    values = [*held, *new]
+    if newest is None:
+        return values
+    return [
+        {**item, "primary": False} if isinstance(item, dict) and item is not newest and item.get("primary") else item
+        for item in values
+    ]
+
+
+def _is_same(item: Any, listed: Any) -> bool:
+    """Whether an element is meant by a listed value: by its `value`, else by all members given."""
+    if isinstance(item, Mapping) and isinstance(listed, Mapping):
+        if "value" in listed:
+            return bool(item.get("value") == listed["value"])
+        return all(item.get(name) == value for name, value in listed.items())
+    return bool(item == listed)
+
+
+# Members
+
+
+def _member_change(path: Path, operation: Operation) -> MemberChange:
+    if path.sub_attribute is not None:
+        raise MutabilityError("a member is added or removed, not edited")
+    if path.filter is None:
+        if operation.verb == "remove" and operation.value is None:
+            return MemberChange("clear")
+        return _listed(operation.verb, operation.value)
+    ids = []
+    for term in conjuncts(path.filter):
+        if not isinstance(term, Comparison) or term.operator != "eq" or term.path.attribute.lower() != "value":
+            raise InvalidFilterError('members are chosen by their value: members[value eq "id"]')
+        ids.append(str(term.value))
+    if operation.verb == "remove":
+        return MemberChange("remove", tuple(ids))
+    raise MutabilityError("a member is added or removed, not edited")
+
+
+def _listed(verb: str, value: Any) -> MemberChange:
+    ids = member_ids(value)
+    if verb == "replace":
+        return MemberChange("replace", ids)
+    return MemberChange("add" if verb == "add" else "remove", ids)
+
+
+def _is_members(group_type: ResourceType, key: str) -> bool:
+    return key.lower() in (MEMBERS, f"{group_type.schema.id}:{MEMBERS}".lower())
