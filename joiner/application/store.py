@@ -91,7 +91,8 @@ class ResourceStore:
         """(id, type, display) of the members that exist, in the order of their ids."""
         rows = self._db.reader.execute(
             "SELECT m.member_id, coalesce(r.type, 'User'),"
-            " coalesce(r.body ->> '$.displayName', r.body ->> '$.userName', '') FROM membership m LEFT JOIN resource r ON r.id = m.member_id WHERE m.group_id = ? ORDER BY m.member_id",
+            " coalesce(r.body ->> '$.displayName', r.body ->> '$.userName', '') FROM membership m"
+            " LEFT JOIN resource r ON r.id = m.member_id WHERE m.group_id = ? ORDER BY m.member_id",
             (group_id,),
         )
         return [(row[0], row[1], row[2]) for row in rows]

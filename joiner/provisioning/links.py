@@ -23,7 +23,8 @@ STATES: Final[Mapping[LinkChange, tuple[bool, bool]]] = {
 def links_of(connection: sqlite3.Connection, job_id: str, source_ids: Sequence[str]) -> dict[str, Link]:
     """Source id → link, for those that have one."""
     rows = connection.execute(
-        f"SELECT source_id, target_id, is_managed, is_disabled FROM link WHERE job_id = ? AND source_id IN ({_marks(source_ids)})",
+        "SELECT source_id, target_id, is_managed, is_disabled FROM link WHERE job_id = ?"
+        f" AND source_id IN ({_marks(source_ids)})",
         (job_id, *source_ids),
     )
     return {row[0]: Link(row[1], bool(row[2]), bool(row[3])) for row in rows}
@@ -34,7 +35,8 @@ def sources_linked_to(
 ) -> dict[str, str]:
     """Target id → id of the source object that is linked to it."""
     rows = connection.execute(
-        f"SELECT target_id, source_id FROM link WHERE job_id = ? AND object_type = ? AND target_id IN ({_marks(target_ids)})",
+        "SELECT target_id, source_id FROM link WHERE job_id = ? AND object_type = ?"
+        f" AND target_id IN ({_marks(target_ids)})",
         (job_id, object_type, *target_ids),
     )
     return {row[0]: row[1] for row in rows}

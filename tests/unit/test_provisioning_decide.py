@@ -5,9 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from joiner.provisioning.mapping import JobPlan, ObjectPlan, compile_plan
-from joiner.provisioning.schema import parse_schema
-from joiner.provisioning.templates import template_by_id
 
 from joiner.provisioning.decide import decide
 from joiner.provisioning.decision import (
@@ -26,8 +23,11 @@ from joiner.provisioning.decision import (
     Status,
     TargetState,
 )
+from joiner.provisioning.mapping import JobPlan, ObjectPlan, compile_plan
 from joiner.provisioning.matching import next_lookup
+from joiner.provisioning.schema import parse_schema
 from joiner.provisioning.scope import judge_scope, source_values
+from joiner.provisioning.templates import template_by_id
 
 PLAN: JobPlan = compile_plan(parse_schema(template_by_id("alvaoScim").schema))
 assert PLAN.users is not None
