@@ -64,27 +64,31 @@ class DataFolder:
             _take(lock)
             os.ftruncate(lock, 0)
             os.pwrite(lock, str(os.getpid()).encode(), 0)
-            with contextlib.suppress(FileNotFoundError):
-                # Left behind by a process that was killed: whoever serves the folder holds the lock.
-                (path / "server.json").unlink()
-            return cls(path, lock)
+            folder = cls(path, lock)
         except BlockingIOError:
             os.close(lock)
             raise DataFolderInUseError(_told_in_use(path)) from None
         except BaseException:
             os.close(lock)
             raise
+        # What a killed server left behind: whoever serves the folder holds the lock.
+        folder.withdraw()
+        return folder
 
     def announce(self, address: ServerAddress) -> None:
         """Tells commands on this machine where the folder is served, until `close`."""
         _write(self.path / "server.json", msgspec.json.encode(address))
 
+    def withdraw(self) -> None:
+        """Tells commands that nothing is served any more; they then wait for the folder itself."""
+        with contextlib.suppress(FileNotFoundError):
+            (self.path / "server.json").unlink()
+
     def close(self) -> None:
         """Lets the next process in. May be called twice."""
         if self._lock < 0:
             return
-        with contextlib.suppress(FileNotFoundError):
-            (self.path / "server.json").unlink()
+        self.withdraw()
         os.close(self._lock)
         self._lock = -1
 

@@ -1,0 +1,205 @@
+"""The one client of every command: over HTTP when a server runs, in this process when none does.
+
+Commands do not know which. What is slow to import is imported where it is used: `joiner --help` needs none of it.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from joiner.config import FILE_NAME, Settings, is_loopback, load_settings
+from joiner.errors import DataFolderInUseError, InvalidValueError, JoinerError
+
+if TYPE_CHECKING:
+    import httpx
+
+    from joiner.server.instance import Side
+
+PATIENCE: Final = 10.0
+"""Seconds that a command waits for another one, or for a server that is just starting, to let it in."""
+LOOK_AGAIN: Final = 0.05
+CONNECT_SECONDS: Final = 10.0
+ANSWER_SECONDS: Final = 300.0
+"""An import of a large directory is one request."""
+IN_PROCESS: Final = "http://joiner.invalid"
+"""The address of an application that is called without a network; it appears in links that only we follow."""
+
+
+class ApiError(JoinerError):
+    """The API refused; the text is its own."""
+
+    def __init__(self, status: int, message: str, details: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.status = status
+        self.details = tuple(details)
+        """What is wrong in particular, a line each."""
+
+
+class Target(msgspec.Struct, frozen=True):
+    """What a command works on: an embedded data folder, or a server elsewhere and the key for it."""
+
+    data: Path = Path()
+    url: str = ""
+    api_key: str = ""
+
+
+class Client:
+    """Requests with their errors as `ApiError`, answers as parsed JSON."""
+
+    def __init__(self, http: "httpx.AsyncClient", origin: str) -> None:
+        self._http = http
+        self.origin = origin
+        """The server's address without a slash at its end."""
+
+    async def get(self, path: str, **query: str) -> Any:
+        """`query`: options by name without `$`, for example `filter="displayName eq 'x'"`."""
+        return await self._call("GET", path, query=query)
+
+    async def post(self, path: str, body: Any = None) -> Any:
+        return await self._call("POST", path, body)
+
+    async def put(self, path: str, body: Any) -> Any:
+        return await self._call("PUT", path, body)
+
+    async def patch(self, path: str, body: Any) -> Any:
+        return await self._call("PATCH", path, body)
+
+    async def delete(self, path: str) -> None:
+        await self._call("DELETE", path)
+
+    async def items(self, path: str, **query: str) -> AsyncIterator[dict[str, Any]]:
+        """The items of a collection, page after page."""
+        page = await self.get(path, **query)
+        while True:
+            for item in page["value"]:
+                yield item
+            link = page.get("@odata.nextLink")
+            if not link:
+                return
+            page = await self._call("GET", link)
+
+    async def every(self, path: str, **query: str) -> list[dict[str, Any]]:
+        """All items of a collection."""
+        return [item async for item in self.items(path, **query)]
+
+    async def _call(self, method: str, path: str, body: Any = None, query: dict[str, str] | None = None) -> Any:
+        import httpx
+        import orjson
+
+        content = None if body is None else orjson.dumps(body)
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        params = {f"${name}": value for name, value in query.items()} if query else None
+        try:
+            answer = await self._http.request(method, path, content=content, params=params, headers=headers)
+        except httpx.TimeoutException:
+            raise ApiError(0, f"the server at {self.origin} did not answer in time") from None
+        except httpx.HTTPError as error:
+            raise ApiError(0, f"the server at {self.origin} cannot be reached: {error}") from None
+        if answer.is_success:
+            return orjson.loads(answer.content) if answer.content else None
+        raise _refusal(answer.status_code, answer.content)
+
+
+@asynccontextmanager
+async def connect(
+    target: Target, *, sides: "Sequence[Side]", engine: bool = False, creates: bool = False
+) -> AsyncIterator[Client]:
+    """A client for the target. Without a server on a data folder, these sides of it are opened in this process.
+
+    `engine`: cycles must be able to run. `creates`: a folder that does not exist is made. Raises InvalidValueError if
+    the target cannot be used, DataFolderInUseError if another process does not let go of it.
+    """
+    from joiner.server.data_folder import DataFolder, find_server, read_local_key
+
+    if target.url:
+        async with remote(target.url, target.api_key) as client:
+            yield client
+        return
+    if not creates and not target.data.is_dir():
+        raise InvalidValueError(f"there is no data folder {target.data}")
+    end = time.monotonic() + PATIENCE
+    while True:
+        address = find_server(target.data)
+        if address is not None:
+            async with remote(address.url, read_local_key(target.data)) as client:
+                yield client
+            return
+        try:
+            folder = DataFolder.open(target.data)
+            break
+        except DataFolderInUseError:
+            if time.monotonic() > end:
+                raise
+            await asyncio.sleep(LOOK_AGAIN)
+    try:
+        async with _in_process(folder, sides, engine) as client:
+            yield client
+    finally:
+        folder.close()
+
+
+@asynccontextmanager
+async def remote(url: str, key: str) -> AsyncIterator[Client]:
+    """A client of the server at the URL, with a bearer key."""
+    import httpx
+
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise InvalidValueError(f"'{url}' is not the address of a server; it looks like https://joiner.example.com")
+    origin = url.rstrip("/")
+    # A proxy for the world outside cannot reach this machine's loopback.
+    async with httpx.AsyncClient(
+        base_url=origin,
+        headers={"Authorization": f"Bearer {key}"},
+        timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
+        trust_env=not is_loopback(parts.hostname),
+    ) as http:
+        yield Client(http, origin)
+
+
+@asynccontextmanager
+async def _in_process(folder: Any, sides: "Sequence[Side]", engine: bool) -> AsyncIterator[Client]:
+    import httpx
+
+    from joiner.server.instance import Instance
+    from joiner.server.logs import configure_logging
+
+    settings = settings_of(folder.path)
+    # Only what an administrator must see: standard output and error belong to the command.
+    configure_logging("debug" if settings.log_level == "debug" else "warning")
+    async with (
+        Instance(folder, settings, sides=sides, engine=engine) as instance,
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(instance.app),
+            base_url=IN_PROCESS,
+            headers={"Authorization": f"Bearer {folder.local_key}"},
+        ) as http,
+    ):
+        yield Client(http, IN_PROCESS)
+
+
+def settings_of(data: Path, config: Path | None = None) -> Settings:
+    """The settings of a data folder, or of the file that the command or JOINER_CONFIG names."""
+    named = config or (Path(os.environ["JOINER_CONFIG"]) if os.environ.get("JOINER_CONFIG") else None)
+    return load_settings(named or data / FILE_NAME, required=named is not None)
+
+
+def _refusal(status: int, content: bytes) -> ApiError:
+    """The error in the shape of Graph (`{"error": {"message", "details"}}`) or of the application (`{"error": text}`)."""
+    import orjson
+
+    try:
+        error = orjson.loads(content)["error"]
+    except (ValueError, KeyError, TypeError):
+        return ApiError(status, f"the server answered with status {status}")
+    if isinstance(error, str):
+        return ApiError(status, error)
+    details = [str(detail.get("message")) for detail in error.get("details") or ()]
+    return ApiError(status, str(error.get("message") or f"status {status}"), details)

@@ -1,0 +1,46 @@
+"""The command `joiner`: its sub-commands, each in a module of its own."""
+
+import os
+from typing import Annotated
+
+import typer
+
+import joiner
+from joiner.cli import api_keys, serve, tokens
+
+PRIVATE = 0o077
+"""The umask of every command: what it writes holds personal data, and secrets."""
+
+app = typer.Typer(
+    name="joiner",
+    help="Automatic user provisioning: accounts in applications, in step with a directory.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def run() -> None:
+    """The program's entry."""
+    os.umask(PRIVATE)
+    app()
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"joiner {joiner.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+app.command("serve")(serve.serve)
+app.add_typer(tokens.app, name="token")
+app.add_typer(api_keys.app, name="api-key")

@@ -1,0 +1,152 @@
+"""One installation at work: its databases opened, its sides put together as one ASGI application.
+
+A side is imported when it is opened: a command that needs one alone would wait longest for importing the other.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Final, Literal, Self
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from joiner.clock import Clock, system_clock
+from joiner.config import Settings
+from joiner.directory.api_keys import ApiKeys
+from joiner.server.access import Access
+from joiner.server.data_folder import DataFolder
+from joiner.server.overview import overview
+from joiner.storage.sqlite import Database
+
+Side = Literal["application", "directory"]
+SIDES: Final[tuple[Side, ...]] = ("application", "directory")
+METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+PATHS: Final[dict[Side, tuple[str, ...]]] = {
+    "application": ("/scim", "/scim/{rest:path}", "/app/{rest:path}"),
+    "directory": ("/v1.0/{rest:path}", "/beta/{rest:path}"),
+}
+"""Where a side's routes begin; a side that does not run here says so there."""
+
+
+class Instance:
+    """An asynchronous context manager; `app` answers requests while it is open.
+
+    Without `engine` no cycle runs: that is for commands which only read and write, and start in a fraction of the time.
+    """
+
+    def __init__(
+        self,
+        folder: DataFolder,
+        settings: Settings,
+        *,
+        sides: Sequence[Side] = SIDES,
+        engine: bool = True,
+        clock: Clock = system_clock,
+    ) -> None:
+        self.folder = folder
+        self.sides = tuple(sides)
+        self.app: Starlette
+        self._settings = settings
+        self._engine = engine
+        self._clock = clock
+        self._closing = AsyncExitStack()
+        self._directory: Database | None = None
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as opened:
+            directory = self._open_database(opened) if "directory" in self.sides else None
+            access = Access(self.folder.local_key, self._api_keys(directory))
+            routes: list[BaseRoute] = []
+            if "application" in self.sides:
+                routes += self._open_application(opened, access)
+            if directory is not None:
+                routes += await self._open_directory(opened, directory, access)
+            self._directory = directory
+            self.app = Starlette(routes=[*routes, *self._common_routes()])
+            self.app.state.authenticate = access.authenticate
+            self._closing = opened.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._closing.aclose()
+
+    def _open_application(self, opened: AsyncExitStack, access: Access) -> list[BaseRoute]:
+        from joiner.application.side import ApplicationSide
+
+        application = ApplicationSide.open(
+            self.folder.path / "application.db", clock=self._clock, authorise_admin=access.is_admin
+        )
+        opened.callback(application.close)
+        return application.routes()
+
+    def _open_database(self, opened: AsyncExitStack) -> Database:
+        from joiner.directory import store
+        from joiner.provisioning import side
+
+        database = Database(
+            self.folder.path / "directory.db", {"directory": store.MIGRATIONS, "provisioning": side.MIGRATIONS}
+        )
+        opened.callback(database.close)
+        return database
+
+    def _api_keys(self, directory: Database | None) -> ApiKeys | None:
+        return ApiKeys(directory, self._clock) if directory else None
+
+    async def _open_directory(self, opened: AsyncExitStack, database: Database, access: Access) -> list[BaseRoute]:
+        from joiner.directory.store import DirectoryStore
+        from joiner.graph.endpoint import graph_routes
+        from joiner.graph.synchronization import Synchronization
+        from joiner.provisioning.side import ProvisioningSide
+
+        store = DirectoryStore(database, self._clock)
+        provisioning = ProvisioningSide(
+            database,
+            store,
+            engine_path=self.folder.path / "engine.db",
+            secret_key=self.folder.secret_key,
+            allow_loopback=self._settings.allow_loopback,
+            allow_private=self._settings.allow_private,
+            clock=self._clock,
+        )
+        if self._engine:
+            await provisioning.start()
+            opened.push_async_callback(provisioning.stop)
+        synchronization = Synchronization(provisioning.service, store)
+        return list(graph_routes(store, access.authenticate, synchronization.routes()))
+
+    def _common_routes(self) -> list[BaseRoute]:
+        absent = (side for side in SIDES if side not in self.sides)
+        return [
+            Route("/", self._overview),
+            Route("/healthz", _healthz),
+            Route("/readyz", self._readyz),
+            *(Route(path, _absent(side), methods=METHODS) for side in absent for path in PATHS[side]),
+        ]
+
+    async def _overview(self, request: Request) -> Response:
+        return overview(request, self.sides)
+
+    async def _readyz(self, _request: Request) -> Response:
+        """200 when the databases answer; opening the sides has succeeded if this is reached at all."""
+        if self._directory is not None:
+            self._directory.reader.execute("SELECT 1").fetchone()
+        return JSONResponse({"status": "ready", "sides": self.sides})
+
+
+async def _healthz(_request: Request) -> Response:
+    return PlainTextResponse("ok\n")
+
+
+def _absent(side: Side) -> Callable[[Request], Awaitable[Response]]:
+    """Answers for a side that does not run here, in the shape of its own errors."""
+
+    async def answer(_request: Request) -> Response:
+        message = f"The {side} side does not run here."
+        return JSONResponse({"error": {"code": "SideNotServed", "message": message}}, 404)
+
+    return answer

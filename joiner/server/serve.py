@@ -1,0 +1,117 @@
+"""One application on one socket: uvicorn, ready when it says so, stopped gracefully."""
+
+import asyncio
+import contextlib
+import errno
+import signal
+import socket
+from collections.abc import AsyncIterator, Generator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from joiner.config import is_loopback
+from joiner.errors import InvalidStateError
+
+BACKLOG: Final = 2048
+SECONDS_TO_FINISH: Final = 10
+"""How long requests under way may take after the order to stop."""
+SECONDS_IDLE: Final = 75
+"""How long an idle connection is kept: longer than clients keep theirs, so that none is closed under a request."""
+STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, which leaves signals to us and says when it accepts requests."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+@asynccontextmanager
+async def listening(app: ASGIApp, host: str, port: int) -> AsyncIterator[str]:
+    """Serves the application while the block lasts; yields its URL for clients on this machine.
+
+    Port 0 takes a free one. Raises InvalidStateError if the address cannot be listened on.
+    """
+    bound = _bind(host, port)
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=SECONDS_IDLE,
+        timeout_graceful_shutdown=SECONDS_TO_FINISH,
+    )
+    server = Server(config)
+    serving = asyncio.create_task(server.serve([bound]), name="http server")
+    ready = asyncio.create_task(server.ready.wait())
+    await asyncio.wait((serving, ready), return_when=asyncio.FIRST_COMPLETED)
+    ready.cancel()
+    try:
+        if serving.done():
+            raise InvalidStateError("the server could not be started") from serving.exception()
+        yield _url(host, bound)
+    finally:
+        server.should_exit = True
+        await serving
+        bound.close()
+
+
+async def stop_signal() -> signal.Signals:
+    """Returns when the process is told to stop; a second signal then ends it the usual way."""
+    loop = asyncio.get_running_loop()
+    told: asyncio.Future[signal.Signals] = loop.create_future()
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, told.set_result, number)
+    try:
+        return await told
+    finally:
+        for number in STOP_SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        bound = socket.socket(family, kind, protocol)
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+            bound.listen(BACKLOG)
+            bound.setblocking(False)
+        except BaseException:
+            bound.close()
+            raise
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise InvalidStateError(f"port {port} of {host} is taken; choose another one with --port") from None
+        raise InvalidStateError(f"cannot listen on port {port} of {host}: {error.strerror or error}") from None
+    return bound
+
+
+def _url(host: str, bound: socket.socket) -> str:
+    """Where clients on this machine find it: a server on all addresses is found on loopback too."""
+    name, port = bound.getsockname()[:2]
+    if name in ("0.0.0.0", "::"):  # noqa: S104 - compared, not listened on
+        name = "127.0.0.1" if bound.family == socket.AF_INET else "::1"
+    elif not is_loopback(host):
+        name = host.strip("[]")
+    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
