@@ -78,11 +78,11 @@ class Database:
 
         Whatever `work` raises undoes what it did, and only that, and is raised here.
         """
-        return await asyncio.wrap_future(self._submit(work))
+        return await asyncio.wrap_future(self.submit(work))
 
     def write_now(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """`write` for callers without an event loop: blocks the thread until the result is durable."""
-        return self._submit(work).result()
+        return self.submit(work).result()
 
     def close(self) -> None:
         """Waits for the writes that were accepted, then closes every connection. May be called twice."""
@@ -97,7 +97,8 @@ class Database:
                 connection.close()
             self._readers.clear()
 
-    def _submit(self, work: Callable[[sqlite3.Connection], T]) -> "Future[T]":
+    def submit(self, work: Callable[[sqlite3.Connection], T]) -> "Future[T]":
+        """`write` for callers that do not wait: the future has the result once it is durable."""
         future: Future[T] = Future()
         with self._accepting:
             self._refuse_if_closed()

@@ -1,0 +1,134 @@
+"""What all routes of the Graph-shaped API share: who asks, JSON in and out, paging, errors."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import orjson
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from joiner.clock import system_clock, to_iso
+from joiner.directory.api_keys import Principal
+from joiner.errors import InvalidValueError, JoinerError
+from joiner.graph.errors import GraphError, as_graph_error, error_body
+from joiner.ids import new_id
+
+MEDIA_TYPE: Final = "application/json;odata.metadata=minimal;charset=utf-8"
+MOST_BYTES: Final = 64 * 1024 * 1024
+"""Bodies may be whole import files."""
+DEFAULT_TOP: Final = 100
+READING: Final = frozenset({"GET", "HEAD"})
+
+Authenticate = Callable[[str | None], Principal | None]
+"""Who an Authorization header belongs to, None for nobody."""
+Respond = Callable[[Request], Awaitable[Response]]
+
+log = structlog.get_logger(__name__)
+
+
+def endpoint(path: str, respond: Respond, method: str) -> Route:
+    """A route that answers errors in Graph's shape and lets only administrators change things."""
+
+    async def guarded(request: Request) -> Response:
+        try:
+            _authorise(request)
+            return await respond(request)
+        except JoinerError as error:
+            return error_response(request, as_graph_error(error))
+        except Exception:
+            log.exception("request failed", path=request.url.path)
+            return error_response(request, GraphError(500, "generalException", "An internal error happened."))
+
+    return Route(path, guarded, methods=[method])
+
+
+def error_response(request: Request, error: GraphError) -> Response:
+    request_id = request.headers.get("client-request-id") or new_id()
+    body = error_body(error, request_id, to_iso(system_clock()))
+    return _respond(request, body, error.status, request_id)
+
+
+def json_response(request: Request, document: Any, status: int = 200) -> Response:
+    return _respond(request, document, status, new_id())
+
+
+def no_content(request: Request) -> Response:
+    return Response(status_code=204, headers={"request-id": new_id(), "OData-Version": "4.0"})
+
+
+def collection(
+    request: Request, items: Sequence[Any], next_token: str | None = None, count: int | None = None
+) -> Response:
+    """A page of a collection; `next_token` makes the absolute link to the next one (§1.4)."""
+    document: dict[str, Any] = {"@odata.context": f"{base_url(request)}/$metadata"}
+    if count is not None:
+        document["@odata.count"] = count
+    if next_token is not None:
+        kept = [(key, value) for key, value in request.query_params.multi_items() if key.lower() != "$skiptoken"]
+        query = urlencode([*kept, ("$skiptoken", next_token)], safe="$,'")
+        document["@odata.nextLink"] = f"{str(request.url).partition('?')[0]}?{query}"
+    document["value"] = list(items)
+    return json_response(request, document)
+
+
+async def json_body(request: Request) -> dict[str, Any]:
+    """The body as an object, annotations left out; an empty body is an empty object. Raises GraphError."""
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > MOST_BYTES:
+            raise GraphError(413, "RequestTooLarge", f"A body may have {MOST_BYTES} bytes.")
+        chunks.append(chunk)
+    content = b"".join(chunks)
+    if not content.strip():
+        return {}
+    try:
+        body = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        raise GraphError(400, "Request_BadRequest", f"The body is not JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise GraphError(400, "Request_BadRequest", "The body must be a JSON object.")
+    return {key: value for key, value in body.items() if not key.startswith("@odata.")}
+
+
+def option(request: Request, name: str) -> str | None:
+    """A `$` option of the query; its name may be in any case."""
+    return next((value for key, value in request.query_params.items() if key.lower() == name), None)
+
+
+def page_size(request: Request, most: int = 999) -> int:
+    """`$top`, else the default. Raises InvalidValueError."""
+    text = option(request, "$top")
+    if text is None:
+        return DEFAULT_TOP
+    if not text.isdecimal() or not 1 <= int(text) <= most:
+        raise InvalidValueError(f"$top must be a number from 1 to {most}, not '{text}'")
+    return int(text)
+
+
+def base_url(request: Request) -> str:
+    """`{origin}/v1.0`, as the client addressed it."""
+    version = request.url.path.strip("/").partition("/")[0]
+    return f"{request.url.scheme}://{request.url.netloc}/{version}"
+
+
+def _authorise(request: Request) -> None:
+    authenticate: Authenticate = request.app.state.authenticate
+    principal = authenticate(request.headers.get("authorization"))
+    if principal is None:
+        raise GraphError(401, "InvalidAuthenticationToken", "A valid bearer token is required.")
+    if principal.role != "admin" and request.method not in READING:
+        raise GraphError(403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
+
+
+def _respond(request: Request, document: Any, status: int, request_id: str) -> Response:
+    headers = {"request-id": request_id, "OData-Version": "4.0"}
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    client_id = request.headers.get("client-request-id")
+    if client_id is not None:
+        headers["client-request-id"] = client_id
+    return Response(orjson.dumps(document), status, headers, MEDIA_TYPE)

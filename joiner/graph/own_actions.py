@@ -1,0 +1,76 @@
+"""What Graph has no route for: importing a directory, and the keys of this API. Named in our own namespace."""
+
+import base64
+import binascii
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from joiner.directory.api_keys import ApiKeys
+from joiner.directory.csv_import import import_directory
+from joiner.directory.example import example_files
+from joiner.directory.store import DirectoryStore
+from joiner.errors import InvalidValueError
+from joiner.graph.http import collection, endpoint, json_body, json_response, no_content
+
+
+class OwnActions:
+    """The routes over one directory and its keys."""
+
+    def __init__(self, store: DirectoryStore, api_keys: ApiKeys) -> None:
+        self._store = store
+        self._api_keys = api_keys
+
+    def routes(self) -> list[Route]:
+        table = (
+            ("/directory/joiner.import", self.import_files, "POST"),
+            ("/directory/joiner.importExample", self.import_example, "POST"),
+            ("/joiner.apiKeys", self.list_keys, "GET"),
+            ("/joiner.apiKeys", self.create_key, "POST"),
+            ("/joiner.apiKeys/{id}", self.revoke_key, "DELETE"),
+        )
+        return [endpoint(path, function, method) for path, function, method in table]
+
+    async def import_files(self, request: Request) -> Response:
+        """`usersBase64`, `groupsBase64`: the files as they are, since their encoding is part of the question."""
+        body = await json_body(request)
+        users, groups = _content(body, "usersBase64"), _content(body, "groupsBase64")
+        if users is None and groups is None:
+            raise InvalidValueError("there is neither a users file (usersBase64) nor a groups file (groupsBase64)")
+        skips = body.get("skipBadRows") is True
+        report = await import_directory(self._store, users, groups, skip_bad_rows=skips)
+        return json_response(request, msgspec.to_builtins(report))
+
+    async def import_example(self, request: Request) -> Response:
+        return json_response(request, msgspec.to_builtins(await import_directory(self._store, *example_files())))
+
+    async def list_keys(self, request: Request) -> Response:
+        return collection(request, [msgspec.to_builtins(key) for key in self._api_keys.list()])
+
+    async def create_key(self, request: Request) -> Response:
+        body = await json_body(request)
+        days = body.get("expiresInDays")
+        if days is not None and (not isinstance(days, int) or isinstance(days, bool)):
+            raise InvalidValueError("expiresInDays must be a whole number")
+        expires_in = None if days is None else timedelta(days=days)
+        role, name = str(body.get("role", "admin")), str(body.get("name", ""))
+        text, key = await self._api_keys.create(role, name, expires_in)
+        return json_response(request, {**msgspec.to_builtins(key), "key": text}, 201)
+
+    async def revoke_key(self, request: Request) -> Response:
+        await self._api_keys.revoke(request.path_params["id"])
+        return no_content(request)
+
+
+def _content(body: dict[str, Any], name: str) -> bytes | None:
+    text = body.get(name)
+    if text is None:
+        return None
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, TypeError, ValueError):
+        raise InvalidValueError(f"'{name}' must be base64") from None
