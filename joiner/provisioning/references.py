@@ -48,7 +48,7 @@ NAMED_AT_MOST: Final = 5
 PAGE: Final = """
 SELECT p.source_id, p.attribute, p.related_id,
        own.target_id AS own_target, own.object_type AS object_type,
-       coalesce(own.is_managed AND NOT own.is_disabled, 0) AS own_is_active,
+       own.is_managed AND NOT own.is_disabled AND removal.source_id IS NULL AS own_is_active,
        iif(p.attribute = 'members', coalesce(g.display_name, ''), coalesce(u.user_principal_name, '')) AS own_name,
        e.target_value AS exported,
        iif(p.attribute = 'members', m.member_id, u.manager_id) AS wanted_id,
@@ -57,6 +57,7 @@ SELECT p.source_id, p.attribute, p.related_id,
        coalesce(ru.user_principal_name, rg.display_name, p.related_id) AS related_name
 FROM pending_reference p
 LEFT JOIN link own ON own.job_id = p.job_id AND own.source_id = p.source_id
+LEFT JOIN removal ON removal.cycle_id = :cycle AND removal.object_type = own.object_type AND removal.source_id = p.source_id
 LEFT JOIN exported_reference e ON e.job_id = p.job_id AND e.source_id = p.source_id
      AND e.attribute = p.attribute AND e.related_id = p.related_id
 LEFT JOIN membership m ON p.attribute = 'members' AND m.group_id = p.source_id AND m.member_id = p.related_id
@@ -66,9 +67,9 @@ LEFT JOIN link other ON other.job_id = p.job_id
      AND other.source_id = iif(p.attribute = 'members', p.related_id, u.manager_id)
 LEFT JOIN user ru ON ru.id = iif(p.attribute = 'members', p.related_id, u.manager_id)
 LEFT JOIN grp rg ON p.attribute = 'members' AND rg.id = p.related_id
-WHERE p.job_id = ? AND (p.source_id, p.attribute, p.related_id) > (?, ?, ?)
+WHERE p.job_id = :job AND (p.source_id, p.attribute, p.related_id) > (:source, :attribute, :related)
 ORDER BY p.source_id, p.attribute, p.related_id
-LIMIT ?
+LIMIT :limit
 """
 
 
@@ -83,6 +84,7 @@ class Reference:
     own_target: str | None
     object_type: ObjectType
     own_is_active: bool
+    """Linked, in scope, and not about to be taken away in this cycle: nothing else gets references."""
     own_name: str
     exported: str | None
     """The target value that was written last."""
@@ -121,8 +123,9 @@ class Reference:
 
 async def references_page(run: Run, cursor: str) -> PageResult:
     """The pending references in order of their objects, after `cursor`."""
-    after = tuple(cursor.split(" ")) if cursor else ("", "", "")
-    rows = run.reader.execute(PAGE, (run.job.id, *after, REFERENCES_PER_PAGE)).fetchall()
+    source_id, attribute, related_id = cursor.split(" ") if cursor else ("", "", "")
+    window = {"source": source_id, "attribute": attribute, "related": related_id, "limit": REFERENCES_PER_PAGE}
+    rows = run.reader.execute(PAGE, {"job": run.job.id, "cycle": run.cycle.id, **window}).fetchall()
     references = [_reference(row) for row in rows]
     by_object: dict[tuple[str, str], list[Reference]] = defaultdict(list)
     for reference in references:

@@ -1,0 +1,296 @@
+"""Both sides of provisioning for one test: a real directory, the real engine, a real endpoint on a real socket.
+
+Cycles run as plain coroutines here: durability has tests of its own with real processes.
+"""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import orjson
+import uvicorn
+from starlette.applications import Starlette
+
+from joiner.application.side import ApplicationSide
+from joiner.application.store import Actor
+from joiner.directory import applications, groups, users
+from joiner.directory import store as directory_store
+from joiner.directory.gallery import find_template
+from joiner.directory.model import DEFAULT_ACCESS, Group, User
+from joiner.directory.store import DirectoryStore
+from joiner.ids import derived_id
+from joiner.provisioning import cycles
+from joiner.provisioning.cycle import CycleRunner
+from joiner.provisioning.durable import run_pages
+from joiner.provisioning.side import MIGRATIONS, ProvisioningSide
+from joiner.storage.sqlite import Database
+
+START = datetime(2024, 5, 6, 7, 0, tzinfo=UTC)
+
+
+class StillClock:
+    """Stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def move(self, step: timedelta) -> None:
+        self.now += step
+
+
+class PlainEngine:
+    """Cycles as tasks of the event loop."""
+
+    def __init__(self) -> None:
+        self.runner: CycleRunner | None = None
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def start(self) -> None:
+        """There is nothing to go on with: nothing outlives a test."""
+
+    async def run(self, cycle_id: str) -> None:
+        assert self.runner is not None
+        if cycle_id not in self._tasks:
+            self._tasks[cycle_id] = asyncio.create_task(run_pages(self.runner, cycle_id, self.runner.run_page))
+
+    async def wait(self, cycle_id: str) -> None:
+        await self._tasks[cycle_id]
+
+    async def stop(self) -> None:
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+
+class World:
+    """Use `opened`."""
+
+    def __init__(self, folder: Path, application: ApplicationSide, url: str) -> None:
+        self.clock = StillClock()
+        self.application = application
+        self.url = url
+        self.db = Database(
+            folder / "directory.db", {"directory": directory_store.MIGRATIONS, "provisioning": MIGRATIONS}
+        )
+        self.directory = DirectoryStore(self.db, self.clock)
+        engine = PlainEngine()
+        self.side = ProvisioningSide(
+            self.db,
+            self.directory,
+            engine_path=folder / "engine.db",
+            secret_key=bytes(32),
+            allow_loopback=True,
+            allow_private=False,
+            clock=self.clock,
+            engine=engine,
+        )
+        engine.runner = self.side.runner
+        self.service = self.side.service
+        self.principal_id = ""
+        self.job_id = ""
+        self.connection_id = ""
+        self._assignments: dict[str, str] = {}
+
+    # The directory
+
+    async def add_user(self, name: str, manager: str | None = None, **attributes: Any) -> str:
+        """A user `name@fjord.example`; returns its id."""
+        user = User(
+            id=derived_id("user", name),
+            user_principal_name=f"{name}@fjord.example",
+            account_enabled=True,
+            manager_id=manager,
+            attributes={"displayName": name.title(), "givenName": name.title(), "surname": "Dahl", **attributes},
+            created_at="",
+        )
+        await self.directory.change(lambda connection, now: users.add_user(connection, user, now))
+        return user.id
+
+    async def change_user(self, user_id: str, **fields: Any) -> None:
+        """`account_enabled`, `manager_id`, `user_principal_name`; anything else is an attribute."""
+        own = {name: fields.pop(name) for name in tuple(fields) if name in User.__struct_fields__}
+
+        def work(connection: Any, now: str) -> None:
+            user = users.user_by_id(connection, user_id)
+            attributes = {name: value for name, value in {**user.attributes, **fields}.items() if value is not None}
+            users.update_user(connection, msgspec.structs.replace(user, attributes=attributes, **own), now)
+
+        await self.directory.change(work)
+
+    async def add_group(self, name: str, *members: str, **attributes: Any) -> str:
+        group = Group(
+            id=derived_id("group", name),
+            display_name=name,
+            security_enabled=attributes.pop("security_enabled", True),
+            attributes=attributes,
+            created_at="",
+        )
+
+        def work(connection: Any, now: str) -> None:
+            groups.add_group(connection, group, now)
+            for member in members:
+                groups.add_member(connection, group.id, member, now)
+
+        await self.directory.change(work)
+        return group.id
+
+    async def add_member(self, group_id: str, member_id: str) -> None:
+        await self.directory.change(lambda c, now: groups.add_member(c, group_id, member_id, now))
+
+    async def remove_member(self, group_id: str, member_id: str) -> None:
+        await self.directory.change(lambda c, now: groups.remove_member(c, group_id, member_id, now))
+
+    async def assign(self, *principal_ids: str) -> None:
+        for principal_id in principal_ids:
+            assignment = await self.directory.change(
+                lambda c, now, p=principal_id: applications.assign(c, self.principal_id, p, DEFAULT_ACCESS, now)  # type: ignore[misc] # binds p
+            )
+            self._assignments[principal_id] = assignment.id
+
+    async def unassign(self, principal_id: str) -> None:
+        assignment_id = self._assignments.pop(principal_id)
+        await self.directory.change(lambda c, now: applications.unassign(c, self.principal_id, assignment_id, now))
+
+    # The job
+
+    async def add_application(self, token: str, template: str = "ALVAO", **secrets: str) -> None:
+        entry = find_template(template)
+        principal = await self.directory.change(
+            lambda c, now: applications.add_service_principal(c, entry.id, template, now)
+        )
+        self.principal_id = principal.id
+        pairs = {"BaseAddress": f"{self.url}/scim", "SecretToken": token, **secrets}
+        await self.service.put_credentials(principal.id, list(pairs.items()))
+        template_id = self.service.templates(principal.id)[0].id
+        self.job_id = (await self.service.create_job(principal.id, template_id)).id
+
+    async def set_schema(self, change: Any) -> None:
+        """Lets `change(document)` edit the job's schema in place."""
+        job = self.service.job(self.principal_id, self.job_id)
+        document = orjson.loads(orjson.dumps(job.schema))
+        change(document)
+
+        def work(connection: Any) -> None:
+            connection.execute(
+                "UPDATE job SET schema = ?, schema_version = schema_version + 1 WHERE id = ?",
+                (orjson.dumps(document).decode(), self.job_id),
+            )
+
+        await self.db.write(work)
+
+    async def run(self) -> dict[str, str]:
+        """Runs one cycle; name of the object → `action status` of its log entry in that cycle."""
+        cycle = await self.service.run_now(self.job_id)
+        await self.side.wait(cycle.id)
+        return {name: f"{e['provisioningAction']} {status_of(e)}" for name, e in self.entries(cycle.id).items()}
+
+    def cycle(self) -> cycles.Cycle:
+        """The latest cycle that ended."""
+        cycle = cycles.last_cycle(self.db.reader, self.job_id, cycles.ENDED)
+        assert cycle is not None
+        return cycle
+
+    def cycle_running(self) -> cycles.Cycle:
+        """The cycle under way."""
+        cycle = cycles.running_cycle(self.db.reader, self.job_id)
+        assert cycle is not None
+        return cycle
+
+    def entries(self, cycle_id: str | None = None) -> dict[str, dict[str, Any]]:
+        """Name of the object → its log entry in the cycle (default: the latest)."""
+        rows = self.db.reader.execute("SELECT entry FROM journal WHERE cycle_id = ?", (cycle_id or self.cycle().id,))
+        found = [orjson.loads(row["entry"]) for row in rows]
+        return {_short(entry): entry for entry in found}
+
+    def status(self) -> dict[str, Any]:
+        document = self.service.job_document(self.service.job(self.principal_id, self.job_id))
+        status: dict[str, Any] = document["status"]
+        return status
+
+    # The application
+
+    def accounts(self) -> dict[str, dict[str, Any]]:
+        """User name without domain → the resource that the application holds, with its id."""
+        return {_local(person["userName"]): person for person in self._held("User")}
+
+    def held_groups(self) -> dict[str, set[str]]:
+        """Group name → user names of its members."""
+        names = {person["id"]: _local(person["userName"]) for person in self._held("User")}
+        return {
+            group["displayName"]: {names.get(id_, id_) for id_, _, _ in self.application.store.members(group["id"])}
+            for group in self._held("Group")
+        }
+
+    async def application_add(self, **resource: Any) -> str:
+        """An account that somebody made by hand."""
+        stored = await self.application.store.create(Actor(self.connection_id, "hand"), "User", resource, ())
+        return stored.id
+
+    async def application_delete(self, id_: str, type_: str = "User") -> None:
+        await self.application.store.delete(Actor(self.connection_id, "hand"), type_, id_)
+
+    async def application_change(self, id_: str, **changes: Any) -> None:
+        await self.application.store.change(
+            Actor(self.connection_id, "hand"), "User", id_, lambda held: ({**held, **changes}, [])
+        )
+
+    def requests(self) -> int:
+        """How often the application was written to."""
+        db = self.application.store._db
+        number: int = db.reader.execute("SELECT count(*) FROM history WHERE token_id <> 'hand'").fetchone()[0]
+        return number
+
+    def _held(self, type_: str) -> Iterable[dict[str, Any]]:
+        _, page = self.application.store.query(self.connection_id, type_, None, 1, 10_000)
+        return [{"id": stored.id, **stored.resource} for stored in page]
+
+
+@asynccontextmanager
+async def opened(folder: Path, template: str = "ALVAO", **secrets: str) -> AsyncIterator[World]:
+    """A world with an application added, credentials entered and a job created; nothing assigned."""
+    application = ApplicationSide.open(folder / "application.db", authorise_admin=lambda header: False)
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    config = uvicorn.Config(Starlette(routes=application.routes()), log_level="warning", lifespan="off")
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    world = World(folder, application, f"http://127.0.0.1:{listener.getsockname()[1]}")
+    try:
+        token, record = await application.tokens.create()
+        world.connection_id = record.connection_id
+        await world.add_application(token, template, **secrets)
+        yield world
+    finally:
+        await world.side.stop()
+        server.should_exit = True
+        await serving
+        listener.close()
+        world.db.close()
+        application.close()
+
+
+def status_of(entry: dict[str, Any]) -> str:
+    status: str = entry["provisioningStatusInfo"]["status"]
+    return status
+
+
+def code_of(entry: dict[str, Any]) -> str:
+    code: str = entry["provisioningStatusInfo"]["errorInformation"]["errorCode"]
+    return code
+
+
+def _short(entry: dict[str, Any]) -> str:
+    details = entry["sourceIdentity"]["details"]
+    return _local(details.get("UserPrincipalName") or entry["sourceIdentity"]["displayName"])
+
+
+def _local(name: str) -> str:
+    """A user name without its domain, in lower case; other names as they are."""
+    local, at, _ = name.partition("@")
+    return local.lower() if at else name
