@@ -57,7 +57,8 @@ SELECT p.source_id, p.attribute, p.related_id,
        coalesce(ru.user_principal_name, rg.display_name, p.related_id) AS related_name
 FROM pending_reference p
 LEFT JOIN link own ON own.job_id = p.job_id AND own.source_id = p.source_id
-LEFT JOIN removal ON removal.cycle_id = :cycle AND removal.object_type = own.object_type AND removal.source_id = p.source_id
+LEFT JOIN removal ON removal.cycle_id = :cycle AND removal.object_type = own.object_type
+     AND removal.source_id = p.source_id
 LEFT JOIN exported_reference e ON e.job_id = p.job_id AND e.source_id = p.source_id
      AND e.attribute = p.attribute AND e.related_id = p.related_id
 LEFT JOIN membership m ON p.attribute = 'members' AND m.group_id = p.source_id AND m.member_id = p.related_id
