@@ -58,9 +58,14 @@ class Client:
         self.origin = origin
         """The server's address without a slash at its end."""
 
+    @property
+    def is_remote(self) -> bool:
+        """A server answers, which others use too and which goes on when this command has ended."""
+        return self.origin != IN_PROCESS
+
     async def get(self, path: str, **query: str) -> Any:
         """`query`: options by name without `$`, for example `filter="displayName eq 'x'"`."""
-        return await self._call("GET", path, query=query)
+        return await self._call("GET", path, params={f"${name}": value for name, value in query.items()})
 
     async def post(self, path: str, body: Any = None) -> Any:
         return await self._call("POST", path, body)
@@ -73,6 +78,10 @@ class Client:
 
     async def delete(self, path: str) -> None:
         await self._call("DELETE", path)
+
+    async def scim_query(self, endpoint: str, **query: str) -> Any:
+        """A ListResponse of the SCIM endpoint (RFC 7644 §3.4.2); the client's key must be a secret token."""
+        return await self._call("GET", f"/scim/{endpoint}", params=query)
 
     async def items(self, path: str, **query: str) -> AsyncIterator[dict[str, Any]]:
         """The items of a collection, page after page."""
@@ -89,13 +98,12 @@ class Client:
         """All items of a collection."""
         return [item async for item in self.items(path, **query)]
 
-    async def _call(self, method: str, path: str, body: Any = None, query: dict[str, str] | None = None) -> Any:
+    async def _call(self, method: str, path: str, body: Any = None, params: dict[str, str] | None = None) -> Any:
         import httpx
         import orjson
 
         content = None if body is None else orjson.dumps(body)
         headers = {} if body is None else {"Content-Type": "application/json"}
-        params = {f"${name}": value for name, value in query.items()} if query else None
         try:
             answer = await self._http.request(method, path, content=content, params=params, headers=headers)
         except httpx.TimeoutException:

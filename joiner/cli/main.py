@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import joiner
-from joiner.cli import api_keys, serve, tokens
+from joiner.cli import api_keys, apps, directory, jobs, logs, serve, tokens, tutorial
 
 PRIVATE = 0o077
 """The umask of every command: what it writes holds personal data, and secrets."""
@@ -41,6 +41,11 @@ def _options(
     pass
 
 
+app.command("tutorial")(tutorial.tutorial)
 app.command("serve")(serve.serve)
+app.add_typer(logs.app)
 app.add_typer(tokens.app, name="token")
 app.add_typer(api_keys.app, name="api-key")
+app.add_typer(directory.app, name="directory")
+app.add_typer(apps.app, name="app")
+app.add_typer(jobs.app, name="job")

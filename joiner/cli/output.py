@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
     from rich.text import Text
 
 CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -55,9 +55,28 @@ class Output:
         """Prints the line alone and unchanged, for scripts."""
         _write(line + "\n")
 
-    def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str = "none") -> None:
+    def paragraph(self, text: str, *, indent: int, widest: int, style: str = "") -> None:
+        """Prints the text wrapped at words, at most `widest` characters wide, indented."""
+        from rich.padding import Padding
+        from rich.text import Text
+
+        told = Text(plain(text), style=style)
+        self._print(Padding(told, (0, 0, 0, indent)), width=min(self.console.width, widest))
+
+    def columns(self, items: Sequence[str], *, indent: int, widest: int) -> None:
+        """Prints short texts beside each other, filled downwards."""
+        from rich.columns import Columns
+        from rich.padding import Padding
+
+        columns = Columns([cell(item) for item in items], padding=(0, 3), column_first=True)
+        self._print(Padding(columns, (0, 0, 0, indent)), width=min(self.console.width, widest))
+
+    def table(
+        self, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str = "none", indent: int = 0
+    ) -> None:
         """A table, or `empty` if there are no rows. A column whose name ends with `#` holds numbers."""
         from rich import box
+        from rich.padding import Padding
         from rich.table import Table
 
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
@@ -66,7 +85,7 @@ class Output:
         for row in rows:
             table.add_row(*(cell(value) for value in row))
         if table.row_count:
-            self.console.print(table)
+            self._print(Padding(table, (0, 0, 0, indent), expand=False))
         else:
             self.say(empty)
 
@@ -74,11 +93,19 @@ class Output:
         """Names with their values, one a line; those without a value are left out."""
         from rich.table import Table
 
-        table = Table.grid(padding=(0, 2))
+        table = Table.grid(padding=(0, 2), pad_edge=False)
+        table.add_column(no_wrap=True)
+        table.add_column(overflow="fold")
         for name, value in rows:
             if value not in (None, ""):
                 table.add_row(cell(name, "bold"), cell(value))
-        self.console.print(table)
+        self._print(table)
+
+    def _print(self, renderable: "RenderableType", width: int | None = None) -> None:
+        """Prints it without the blanks that fill its lines: they would wrap when the window gets narrower."""
+        with self.console.capture() as captured:
+            self.console.print(renderable, width=width)
+        _write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
 
 
 def make_console(*, stderr: bool) -> "Console":

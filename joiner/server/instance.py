@@ -58,15 +58,15 @@ class Instance:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as opened:
             directory = self._open_database(opened) if "directory" in self.sides else None
-            access = Access(self.folder.local_key, self._api_keys(directory))
+            api_keys = ApiKeys(directory, self._clock) if directory is not None else None
+            access = Access(self.folder.local_key, api_keys)
             routes: list[BaseRoute] = []
             if "application" in self.sides:
                 routes += self._open_application(opened, access)
-            if directory is not None:
-                routes += await self._open_directory(opened, directory, access)
+            if directory is not None and api_keys is not None:
+                routes += await self._open_directory(opened, directory, api_keys, access)
             self._directory = directory
             self.app = Starlette(routes=[*routes, *self._common_routes()])
-            self.app.state.authenticate = access.authenticate
             self._closing = opened.pop_all()
         return self
 
@@ -94,10 +94,9 @@ class Instance:
         opened.callback(database.close)
         return database
 
-    def _api_keys(self, directory: Database | None) -> ApiKeys | None:
-        return ApiKeys(directory, self._clock) if directory else None
-
-    async def _open_directory(self, opened: AsyncExitStack, database: Database, access: Access) -> list[BaseRoute]:
+    async def _open_directory(
+        self, opened: AsyncExitStack, database: Database, api_keys: ApiKeys, access: Access
+    ) -> list[BaseRoute]:
         from joiner.directory.store import DirectoryStore
         from joiner.graph.endpoint import graph_routes
         from joiner.graph.synchronization import Synchronization
@@ -117,7 +116,7 @@ class Instance:
             await provisioning.start()
             opened.push_async_callback(provisioning.stop)
         synchronization = Synchronization(provisioning.service, store)
-        return list(graph_routes(store, access.authenticate, synchronization.routes()))
+        return graph_routes(store, api_keys, access.authenticate, synchronization.routes())
 
     def _common_routes(self) -> list[BaseRoute]:
         absent = (side for side in SIDES if side not in self.sides)

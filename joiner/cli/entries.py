@@ -1,0 +1,95 @@
+"""Entries of the provisioning log in words: what became of whom, what changed, and why not."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from joiner.cli.lookup import Document
+from joiner.cli.output import Output, short_time
+
+VERBS: Final = {"create": "created", "update": "updated", "disable": "disabled", "delete": "deleted"}
+OUTCOMES: Final = ("created", "updated", "disabled", "deleted", "skipped", "failed")
+CHANGES_SHOWN: Final = 3
+NAMES_SHOWN: Final = 2
+LONGEST_VALUE: Final = 40
+COLUMNS: Final = ("time (UTC)", "result", "who", "what changed, or why not")
+
+
+def outcome(entry: Document) -> str:
+    """One of `OUTCOMES`."""
+    status = entry["provisioningStatusInfo"]["status"]
+    if status == "failure":
+        return "failed"
+    return "skipped" if status == "skipped" else VERBS.get(entry["provisioningAction"], "skipped")
+
+
+def who(entry: Document) -> str:
+    """The user's principal name, or the group's name."""
+    source = entry["sourceIdentity"]
+    name = source["details"].get("UserPrincipalName")
+    return str(name) if name else f"{source['identityType'].lower()} {source['displayName']}"
+
+
+def explain(entry: Document) -> str:
+    """What changed, or the reason why nothing did."""
+    result, reason = outcome(entry), reason_of(entry)
+    if result in ("skipped", "failed"):
+        return reason
+    told = _created(entry) if result == "created" else _changes(entry)
+    return f"{told}; but {reason}" if reason else told
+
+
+def reason_of(entry: Document) -> str:
+    """Why an object was skipped, failed or not written in full; the advice that follows it is left out of a skip."""
+    error = entry["provisioningStatusInfo"]["errorInformation"]
+    if error is None:
+        return ""
+    reason = str(error["reason"])
+    return reason.partition(": ")[0] if outcome(entry) == "skipped" else reason
+
+
+def row_of(entry: Document) -> tuple[str, str, str, str]:
+    """The entry as a row under `COLUMNS`."""
+    return short_time(entry["activityDateTime"]), outcome(entry), who(entry), explain(entry)
+
+
+def show_entries(output: Output, entries: Iterable[Document], *, empty: str) -> None:
+    """The entries as a table."""
+    output.table(COLUMNS, (row_of(entry) for entry in entries), empty=empty)
+
+
+def _created(entry: Document) -> str:
+    attributes = {change["displayName"] for change in entry["modifiedProperties"]} - {"members"}
+    members = sum(change["displayName"] == "members" for change in entry["modifiedProperties"])
+    told = f"{len(attributes)} attributes"
+    return f"{told}, {members} member{'s' * (members != 1)}" if members else told
+
+
+def _changes(entry: Document) -> str:
+    changes: Sequence[dict[str, Any]] = entry["modifiedProperties"]
+    told = [
+        f"{_short(change['displayName'])}: {_value(change['oldValue'])} → {_value(change['newValue'])}"
+        for change in changes
+        if change["displayName"] != "members"
+    ]
+    more = [f"{len(told) - CHANGES_SHOWN} more"] if len(told) > CHANGES_SHOWN else []
+    members = [change for change in changes if change["displayName"] == "members"]
+    added = [str(change["newValue"]) for change in members if change["newValue"] is not None]
+    removed = [str(change["oldValue"]) for change in members if change["newValue"] is None]
+    lists = [f"members {verb}: {_names(names)}" for verb, names in (("added", added), ("removed", removed)) if names]
+    return "; ".join([*told[:CHANGES_SHOWN], *more, *lists])
+
+
+def _short(attribute: str) -> str:
+    """The attribute without the URN of its schema."""
+    return attribute.rpartition(":")[2] if attribute.startswith("urn:") else attribute
+
+
+def _value(value: str | None) -> str:
+    if value is None:
+        return "nothing"
+    return value if len(value) <= LONGEST_VALUE else value[: LONGEST_VALUE - 1] + "…"
+
+
+def _names(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:NAMES_SHOWN])
+    return f"{shown} and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else shown

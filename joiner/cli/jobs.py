@@ -1,0 +1,185 @@
+"""`joiner job`: provisioning jobs of applications, their cycles, and how they stand."""
+
+from typing import Annotated, Any, Final
+
+import typer
+
+from joiner.cli import cycles
+from joiner.cli.client import Client
+from joiner.cli.command import FAILED, command
+from joiner.cli.lookup import SERVICE_PRINCIPALS, Document, find_application, find_job, jobs_path, synchronization_path
+from joiner.cli.output import Output, short_time
+from joiner.errors import InvalidStateError
+
+app = typer.Typer(help="Provisioning jobs: create, run, start, look.", no_args_is_help=True)
+
+JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="The job's id, or its application's display name.")]
+APPLIED: Final = {"Always": "", "ObjectAddOnly": "only when created", "MultiValueAddOnly": "only added to"}
+
+
+
+@command(app, "create")
+async def create(
+    client: Client,
+    output: Output,
+    name: Annotated[str, typer.Argument(metavar="APP", help="The application's display name or id.")],
+) -> None:
+    """Make the provisioning job of an application, with the template's mappings. It does not run yet."""
+    application = await find_application(client, name)
+    job = await create_job(client, application)
+
+    def view(out: Output) -> None:
+        out.say(f"Made the job of {application['displayName']}: {job['id']}")
+
+    output.show(job, view)
+
+
+@command(app, "list")
+async def list_jobs(client: Client, output: Output) -> None:
+    """List the jobs and their state."""
+    jobs = [
+        {"application": application["displayName"], **job}
+        for application in await client.every(SERVICE_PRINCIPALS)
+        for job in await client.every(jobs_path(application))
+    ]
+    columns = ("application", "state", "last cycle", "ended", "id")
+    rows = (
+        (
+            job["application"],
+            job["status"]["code"],
+            (job["status"]["lastExecution"] or {}).get("state", "none yet"),
+            short_time((job["status"]["lastExecution"] or {}).get("timeEnded")),
+            job["id"],
+        )
+        for job in jobs
+    )
+    output.show(jobs, lambda out: out.table(columns, rows, empty="There are no jobs yet: joiner job create APP"))
+
+
+@command(app, "start")
+async def start(client: Client, output: Output, name: JobArgument) -> None:
+    """Run cycles at the job's interval from now on; lifts a quarantine."""
+    await _act(client, output, name, "start", "is started: cycles run at its interval while a server runs")
+
+
+@command(app, "pause")
+async def pause(client: Client, output: Output, name: JobArgument) -> None:
+    """Begin no further cycle; one that runs is finished."""
+    await _act(client, output, name, "pause", "is paused")
+
+
+@command(app, "restart")
+async def restart(
+    client: Client,
+    output: Output,
+    name: JobArgument,
+    full: Annotated[
+        bool, typer.Option("--full", help="Also forget which accounts belong to whom; they are matched anew.")
+    ] = False,
+) -> None:
+    """Make the next cycle an initial one, which looks at everything; lifts a quarantine."""
+    body = {"criteria": {"resetScope": "Full"}} if full else {}
+    await _act(client, output, name, "restart", "is restarted: its next cycle looks at everything", body)
+
+
+@command(app, "run", engine=True)
+async def run(client: Client, output: Output, name: JobArgument) -> None:
+    """Run one cycle now, whether the job is started or not, and print what it did."""
+    found = await find_job(client, name)
+    title = found.application["displayName"]
+    cycle = await cycles.run_cycle(client, found.path, title)
+    output.show(cycle, lambda out: cycles.show_summary(out, cycle, title))
+    if cycle["state"] in cycles.BAD:
+        raise typer.Exit(FAILED)
+
+
+@command(app, "status")
+async def status(client: Client, output: Output, name: JobArgument) -> None:
+    """Show the job's state, progress, last cycles and quarantine."""
+    found = await find_job(client, name)
+    output.show(found.job, lambda out: _show_status(out, found.application, found.job))
+
+
+@command(app, "show")
+async def show(client: Client, output: Output, name: JobArgument) -> None:
+    """Show the mappings and scoping filters."""
+    found = await find_job(client, name)
+    schema = await client.get(f"{found.path}/schema")
+    output.show(schema, lambda out: _show_schema(out, schema))
+
+
+async def create_job(client: Client, application: Document) -> dict[str, Any]:
+    """The new job of an application. Raises InvalidStateError if it has one: two would undo each other's work."""
+    name = application["displayName"]
+    existing = await client.every(jobs_path(application))
+    if existing:
+        raise InvalidStateError(f"{name} has a job already: {existing[0]['id']}")
+    templates = await client.every(f"{synchronization_path(application)}/templates")
+    job: dict[str, Any] = await client.post(jobs_path(application), {"templateId": templates[0]["id"]})
+    return job
+
+
+async def _act(
+    client: Client, output: Output, name: str, action: str, said: str, body: dict[str, Any] | None = None
+) -> None:
+    found = await find_job(client, name)
+    await client.post(f"{found.path}/{action}", body)
+    job = await client.get(found.path)
+    output.show(job, lambda out: out.say(f"The job of {found.application['displayName']} {said}."))
+
+
+def _show_status(output: Output, application: Document, job: Document) -> None:
+    state, schedule = job["status"], job["schedule"]
+    progress = state["progress"][0] if state["progress"] else None
+    output.say(application["displayName"], style="bold")
+    output.fields(
+        [
+            ("State", state["code"]),
+            ("Schedule", f"{schedule['state']}, every {cycles.readable_duration(schedule['interval'])}"),
+            ("Progress", progress and f"{progress['completedUnits']} of {progress['totalUnits']} {progress['units']}"),
+            ("Last cycle", cycles.describe_execution(state["lastExecution"])),
+            ("Last without errors", cycles.describe_execution(state["lastSuccessfulExecution"])),
+            *(
+                (f"{entry['key'].partition(' to ')[0]}s ever synchronized", entry["value"])
+                for entry in state["synchronizedEntryCountByType"]
+            ),
+            ("Job id", job["id"]),
+        ]
+    )
+    quarantine = state["quarantine"]
+    if quarantine:
+        output.say(f"In quarantine since {short_time(quarantine['currentBegan'])}: {quarantine['error']['message']}")
+        output.say(f"Next attempt {short_time(quarantine['nextAttempt'])}; `joiner job start` tries at once.")
+
+
+def _show_schema(output: Output, schema: Document) -> None:
+    for rule in schema["synchronizationRules"]:
+        for mapping in rule["objectMappings"]:
+            enabled = "" if mapping["enabled"] else " (not enabled)"
+            output.say(f"{mapping['name']}: {mapping['flowTypes']}{enabled}", style="bold")
+            output.say(f"Scope: {_scope(mapping['scope'])}")
+            rows = (
+                (
+                    flow["targetAttributeName"],
+                    flow["source"]["expression"],
+                    f"matching {flow['matchingPriority']}" if flow["matchingPriority"] else "",
+                    APPLIED.get(flow["flowType"], flow["flowType"]),
+                )
+                for flow in mapping["attributeMappings"]
+            )
+            output.table(("target", "source", "", "applied"), rows)
+            output.say("")
+
+
+def _scope(scope: Document | None) -> str:
+    """The scoping filter in words: groups are alternatives, the clauses of one must all hold."""
+    groups = (scope or {}).get("groups") or []
+    told = (
+        " and ".join(
+            f"{clause['sourceOperandName']} {clause['operatorName']} "
+            f"{', '.join((clause.get('targetOperand') or {}).get('values') or [])}".rstrip()
+            for clause in group["clauses"]
+        )
+        for group in groups
+    )
+    return " or ".join(told) or "everything that is assigned"
