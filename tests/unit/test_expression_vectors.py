@@ -24,7 +24,7 @@ def calls(vector: dict[str, Any]) -> set[str]:
 
 
 def is_error(vector: dict[str, Any]) -> bool:
-    return vector["expected"] == {"$error": True}
+    return bool(vector["expected"] == {"$error": True})
 
 
 # A function that does not exist yet is an error like any other, so an expected error would prove nothing.
