@@ -77,9 +77,7 @@ async def add(
             help="Its secret token. Others on this machine can see arguments: better one of the next two.",
         ),
     ] = None,
-    secret_token_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Read the token from a file.")
-    ] = None,
+    secret_token_file: Annotated[Path | None, typer.Option(metavar="FILE", help="Read the token from a file.")] = None,
     secret_token_stdin: Annotated[
         bool, typer.Option("--secret-token-stdin", help="Read the token from the standard input.")
     ] = False,

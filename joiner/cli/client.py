@@ -200,7 +200,7 @@ def settings_of(data: Path, config: Path | None = None) -> Settings:
 
 
 def _refusal(status: int, content: bytes) -> ApiError:
-    """The error in the shape of Graph (`{"error": {"message", "details"}}`) or of the application (`{"error": text}`)."""
+    """The error in Graph's shape (`{"error": {"message", "details"}}`) or the application's (`{"error": text}`)."""
     import orjson
 
     try:

@@ -75,9 +75,7 @@ def command(
 
     def register(body: Body) -> Body:
         @functools.wraps(body)
-        def run(
-            *, data: Path | None, url: str | None, api_key: str | None, output: Form, **arguments: Any
-        ) -> None:
+        def run(*, data: Path | None, url: str | None, api_key: str | None, output: Form, **arguments: Any) -> None:
             target = _target(data, url, api_key)
 
             async def work() -> None:
@@ -139,7 +137,9 @@ def _add_options(run: Callable[..., None], body: Callable[..., Any]) -> None:
 def _target(data: Path | None, url: str | None, api_key: str | None) -> Target:
     """What the options name; an option that was typed counts more than a variable. Wrong use ends the command."""
     if data and url:
-        typed = [name for name, value in (("data", str(data)), ("url", url)) if os.environ.get(VARIABLES[name]) != value]
+        typed = [
+            name for name, value in (("data", str(data)), ("url", url)) if os.environ.get(VARIABLES[name]) != value
+        ]
         if len(typed) != 1:
             fail_use("use either --data or --url")
         data, url = (data, None) if typed == ["data"] else (None, url)

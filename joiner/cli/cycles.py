@@ -102,4 +102,6 @@ def readable_duration(duration: str) -> str:
     match = DURATION.fullmatch(duration)
     if match is None:
         return duration
-    return " ".join(f"{number} {unit}" for number, unit in zip(match.groups(), ("h", "min", "s"), strict=True) if number)
+    return " ".join(
+        f"{number} {unit}" for number, unit in zip(match.groups(), ("h", "min", "s"), strict=True) if number
+    )

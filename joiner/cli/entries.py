@@ -8,6 +8,8 @@ from joiner.cli.output import Output, short_time
 
 VERBS: Final = {"create": "created", "update": "updated", "disable": "disabled", "delete": "deleted"}
 OUTCOMES: Final = ("created", "updated", "disabled", "deleted", "skipped", "failed")
+MOST_CHANGES: Final = 200
+"""The log keeps at most so many changes of an entry."""
 CHANGES_SHOWN: Final = 3
 NAMES_SHOWN: Final = 2
 LONGEST_VALUE: Final = 40
@@ -29,6 +31,13 @@ def who(entry: Document) -> str:
     return str(name) if name else f"{source['identityType'].lower()} {source['displayName']}"
 
 
+def display_name(entry: Document) -> str:
+    """The name for people: shorter than `who`, and not unique."""
+    source = entry["sourceIdentity"]
+    name = str(source["displayName"])
+    return name if source["identityType"] == "User" else f"{source['identityType'].lower()} {name}"
+
+
 def explain(entry: Document) -> str:
     """What changed, or the reason why nothing did."""
     result, reason = outcome(entry), reason_of(entry)
@@ -43,7 +52,10 @@ def reason_of(entry: Document) -> str:
     error = entry["provisioningStatusInfo"]["errorInformation"]
     if error is None:
         return ""
-    reason = str(error["reason"])
+    source = entry["sourceIdentity"]
+    name = source["details"].get("UserPrincipalName") or source["displayName"]
+    # Whom it is about stands beside it.
+    reason = str(error["reason"]).removeprefix(f"{source['identityType']} '{name}' ").removesuffix(f" of {name}")
     return reason.partition(": ")[0] if outcome(entry) == "skipped" else reason
 
 
@@ -61,7 +73,8 @@ def _created(entry: Document) -> str:
     attributes = {change["displayName"] for change in entry["modifiedProperties"]} - {"members"}
     members = sum(change["displayName"] == "members" for change in entry["modifiedProperties"])
     told = f"{len(attributes)} attributes"
-    return f"{told}, {members} member{'s' * (members != 1)}" if members else told
+    at_least = "at least " if len(entry["modifiedProperties"]) >= MOST_CHANGES else ""
+    return f"{told}, {at_least}{members} member{'s' * (members != 1)}" if members else told
 
 
 def _changes(entry: Document) -> str:

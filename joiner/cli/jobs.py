@@ -17,7 +17,6 @@ JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="The job's id, o
 APPLIED: Final = {"Always": "", "ObjectAddOnly": "only when created", "MultiValueAddOnly": "only added to"}
 
 
-
 @command(app, "create")
 async def create(
     client: Client,

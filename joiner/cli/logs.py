@@ -35,9 +35,7 @@ async def logs(
     status: Annotated[
         Literal["success", "failure", "skipped", "warning"] | None, typer.Option(help="Only entries of this status.")
     ] = None,
-    top: Annotated[
-        int, typer.Option(metavar="N", min=1, max=MOST_A_PAGE * 100, help="At most so many.")
-    ] = ROWS,
+    top: Annotated[int, typer.Option(metavar="N", min=1, max=MOST_A_PAGE * 100, help="At most so many.")] = ROWS,
 ) -> None:
     """Print the provisioning log, newest first: what was done to whom, what changed, and why not."""
     if follow and not client.is_remote:

@@ -63,14 +63,6 @@ class Output:
         told = Text(plain(text), style=style)
         self._print(Padding(told, (0, 0, 0, indent)), width=min(self.console.width, widest))
 
-    def columns(self, items: Sequence[str], *, indent: int, widest: int) -> None:
-        """Prints short texts beside each other, filled downwards."""
-        from rich.columns import Columns
-        from rich.padding import Padding
-
-        columns = Columns([cell(item) for item in items], padding=(0, 3), column_first=True)
-        self._print(Padding(columns, (0, 0, 0, indent)), width=min(self.console.width, widest))
-
     def table(
         self, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str = "none", indent: int = 0
     ) -> None:

@@ -24,9 +24,7 @@ def serve(
     port: Annotated[
         int | None, typer.Option(metavar="PORT", help="The port; 0 takes a free one. [default: 8080]")
     ] = None,
-    only: Annotated[
-        Literal["application", "directory"] | None, typer.Option(help="Serve this side alone.")
-    ] = None,
+    only: Annotated[Literal["application", "directory"] | None, typer.Option(help="Serve this side alone.")] = None,
     config: Annotated[
         Path | None,
         typer.Option(

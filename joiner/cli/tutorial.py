@@ -15,7 +15,7 @@ import typer
 from joiner.cli import tutorial_results as results
 from joiner.cli import tutorial_steps as steps
 from joiner.cli.client import Client, remote
-from joiner.cli.command import FAILED, Form, fail_use, run_async
+from joiner.cli.command import Form, fail_use, run_async
 from joiner.cli.output import Output
 from joiner.cli.tutorial_cast import choose_assignments, choose_cast
 from joiner.cli.tutorial_story import Story
@@ -111,6 +111,11 @@ async def _tell(story: Story, client: Client, users: Path | None, groups: Path |
     story.tell("The application now holds, asked at its SCIM endpoint with the secret token:")
     held = await results.show_application(story, client.origin, token, cast)
     problems = await results.find_problems(client.origin, token, choice, cast)
+    problems += [
+        f"{cycle['counts']['failure']} objects failed in the {cycle['kind']} cycle"
+        for cycle in (initial, incremental)
+        if cycle["counts"]["failure"]
+    ]
     return {
         "url": client.origin,
         "scimUrl": f"{client.origin}/scim",
@@ -122,9 +127,7 @@ async def _tell(story: Story, client: Client, users: Path | None, groups: Path |
     }
 
 
-def _tell_how_to_go_on(
-    story: Story, url: str, token: str, folder: Path, is_kept: bool, keeps_serving: bool
-) -> None:
+def _tell_how_to_go_on(story: Story, url: str, token: str, folder: Path, is_kept: bool, keeps_serving: bool) -> None:
     story.gap()
     if keeps_serving:
         story.tell("Everything worked, and both sides go on:", style="bold green")

@@ -16,7 +16,16 @@ MOST_PEOPLE: Final = 200
 NEWCOMER: Final = ("Nova", "Newcomer")
 NEW_TITLE: Final = "Team lead"
 OTHER_DEPARTMENT: Final = "Special projects"
-COPIED: Final = ("department", "city", "country", "state", "streetAddress", "postalCode", "companyName", "officeLocation")
+COPIED: Final = (
+    "department",
+    "city",
+    "country",
+    "state",
+    "streetAddress",
+    "postalCode",
+    "companyName",
+    "officeLocation",
+)
 """What a newcomer shares with a colleague."""
 
 
@@ -114,13 +123,18 @@ def choose_cast(company: Company, choice: Choice) -> Cast:
     member, member_group = _new_member(players[2:] or players[:1], choice.groups)
     return Cast(
         newcomer=_newcomer(company, players[0]) if players else None,
-        newcomer_group=choice.groups[0] if choice.groups else None,
+        newcomer_group=_group_of(players[0], choice.groups) if players else None,
         mover=mover,
         move=_move(company, mover) if mover else {},
         leaver=leaver,
         member=member,
         member_group=member_group,
     )
+
+
+def _group_of(person: Person, groups: Sequence[Group]) -> Group | None:
+    """The first group that the person is in, else any."""
+    return next((group for group in groups if person.id in group.user_ids), groups[0] if groups else None)
 
 
 def _new_member(people: Sequence[Person], groups: Sequence[Group]) -> tuple[Person | None, Group | None]:

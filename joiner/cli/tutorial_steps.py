@@ -1,6 +1,5 @@
 """The steps of the tutorial: each does one thing through the API, tells it, and returns what the next ones need."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +17,7 @@ USER_FIELDS: Final = (
     "id,userPrincipalName,displayName,accountEnabled,userType,department,jobTitle,city,country,state,streetAddress,"
     "postalCode,companyName,officeLocation"
 )
+ARROW: Final = " ← "
 GROUPS_NAMED: Final = 6
 WARNINGS_SHOWN: Final = 5
 
@@ -25,7 +25,7 @@ WARNINGS_SHOWN: Final = 5
 async def make_token(story: Story, client: Client) -> str:
     """Step 1: the application's administrator makes a secret token."""
     story.step("The application")
-    story.tell(f"{APPLICATION} listens for accounts at its SCIM endpoint. That address is the Tenant URL:")
+    story.tell(f"{APPLICATION} waits for accounts at its SCIM endpoint, the Tenant URL:")
     story.line(f"{client.origin}/scim")
     made: dict[str, str] = await client.post("/app/api/tokens", {"connection": "tutorial"})
     token = made["token"]
@@ -94,8 +94,8 @@ async def assign(story: Story, client: Client, application: Document, choice: Ch
     story.tell("Scope: only assigned users and groups. Who is assigned as a member of a group counts too.")
     story.tell(f"Assigned: {_named(choice)}. The rule: {choice.rule}.")
     role = find_role(application, None)
-    for principal in (*choice.groups, *choice.people):
-        await apps.assign_principal(client, application, principal.id, role)
+    for principal_id in [*(group.id for group in choice.groups), *(person.id for person in choice.people)]:
+        await apps.assign_principal(client, application, principal_id, role)
 
 
 async def create_job(story: Story, client: Client, application: Document) -> str:
@@ -108,7 +108,7 @@ async def create_job(story: Story, client: Client, application: Document) -> str
     numbers = " and ".join(f"{len(m['attributeMappings'])} of a {m['sourceObjectName'].lower()}" for m in mappings)
     story.tell(f"The mappings of {APPLICATION}'s template: {numbers}. A user's, target ← source:")
     flows = mappings[0]["attributeMappings"]
-    story.columns([f"{_short(flow['targetAttributeName'])} ← {_source(flow)}" for flow in flows])
+    story.tell(", ".join(f"{_short(flow['targetAttributeName'])}{ARROW}{_source(flow)}" for flow in flows) + ".")
     ranks = sorted((flow["matchingPriority"], flow["targetAttributeName"]) for flow in flows)
     matching = ", then ".join(name for rank, name in ranks if rank)
     story.tell(f"An account that exists already is recognised by {matching}.")
@@ -147,9 +147,7 @@ async def change_directory(story: Story, client: Client, application: Document, 
     story.gap()
 
 
-async def _join(
-    story: Story, client: Client, application: Document, cast: Cast, newcomer: dict[str, Any]
-) -> None:
+async def _join(story: Story, client: Client, application: Document, cast: Cast, newcomer: dict[str, Any]) -> None:
     made = await client.post("/v1.0/users", newcomer)
     if cast.newcomer_group:
         await _add_member(client, cast.newcomer_group, made["id"])
@@ -191,7 +189,9 @@ def _named(choice: Choice) -> str:
 
 
 def _short(target: str) -> str:
-    return target.rpartition(":")[2] if target.startswith("urn:") else target.replace('[type eq "', "[").replace('"]', "]")
+    return (
+        target.rpartition(":")[2] if target.startswith("urn:") else target.replace('[type eq "', "[").replace('"]', "]")
+    )
 
 
 def _source(flow: Document) -> str:
@@ -202,4 +202,4 @@ def _source(flow: Document) -> str:
 
 
 def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:].rstrip(".") + "."
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "…")) else ".")

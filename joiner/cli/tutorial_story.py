@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from joiner.cli.output import Output, plain
+from joiner.cli.output import Output
 
 WIDEST: Final = 100
 """Longer lines are hard to read."""
@@ -46,11 +46,6 @@ class Story:
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         if self._is_told:
             self._output.table(columns, rows, indent=INDENT)
-
-    def columns(self, items: Sequence[str]) -> None:
-        """Short texts beside each other, as many as the width has room for."""
-        if self._is_told:
-            self._output.columns([plain(item) for item in items], indent=INDENT, widest=WIDEST)
 
     def _paragraph(self, text: str, *, indent: int = INDENT, style: str = "") -> None:
         self._output.paragraph(text, indent=indent, widest=WIDEST, style=style)

@@ -21,7 +21,8 @@ p.lead { margin-top: .25rem; opacity: .8; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .35rem 1.5rem; margin: 0; }
 dt { opacity: .8; } dd { margin: 0; overflow-wrap: anywhere; }
 a { color: var(--accent); }
-pre { background: var(--soft); border: 1px solid var(--line); border-radius: .4rem; padding: .75rem 1rem; overflow-x: auto; }
+pre { background: var(--soft); border: 1px solid var(--line); border-radius: .4rem; padding: .75rem 1rem;
+  overflow-x: auto; }
 code { font-family: ui-monospace, monospace; font-size: .92em; }
 @media (max-width: 34rem) { dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: .6rem; } }
 """
