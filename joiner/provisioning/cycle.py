@@ -12,7 +12,7 @@ from typing import Final
 from joiner.clock import Clock
 from joiner.directory.store import DirectoryStore
 from joiner.errors import JoinerError
-from joiner.provisioning import cycles, jobs, objects, references
+from joiner.provisioning import cycles, jobs, journal, objects, references
 from joiner.provisioning.cycles import PHASES, Cycle, CycleState
 from joiner.provisioning.failures import TargetError
 from joiner.provisioning.jobs import Job
@@ -138,6 +138,7 @@ class CycleRunner:
 
     def _finish(self, connection: sqlite3.Connection, run: Run) -> None:
         connection.execute("DELETE FROM removal WHERE cycle_id = ?", (run.cycle.id,))
+        cycles.set_counts(connection, run.cycle.id, journal.outcomes(connection, run.cycle.id))
         cycle = cycles.cycle_by_id(connection, run.cycle.id)
         failed = cycle.counts.get("escrowed", 0)
         cycles.count_synchronized(connection, run.job.id)

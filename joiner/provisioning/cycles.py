@@ -150,6 +150,12 @@ def add_counts(connection: sqlite3.Connection, cycle: Cycle, counts: Mapping[str
     connection.execute("UPDATE cycle SET counts = ? WHERE id = ?", (to_json(_sum(cycle.counts, counts)), cycle.id))
 
 
+def set_counts(connection: sqlite3.Connection, cycle_id: str, counts: Mapping[str, int]) -> None:
+    """Replaces these counters and leaves the others."""
+    cycle = cycle_by_id(connection, cycle_id)
+    connection.execute("UPDATE cycle SET counts = ? WHERE id = ?", (to_json({**cycle.counts, **counts}), cycle_id))
+
+
 def count_synchronized(connection: sqlite3.Connection, job_id: str) -> None:
     """Raises the numbers of users and groups ever synchronized; they never fall (REQ-P-127)."""
     connection.execute(

@@ -51,6 +51,8 @@ class Outcome:
     """A request was sent and succeeded."""
 
 
+OUTCOMES: Final = ("create", "update", "disable", "delete", "skipped", "failure")
+"""By which a cycle's objects are counted."""
 EXPORT_STEPS: Final[Mapping[Action, str]] = {
     Action.CREATE: "EntryExportAdd",
     Action.UPDATE: "EntryExportUpdate",
@@ -236,6 +238,17 @@ def entry_of(connection: sqlite3.Connection, cycle_id: str, source_id: str) -> E
         "SELECT entry FROM journal WHERE cycle_id = ? AND source_id = ?", (cycle_id, source_id)
     ).fetchone()
     return orjson.loads(row["entry"]) if row else None
+
+
+def outcomes(connection: sqlite3.Connection, cycle_id: str) -> dict[str, int]:
+    """What became of the cycle's objects: action, or `skipped` or `failure` → number of objects."""
+    rows = connection.execute(
+        "SELECT iif(status IN ('skipped', 'failure'), status, action) AS outcome, count(*) FROM journal"
+        " WHERE cycle_id = ? GROUP BY outcome",
+        (cycle_id,),
+    )
+    # A group that is looked at twice, once for itself and once for its members, counts once.
+    return {name: 0 for name in OUTCOMES} | {row[0]: row[1] for row in rows}
 
 
 def purge_entries(connection: sqlite3.Connection, before: Any, limit: int = 10_000) -> int:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from joiner.provisioning.cycles import Cycle
 from joiner.provisioning.jobs import Job
+from joiner.provisioning.journal import OUTCOMES
 
 NEVER: Final = "0001-01-01T00:00:00Z"
 NO_ERROR: Final = {"code": "None", "message": "", "tenantActionable": False}
@@ -29,7 +30,6 @@ KEYS: Final[Mapping[str, str]] = {
     "countImportedDeltas": "imported",
     "countImportedReferenceDeltas": "reference_deltas",
 }
-OUTCOMES: Final = ("create", "update", "disable", "delete", "skipped", "failure")
 
 
 def job_document(

@@ -90,6 +90,8 @@ async def test_joiner_mover_leaver_and_a_membership_arrive_in_one_incremental_cy
     assert accounts["bea"]["active"] is False
     assert accounts["dan"][ENTERPRISE]["manager"]["value"] == accounts["ada"]["id"]
     assert world.held_groups() == {"Team": {"ada", "bea", "dan"}}
+    counts = world.service.cycle_document(world.job_id, world.cycle().id)["counts"]
+    assert counts == {"create": 1, "update": 2, "disable": 1, "delete": 0, "skipped": 0, "failure": 0}
 
 
 @pytest.mark.req("REQ-P-090", "REQ-P-094", "REQ-C-017")
