@@ -55,9 +55,14 @@ def add_service_principal(
     return principal
 
 
-def delete_service_principal(connection: sqlite3.Connection, principal_id: str) -> None:
+def delete_service_principal(connection: sqlite3.Connection, principal_id: str, at: str) -> None:
     """Removes the application from the tenant with its assignments. Raises NotFoundError."""
     service_principal(connection, principal_id)
+    assigned = connection.execute(
+        "SELECT DISTINCT principal_id, principal_type FROM app_role_assignment WHERE resource_id = ?", (principal_id,)
+    ).fetchall()
+    for row in assigned:
+        feed.note(connection, at, ASSIGNED[row["principal_type"]], row["principal_id"], "removed", principal_id)
     connection.execute("DELETE FROM service_principal WHERE id = ?", (principal_id,))
 
 

@@ -1,12 +1,15 @@
-"""The columns of import files, and the attributes that they fill.
+"""The columns of import files, and the attributes that they fill. Order, case, spaces and hyphens of headings are free.
 
-Users: the files that the Entra portal's "Download users" makes, and Graph's property names. Groups: one line per
-membership, with the columns of "Download group members" beside the group's own. Case and order are free.
+Users: what the Entra portal's "Download users" writes, and Graph's names for the same. Groups: one line per membership.
 """
 
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 NAME: Final = "userPrincipalName"
+IN_BRACKETS: Final = re.compile(r"\[(\w+)\]")
+FILLING: Final = re.compile(r"[\s_-]+")
 
 USER_ATTRIBUTES: Final = (
     "ageGroup",
@@ -19,8 +22,10 @@ USER_ATTRIBUTES: Final = (
     "createdDateTime",
     "creationType",
     "department",
+    "dirSyncEnabled",
     "displayName",
     "employeeId",
+    "employeeType",
     "facsimileTelephoneNumber",
     "givenName",
     "identityIssuer",
@@ -52,30 +57,70 @@ ALIASES: Final = {
     "objectid": "id",
     "officelocation": "physicalDeliveryOfficeName",
     "onpremisessyncenabled": "dirSyncEnabled",
-    "user principal name": NAME,
     "upn": NAME,
 }
 USER_COLUMNS: Final = {**{name.lower(): name for name in (NAME, *USER_ATTRIBUTES)}, **ALIASES}
-"""Lower-cased heading → attribute. A heading that is not here is kept as an attribute of its own name."""
+"""Folded heading → attribute. A heading that is not here is kept as an attribute of its own name."""
 
-GROUP_COLUMNS: Final = {
+GROUP_OF_MEMBERSHIP: Final = {
     "group": "groupName",
-    "groupname": "groupName",
+    "groupdescription": "description",
     "groupdisplayname": "groupName",
     "groupid": "groupId",
+    "groupname": "groupName",
     "groupobjectid": "groupId",
-    "groupdescription": "description",
     "securityenabled": "securityEnabled",
-    "id": "memberId",
+}
+MEMBER: Final = {
     "member": "memberName",
+    "membergroup": "memberGroup",
     "memberid": "memberId",
-    "memberobjectid": "memberId",
-    "memberuserprincipalname": "memberName",
-    "membergroup": "memberName",
     "membername": "memberName",
+    "memberobjectid": "memberId",
+    "memberobjectidorupn": "memberName",
+    "memberuserprincipalname": "memberName",
+    "upn": "memberName",
+    "userid": "memberId",
     "userprincipalname": "memberName",
 }
-"""Lower-cased heading → meaning. A line without a member makes the group alone."""
+ALONE: Final = {
+    "description": "description",
+    "displayname": "groupName",
+    "id": "groupId",
+    "mail": "mail",
+    "mailnickname": "mailNickname",
+    "name": "groupName",
+    "objectid": "groupId",
+}
+"""Headings without the word "group": of the group in a list of groups, ..."""
+OF_MEMBER: Final = {"displayname": "memberDisplayName", "id": "memberId", "objectid": "memberId"}
+"""... of the member beside a column for the group: so "Download group members" needs only that one column more."""
 
 TRUE: Final = frozenset({"true", "yes", "1"})
 FALSE: Final = frozenset({"false", "no", "0"})
+
+Naming = Callable[[Sequence[str]], list[str]]
+"""The headings of a file → its columns."""
+
+
+def user_columns(headings: Sequence[str]) -> list[str]:
+    """The attributes that the headings mean; unknown ones keep their spelling."""
+    return _named(headings, USER_COLUMNS)
+
+
+def group_columns(headings: Sequence[str]) -> list[str]:
+    """`groupId`, `groupName`, `description`, …, `memberId`, `memberName`, `memberGroup`, `memberDisplayName`."""
+    speaks_of_group = any(
+        GROUP_OF_MEMBERSHIP.get(fold(heading), "") in ("groupName", "groupId") for heading in headings
+    )
+    return _named(headings, {**GROUP_OF_MEMBERSHIP, **MEMBER, **(OF_MEMBER if speaks_of_group else ALONE)})
+
+
+def fold(heading: str) -> str:
+    """What headings are compared by: `Employee ID` is `employeeId`, and so is `Number [employeeId] Required`."""
+    bracketed = IN_BRACKETS.search(heading)
+    return FILLING.sub("", bracketed[1] if bracketed else heading).lower()
+
+
+def _named(headings: Sequence[str], names: Mapping[str, str]) -> list[str]:
+    return [names.get(fold(heading), heading.strip()) for heading in headings]

@@ -38,6 +38,8 @@ def update_group(connection: sqlite3.Connection, group: Group, at: str) -> bool:
         (group.display_name, group.security_enabled, orjson.dumps(group.attributes).decode(), group.id),
     )
     feed.note(connection, at, "group", group.id, "updated")
+    if stored.security_enabled != group.security_enabled:
+        _note_entitlement(connection, group.id, at)
     return True
 
 
@@ -142,13 +144,22 @@ def from_row(row: sqlite3.Row) -> Group:
     )
 
 
+def _note_entitlement(connection: sqlite3.Connection, group_id: str, at: str) -> None:
+    """Its members gain or lose what the group is assigned to: only security groups entitle."""
+    assigned = connection.execute(
+        "SELECT DISTINCT resource_id FROM app_role_assignment WHERE principal_id = ?", (group_id,)
+    ).fetchall()
+    for row in assigned:
+        feed.note(connection, at, "group_assignment", group_id, "updated", row["resource_id"])
+
+
 def _check(group: Group) -> None:
     if not group.display_name.strip():
         raise InvalidValueError("displayName of a group must not be empty")
 
 
 def _type_of(connection: sqlite3.Connection, member_id: str) -> MemberType:
-    if connection.execute("SELECT 1 FROM user WHERE id = ?", (member_id,)).fetchone():
+    if connection.execute("SELECT 1 FROM user WHERE id = ? AND deleted_at IS NULL", (member_id,)).fetchone():
         return "User"
     if connection.execute("SELECT 1 FROM grp WHERE id = ?", (member_id,)).fetchone():
         return "Group"

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from joiner.directory.columns import Naming
 from joiner.errors import InvalidValueError
 
 MARKS: Final = (
@@ -60,8 +61,8 @@ class Table:
     problems: list[Problem] = field(default_factory=list)
 
 
-def read_table(content: bytes, file: str, names: Mapping[str, str]) -> Table:
-    """`names`: lower-cased heading → column; other headings keep their spelling.
+def read_table(content: bytes, file: str, naming: Naming) -> Table:
+    """The table of a file; `file` is what errors call it.
 
     Raises ImportFileError if the text cannot be decoded, there are no headings, or two mean the same.
     """
@@ -75,7 +76,7 @@ def read_table(content: bytes, file: str, names: Mapping[str, str]) -> Table:
         headings = next(reader)
     except csv.Error as error:
         raise ImportFileError(file, [Problem(1, str(error))]) from None
-    columns = [names.get(heading.strip().lower(), heading.strip()) for heading in headings]
+    columns = naming(headings)
     twice = next((name for name in columns if name and columns.count(name) > 1), None)
     if twice is not None:
         raise ImportFileError(file, [Problem(1, f"two columns mean '{twice}'")])

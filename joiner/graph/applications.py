@@ -11,7 +11,7 @@ from joiner.directory import applications
 from joiner.directory.gallery import find_template, gallery
 from joiner.directory.model import Assignment, ServicePrincipal
 from joiner.directory.store import DirectoryStore
-from joiner.errors import InvalidValueError
+from joiner.errors import InvalidStateError, InvalidValueError
 from joiner.graph import shapes
 from joiner.graph.http import collection, endpoint, json_body, json_response, no_content, option, page_size
 from joiner.graph.odata import parse_filter
@@ -74,14 +74,13 @@ class Applications:
 
     async def delete_principal(self, request: Request) -> Response:
         principal_id = self._principal(request).id
-        jobs = self._store.reader.execute(
-            "SELECT 1 FROM job WHERE service_principal_id = ?", (principal_id,)
-        ).fetchone()
-        if jobs:
-            raise InvalidValueError("the application has provisioning jobs; delete them first")
-        await self._store.change(
-            lambda connection, now: applications.delete_service_principal(connection, principal_id)
-        )
+
+        def work(connection: sqlite3.Connection, now: str) -> None:
+            if connection.execute("SELECT 1 FROM job WHERE service_principal_id = ?", (principal_id,)).fetchone():
+                raise InvalidStateError("the application has provisioning jobs; delete them first")
+            applications.delete_service_principal(connection, principal_id, now)
+
+        await self._store.change(work)
         return no_content(request)
 
     # Assignments
