@@ -6,15 +6,14 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-import time
+import tempfile
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-POLL = threading.Event()
-"""Never set: waiting for it leaves the processor to the process that the condition is about."""
+from tests.waiting import wait_until
+
 PATIENCE = 60.0
 """Seconds after which a condition that has not come true fails the test."""
 
@@ -39,28 +38,35 @@ class Server:
 
     def __init__(self, data: Path, *arguments: str) -> None:
         self.data = data
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         self._process = subprocess.Popen(
             [sys.executable, "-m", "joiner", "serve", "--data", str(data), "--port", "0", *arguments],
-            stdout=subprocess.PIPE,
+            stdout=self._output,
             stderr=subprocess.STDOUT,
-            text=True,
         )
-        self.url = wait_for(self._address)
+        try:
+            self.url = wait_until(self._address, PATIENCE) or ""
+        except BaseException:
+            self.kill()
+            raise
 
     def kill(self) -> None:
         """As the power cut does it."""
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
+        self._output.close()
 
     def stop(self) -> int:
         """As the operator does it; returns the exit code."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.communicate(timeout=PATIENCE)
-        if self._process.poll() is None:
+        try:
+            return self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
             self._process.kill()
-        return self._process.wait()
+            return self._process.wait()
+        finally:
+            self._output.close()
 
     def cpu_seconds(self) -> float:
         """Processor time that the process has used so far (Linux)."""
@@ -69,7 +75,8 @@ class Server:
 
     def _address(self) -> str | None:
         if self._process.poll() is not None:
-            output = self._process.stdout.read() if self._process.stdout else ""
+            self._output.seek(0)
+            output = self._output.read().decode("utf-8", "replace")
             raise AssertionError(f"the server ended with {self._process.returncode}:\n{output}")
         try:
             told = json.loads((self.data / "server.json").read_text())
@@ -98,14 +105,3 @@ def fetch(url: str, token: str, body: Mapping[str, Any] | None = None, method: s
     with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310
         content = answer.read()
     return json.loads(content) if content else None
-
-
-def wait_for(condition: Callable[[], Any]) -> Any:
-    """The first true value of `condition`; fails the test if there is none in time."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        POLL.wait(0.02)
-    raise AssertionError(f"{condition} did not come true within {PATIENCE:.0f} seconds")

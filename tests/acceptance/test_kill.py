@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.processes import Server, fetch, joiner, serving, wait_for
+from tests.processes import PATIENCE, Server, fetch, joiner, serving
+from tests.waiting import wait_until
 
 USERS = 600
 KILL_AT = 150
@@ -56,7 +57,7 @@ def test_a_killed_initial_cycle_is_finished_without_a_duplicate_or_a_gap(tmp_pat
         victim = Server(directory_data, "--only", "directory")
         joiner("job", "start", "ALVAO", data=directory_data)
         total = f"{application.url}/scim/Users?count=0"
-        wait_for(lambda: fetch(total, token)["totalResults"] >= KILL_AT)
+        wait_until(lambda: fetch(total, token)["totalResults"] >= KILL_AT, PATIENCE)
         victim.kill()
         assert fetch(total, token)["totalResults"] < USERS, "the cycle was over before the kill"
 
@@ -66,7 +67,8 @@ def test_a_killed_initial_cycle_is_finished_without_a_duplicate_or_a_gap(tmp_pat
                 f"{survivor.url}/v1.0/servicePrincipals?$filter=displayName eq 'ALVAO'".replace(" ", "%20"), key
             )
             jobs = f"{survivor.url}/v1.0/servicePrincipals/{job['value'][0]['id']}/synchronization/jobs"
-            status = wait_for(lambda: _ended(fetch(jobs, key)["value"][0]["status"]))
+            status = wait_until(lambda: _ended(fetch(jobs, key)["value"][0]["status"]), PATIENCE)
+            assert status is not None
             assert status["lastExecution"]["state"] == "Succeeded", status
             entries = fetch(f"{survivor.url}/v1.0/auditLogs/provisioning?$top=1000", key)["value"]
 
