@@ -248,7 +248,7 @@ def outcomes(connection: sqlite3.Connection, cycle_id: str) -> dict[str, int]:
         (cycle_id,),
     )
     # A group that is looked at twice, once for itself and once for its members, counts once.
-    return {name: 0 for name in OUTCOMES} | {row[0]: row[1] for row in rows}
+    return dict.fromkeys(OUTCOMES, 0) | {row[0]: row[1] for row in rows}
 
 
 def purge_entries(connection: sqlite3.Connection, before: Any, limit: int = 10_000) -> int:

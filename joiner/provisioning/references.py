@@ -7,6 +7,7 @@ cycle that links it (REQ-P-108), a failed one stays pending, and a membership th
 The statements here join the directory's tables with the engine's: both live in the directory side's database.
 """
 
+import asyncio
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -132,13 +133,12 @@ async def references_page(run: Run, cursor: str) -> PageResult:
     for reference in references:
         by_object[reference.source_id, reference.attribute].append(reference)
     works = [Work(run, items) for items in by_object.values()]
-    failure: TargetUnusableError | None = None
-    for work in works:
-        try:
-            await work.export()
-        except TargetUnusableError as error:
-            failure = error
-            break
+    # Different objects go side by side; the batches of one object stay in order.
+    results = await asyncio.gather(*(work.export() for work in works), return_exceptions=True)
+    failure = next((error for error in results if isinstance(error, TargetUnusableError)), None)
+    for error in results:
+        if isinstance(error, BaseException) and not isinstance(error, TargetUnusableError):
+            raise error
 
     def commit(connection: sqlite3.Connection) -> None:
         for work in works:
