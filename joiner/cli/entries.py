@@ -72,7 +72,7 @@ def show_entries(output: Output, entries: Iterable[Document], *, empty: str) -> 
 def _created(entry: Document) -> str:
     attributes = {change["displayName"] for change in entry["modifiedProperties"]} - {"members"}
     members = sum(change["displayName"] == "members" for change in entry["modifiedProperties"])
-    told = f"{len(attributes)} attributes"
+    told = f"{len(attributes)} attribute{'s' * (len(attributes) != 1)}"
     at_least = "at least " if len(entry["modifiedProperties"]) >= MOST_CHANGES else ""
     return f"{told}, {at_least}{members} member{'s' * (members != 1)}" if members else told
 

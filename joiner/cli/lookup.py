@@ -123,7 +123,8 @@ def find_role(application: Document, name: str | None) -> str:
     if name is None:
         return roles[0]["id"] if roles else DEFAULT_ACCESS
     for role in [*roles, {"id": DEFAULT_ACCESS, "displayName": DEFAULT_ACCESS_NAME}]:
-        if name.casefold() in (role["id"], str(role.get("value")).casefold(), role["displayName"].casefold()):
+        value = str(role.get("value") or "")
+        if name.casefold() in {role["id"], value.casefold(), role["displayName"].casefold()} - {""}:
             return str(role["id"])
     known = ", ".join([*(role["displayName"] for role in roles), DEFAULT_ACCESS_NAME])
     raise NotFoundError(f"'{application['displayName']}' has no role '{name}'; it has {known}")

@@ -135,7 +135,7 @@ def _tell_how_to_go_on(story: Story, url: str, token: str, folder: Path, is_kept
         story.line(f"SCIM endpoint     {url}/scim")
         story.line(f"Graph-shaped API  {url}/v1.0")
         story.tell("Ask the application, or use any command, in another terminal:")
-        story.line(f"curl -H 'Authorization: Bearer {token}' {url}/scim/Users?count=2")
+        story.line(f"curl -H 'Authorization: Bearer {token}' '{url}/scim/Users?count=2'")
         story.line(f"joiner logs ALVAO --data {folder}")
         story.tell("Stop with Ctrl+C.")
         return

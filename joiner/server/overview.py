@@ -54,7 +54,7 @@ Graph; the commands are its clients.</p>
 </dl>
 <pre><code>joiner directory import --example {where}      # or your own: USERS.csv --groups GROUPS.csv
 joiner app add ALVAO --tenant-url URL --secret-token-stdin {where}
-joiner app assign ALVAO Sales {where}
+joiner app assign ALVAO Finance {where}
 joiner job create ALVAO {where}
 joiner job run ALVAO {where}
 joiner logs ALVAO {where}</code></pre>
