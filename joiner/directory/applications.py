@@ -74,6 +74,16 @@ def service_principal(connection: sqlite3.Connection, id_or_app_id: str) -> Serv
     return _principal(row)
 
 
+def application(connection: sqlite3.Connection, id_or_app_id: str) -> ServicePrincipal:
+    """By the application's own object id or its application (client) id. Raises NotFoundError."""
+    row = connection.execute(
+        "SELECT * FROM service_principal WHERE application_id = ?1 OR app_id = ?1", (id_or_app_id,)
+    ).fetchone()
+    if row is None:
+        raise NotFoundError(f"there is no application '{id_or_app_id}'")
+    return _principal(row)
+
+
 def service_principals(connection: sqlite3.Connection) -> list[ServicePrincipal]:
     """All of them, oldest first."""
     return [_principal(row) for row in connection.execute("SELECT * FROM service_principal ORDER BY created_at, id")]

@@ -107,6 +107,19 @@ def groups_page(connection: sqlite3.Connection, after: str, limit: int) -> list[
     return [from_row(row) for row in rows]
 
 
+def count_groups(connection: sqlite3.Connection) -> int:
+    number: int = connection.execute("SELECT count(*) FROM grp").fetchone()[0]
+    return number
+
+
+def groups_named(connection: sqlite3.Connection, display_name: str) -> list[Group]:
+    """The groups with this name in any case of ASCII letters: names need not be unique."""
+    rows = connection.execute(
+        f"SELECT {COLUMNS} FROM grp WHERE display_name = ? COLLATE NOCASE ORDER BY id", (display_name,)
+    )
+    return [from_row(row) for row in rows]
+
+
 def groups_by_id(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, Group]:
     """Id → group for those that exist."""
     marks = ", ".join("?" * len(ids))

@@ -68,10 +68,10 @@ class DirectoryStore:
         return feed.changed_memberships(self.reader, window)
 
     def count_users(self) -> int:
-        return self._count("SELECT count(*) FROM user")
+        return users.count_users(self.reader)
 
     def count_groups(self) -> int:
-        return self._count("SELECT count(*) FROM grp")
+        return groups.count_groups(self.reader)
 
     def count_changed_users(self, window: tuple[int, int], resource_id: str) -> int:
         return feed.count_changed(self.reader, feed.USER_IDS, window, resource_id)
@@ -91,7 +91,3 @@ class DirectoryStore:
     def source_attributes(self, source: User | Group) -> dict[str, Any]:
         """What mappings and filters see, by the engine's attribute names (the computed ones are the engine's)."""
         return users.source_attributes(source) if isinstance(source, User) else groups.source_attributes(source)
-
-    def _count(self, sql: str) -> int:
-        number: int = self.reader.execute(sql).fetchone()[0]
-        return number

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import orjson
 
@@ -10,6 +10,12 @@ from joiner.directory import feed
 from joiner.directory.model import User
 from joiner.errors import AlreadyExistsError, InvalidValueError, NotFoundError
 
+Which = Literal["all", "active", "deleted"]
+CONDITIONS: Final[Mapping[Which, str]] = {
+    "all": "TRUE",
+    "active": "deleted_at IS NULL",
+    "deleted": "deleted_at IS NOT NULL",
+}
 COLUMNS: Final = "id, user_principal_name, account_enabled, manager_id, attributes, created_at, deleted_at"
 
 
@@ -131,13 +137,25 @@ def deleted_user(connection: sqlite3.Connection, user_id: str) -> User:
     return from_row(row)
 
 
-def users_page(connection: sqlite3.Connection, after: str, limit: int) -> list[User]:
-    """Users in id order, id > `after`, those of the recycle bin included."""
+def users_page(connection: sqlite3.Connection, after: str, limit: int, which: Which = "all") -> list[User]:
+    """Users in id order, id > `after`; by default those of the recycle bin included."""
     rows = connection.execute(
-        f"SELECT {COLUMNS} FROM user WHERE id > ? ORDER BY id LIMIT ?",
+        f"SELECT {COLUMNS} FROM user WHERE id > ? AND {CONDITIONS[which]} ORDER BY id LIMIT ?",
         (after, limit),
     )
     return [from_row(row) for row in rows]
+
+
+def count_users(connection: sqlite3.Connection, which: Which = "all") -> int:
+    """How many `users_page` gives in all."""
+    number: int = connection.execute(f"SELECT count(*) FROM user WHERE {CONDITIONS[which]}").fetchone()[0]
+    return number
+
+
+def has_attribute(connection: sqlite3.Connection, name: str) -> bool:
+    """Whether some user has an attribute of this name, given in lower case. Looks at all of them if none has."""
+    sql = "SELECT 1 FROM user, json_each(user.attributes) AS a WHERE lower(a.key) = ? LIMIT 1"
+    return connection.execute(sql, (name,)).fetchone() is not None
 
 
 def users_by_id(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, User]:

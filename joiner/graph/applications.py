@@ -14,7 +14,9 @@ from joiner.directory.store import DirectoryStore
 from joiner.errors import InvalidStateError, InvalidValueError
 from joiner.graph import shapes
 from joiner.graph.http import collection, endpoint, json_body, json_response, no_content, option, page_size
-from joiner.graph.odata import parse_filter
+from joiner.graph.listing import list_documents, selected_document
+from joiner.graph.names import APPLICATION_NAMES, TEMPLATE_NAMES
+from joiner.provisioning.credentials import forget_credentials
 
 
 class Applications:
@@ -30,6 +32,7 @@ class Applications:
             ("/applicationTemplates/{id}", self.get_template, "GET"),
             ("/applicationTemplates/{id}/instantiate", self.instantiate, "POST"),
             ("/applications", self.list_applications, "GET"),
+            ("/applications/{id}", self.get_application, "GET"),
             ("/servicePrincipals", self.list_principals, "GET"),
             (principal, self.get_principal, "GET"),
             (principal, self.delete_principal, "DELETE"),
@@ -41,7 +44,8 @@ class Applications:
         return [endpoint(path, function, method) for path, function, method in table]
 
     async def list_templates(self, request: Request) -> Response:
-        return _filtered(request, [shapes.template_document(template) for template in gallery().values()])
+        documents = [shapes.template_document(template) for template in gallery().values()]
+        return list_documents(request, documents, TEMPLATE_NAMES)
 
     async def get_template(self, request: Request) -> Response:
         return json_response(request, shapes.template_document(find_template(request.path_params["id"])))
@@ -62,15 +66,21 @@ class Applications:
 
     async def list_applications(self, request: Request) -> Response:
         found = applications.service_principals(self._store.reader)
-        return _filtered(request, [shapes.application_document(principal) for principal in found])
+        return list_documents(request, [shapes.application_document(item) for item in found], APPLICATION_NAMES)
+
+    async def get_application(self, request: Request) -> Response:
+        principal = applications.application(self._store.reader, request.path_params["id"])
+        document = shapes.application_document(principal)
+        return json_response(request, selected_document(request, document, APPLICATION_NAMES))
 
     async def list_principals(self, request: Request) -> Response:
         found = applications.service_principals(self._store.reader)
-        return _filtered(request, [shapes.service_principal_document(principal) for principal in found])
+        documents = [shapes.service_principal_document(item) for item in found]
+        return list_documents(request, documents, APPLICATION_NAMES)
 
     async def get_principal(self, request: Request) -> Response:
         document = shapes.service_principal_document(self._principal(request))
-        return json_response(request, shapes.select(document, option(request, "$select")))
+        return json_response(request, selected_document(request, document, APPLICATION_NAMES))
 
     async def delete_principal(self, request: Request) -> Response:
         principal_id = self._principal(request).id
@@ -79,6 +89,7 @@ class Applications:
             if connection.execute("SELECT 1 FROM job WHERE service_principal_id = ?", (principal_id,)).fetchone():
                 raise InvalidStateError("the application has provisioning jobs; delete them first")
             applications.delete_service_principal(connection, principal_id, now)
+            forget_credentials(connection, principal_id)
 
         await self._store.change(work)
         return no_content(request)
@@ -133,11 +144,3 @@ class Applications:
             shapes.assignment_document(item, names.get(item.principal_id, ""), principal.display_name)
             for item in assignments
         ]
-
-
-def _filtered(request: Request, documents: list[dict[str, Any]]) -> Response:
-    text = option(request, "$filter")
-    if text:
-        holds = parse_filter(text, ignore_case=True)
-        documents = [document for document in documents if holds(document)]
-    return collection(request, [shapes.select(document, option(request, "$select")) for document in documents])

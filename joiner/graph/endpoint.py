@@ -16,9 +16,10 @@ from joiner.directory.store import DirectoryStore
 from joiner.graph.applications import Applications
 from joiner.graph.audit_logs import AuditLogs
 from joiner.graph.errors import GraphError
+from joiner.graph.groups import Groups
 from joiner.graph.http import Authenticate, error_response
 from joiner.graph.own_actions import OwnActions
-from joiner.graph.people import People
+from joiner.graph.users import Users
 
 VERSIONS: Final = ("/v1.0", "/beta")
 BY_APP_ID: Final = re.compile(r"\(appid='([^']*)'\)", re.IGNORECASE)
@@ -32,7 +33,8 @@ def graph_routes(
     """Everything below `/v1.0`, and the same below `/beta`. `extra`: the routes of the provisioning service."""
     routes = [
         *Applications(store).routes(),
-        *People(store).routes(),
+        *Users(store).routes(),
+        *Groups(store).routes(),
         *OwnActions(store, api_keys).routes(),
         *AuditLogs(store.db).routes(),
         *extra,

@@ -1,8 +1,9 @@
 """What all routes of the Graph-shaped API share: who asks, JSON in and out, paging, errors."""
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 import orjson
 import structlog
@@ -20,6 +21,7 @@ MEDIA_TYPE: Final = "application/json;odata.metadata=minimal;charset=utf-8"
 MOST_BYTES: Final = 64 * 1024 * 1024
 """Bodies may be whole import files."""
 DEFAULT_TOP: Final = 100
+NUMBER: Final = re.compile(r"[0-9]{1,18}")
 READING: Final = frozenset({"GET", "HEAD"})
 
 Authenticate = Callable[[str | None], Principal | None]
@@ -76,6 +78,44 @@ def collection(
 
 async def json_body(request: Request) -> dict[str, Any]:
     """The body as an object, annotations left out; an empty body is an empty object. Raises GraphError."""
+    return {key: value for key, value in (await _json(request)).items() if not key.startswith("@odata.")}
+
+
+async def referenced_id(request: Request) -> str:
+    """The id that the body `{"@odata.id": url}` names. Raises GraphError, InvalidValueError."""
+    url = (await _json(request)).get("@odata.id")
+    if not isinstance(url, str) or not url.strip("/"):
+        raise InvalidValueError('The body must be {"@odata.id": "…/directoryObjects/{id}"}.')
+    return last_segment(url)
+
+
+def last_segment(url: str) -> str:
+    """Only the last segment of a reference counts: clients send Microsoft's host whatever base URL they use (§6.3)."""
+    return unquote(url.rstrip("/").rpartition("/")[2])
+
+
+def option(request: Request, name: str) -> str | None:
+    """A `$` option of the query; its name may be in any case."""
+    return next((value for key, value in request.query_params.items() if key.lower() == name), None)
+
+
+def page_size(request: Request, most: int = 999) -> int:
+    """`$top`, else the default. Raises InvalidValueError."""
+    text = option(request, "$top")
+    if text is None:
+        return DEFAULT_TOP
+    if not NUMBER.fullmatch(text) or not 1 <= int(text) <= most:
+        raise InvalidValueError(f"$top must be a number from 1 to {most}, not '{text}'")
+    return int(text)
+
+
+def base_url(request: Request) -> str:
+    """`{origin}/v1.0`, as the client addressed it."""
+    version = request.url.path.strip("/").partition("/")[0]
+    return f"{request.url.scheme}://{request.url.netloc}/{version}"
+
+
+async def _json(request: Request) -> dict[str, Any]:
     chunks, size = [], 0
     async for chunk in request.stream():
         size += len(chunk)
@@ -91,28 +131,7 @@ async def json_body(request: Request) -> dict[str, Any]:
         raise GraphError(400, "Request_BadRequest", f"The body is not JSON: {error}") from None
     if not isinstance(body, dict):
         raise GraphError(400, "Request_BadRequest", "The body must be a JSON object.")
-    return {key: value for key, value in body.items() if not key.startswith("@odata.")}
-
-
-def option(request: Request, name: str) -> str | None:
-    """A `$` option of the query; its name may be in any case."""
-    return next((value for key, value in request.query_params.items() if key.lower() == name), None)
-
-
-def page_size(request: Request, most: int = 999) -> int:
-    """`$top`, else the default. Raises InvalidValueError."""
-    text = option(request, "$top")
-    if text is None:
-        return DEFAULT_TOP
-    if not text.isdecimal() or not 1 <= int(text) <= most:
-        raise InvalidValueError(f"$top must be a number from 1 to {most}, not '{text}'")
-    return int(text)
-
-
-def base_url(request: Request) -> str:
-    """`{origin}/v1.0`, as the client addressed it."""
-    version = request.url.path.strip("/").partition("/")[0]
-    return f"{request.url.scheme}://{request.url.netloc}/{version}"
+    return body
 
 
 def _authorise(request: Request) -> None:

@@ -1,24 +1,31 @@
 """`$filter`: the subset of OData that clients send, as a predicate on documents (Graph API §1.5).
 
-`eq ne gt ge lt le`, `in`, `and or not`, parentheses, `startswith`, `endswith`, `contains`, `tolower`. Strings stand in
-single quotes, doubled to escape; paths go with slashes.
+`eq ne gt ge lt le`, `in`, `and or not`, parentheses, `startswith`, `endswith`, `contains`, `tolower`, `toupper`, and
+`any(x:…)` over lists of texts. Strings stand in single quotes, doubled to escape; paths go with slashes.
 """
 
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from joiner.clock import from_iso, to_iso
 from joiner.errors import InvalidValueError
 
 Document = Mapping[str, Any]
 Predicate = Callable[[Document], bool]
 Expression = Callable[[Document], Any]
+Known = Callable[[str], bool]
+"""Whether there is a property of this name, given in lower case."""
 
 LONGEST: Final = 4096
 DEEPEST: Final = 20
 TOKEN: Final = re.compile(
     r"\s*(?:(?P<string>'(?:[^']|'')*')|(?P<mark>[(),])|(?P<word>[^\s(),']+))",
 )
+GUID: Final = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
+MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\d(?:T.*)?")
+PATH: Final = re.compile(r"[A-Za-z_][\w.]*(?:/[A-Za-z_][\w.]*)*")
+LAMBDA: Final = re.compile(r"(?P<variable>[A-Za-z_]\w*):(?P<rest>.*)")
 COMPARE: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "eq": lambda left, right: left == right,
     "ne": lambda left, right: left != right,
@@ -33,12 +40,18 @@ FUNCTIONS: Final[Mapping[str, Callable[[str, str], bool]]] = {
     "contains": lambda held, wanted: wanted in held,
 }
 
+CASES: Final[Mapping[str, Callable[[str], str]]] = {"tolower": str.lower, "toupper": str.upper}
 
-def parse_filter(text: str, *, ignore_case: bool) -> Predicate:
-    """Directory objects compare strings without case, the provisioning log with. Raises InvalidValueError."""
+
+def parse_filter(text: str, *, ignore_case: bool, known: Known | None = None) -> Predicate:
+    """Directory objects compare strings without case, the provisioning log with.
+
+    Raises InvalidValueError for what cannot be read, and for a property that is not `known`: a mistyped name would
+    otherwise just find nothing.
+    """
     if len(text) > LONGEST:
         raise InvalidValueError(f"$filter may have {LONGEST} characters")
-    parser = _Parser(text, ignore_case)
+    parser = _Parser(text, ignore_case, known)
     predicate = parser.disjunction(0)
     if parser.current is not None:
         raise InvalidValueError(f"$filter: unexpected '{parser.current[1]}'")
@@ -52,10 +65,13 @@ def equality(text: str, name: str) -> str | None:
 
 
 class _Parser:
-    def __init__(self, text: str, ignore_case: bool) -> None:
+    def __init__(self, text: str, ignore_case: bool, known: Known | None) -> None:
         self._tokens: list[tuple[str, str]] = []
         self._index = 0
         self._ignore_case = ignore_case
+        self._known = known
+        self._variable: str | None = None
+        """The name of the item inside `any(…)`."""
         position = 0
         while position < len(text.rstrip()):
             match = TOKEN.match(text, position)
@@ -90,9 +106,9 @@ class _Parser:
             inner = self.disjunction(depth + 1)
             self._expect(")")
             return inner
-        return self._comparison()
+        return self._comparison(depth)
 
-    def _comparison(self) -> Predicate:
+    def _comparison(self, depth: int) -> Predicate:
         token = self.current
         if token is not None and token[1].lower() in FUNCTIONS:
             test = FUNCTIONS[self._next("a function").lower()]
@@ -102,6 +118,8 @@ class _Parser:
             right = self._operand()
             self._expect(")")
             return lambda document: test(_text(left(document)), _text(right(document)))
+        if token is not None and token[0] == "word" and token[1].lower().endswith("/any"):
+            return self._any(depth)
         left = self._operand()
         operator = self._next("an operator").lower()
         if operator == "in":
@@ -120,6 +138,28 @@ class _Parser:
 
         return holds
 
+    def _any(self, depth: int) -> Predicate:
+        """`path/any(x:predicate on x)`: the item is the document of the inner predicate, under the variable's name."""
+        items = self._property(self._next("a list")[: -len("/any")])
+        self._expect("(")
+        match = LAMBDA.fullmatch(self._next("a variable"))
+        if match is None or self._variable is not None:
+            raise InvalidValueError("$filter: expected any(x:…) with one variable, not nested")
+        self._variable = match["variable"].lower()
+        if match["rest"]:
+            # The colon is followed by the predicate's first word without a blank between.
+            self._index -= 1
+            self._tokens[self._index] = ("word", match["rest"])
+        inner = self.disjunction(depth + 1)
+        self._expect(")")
+        name, self._variable = self._variable, None
+
+        def holds(document: Document) -> bool:
+            value = items(document)
+            return isinstance(value, list) and any(inner({name: item}) for item in value)
+
+        return holds
+
     def _list(self) -> list[Expression]:
         self._expect("(")
         values = [self._operand()]
@@ -132,26 +172,35 @@ class _Parser:
         kind, text = self.current or ("", "")
         self._next("a value")
         if kind == "string":
-            literal: Any = self._folded(text[1:-1].replace("''", "'"))
-            return lambda document: literal
-        if text.lower() in ("tolower", "toupper") and self._take("("):
-            inner = self._operand()
+            return self._constant(text[1:-1].replace("''", "'"))
+        if text.lower() in CASES and self._take("("):
+            convert, inner = CASES[text.lower()], self._operand()
             self._expect(")")
-            return lambda document: _text(inner(document)).lower()
+            return lambda document: self._folded(convert(_text(inner(document))))
         if text.lower() in ("true", "false", "null"):
             constant = {"true": True, "false": False, "null": None}[text.lower()]
             return lambda document: constant
         if re.fullmatch(r"-?\d+", text):
             number = int(text)
             return lambda document: number
-        if re.match(r"\d", text):
-            # A date, or a GUID without quotes: both compare as text.
-            bare = self._folded(text)
-            return lambda document: bare
+        if MOMENT.fullmatch(text):
+            return self._constant(_moment(text))
+        if GUID.fullmatch(text):
+            return self._constant(text)
         return self._property(text)
 
+    def _constant(self, text: str) -> Expression:
+        folded = self._folded(text)
+        return lambda document: folded
+
     def _property(self, path: str) -> Expression:
-        names = [name.lower() for name in path.split("/")]
+        if not PATH.fullmatch(path):
+            raise InvalidValueError(
+                f"$filter: '{path}' is neither a property nor a value; texts stand in single quotes"
+            )
+        names = path.lower().split("/")
+        if names[0] != self._variable and self._known is not None and not self._known(names[0]):
+            raise InvalidValueError(f"$filter: there is no property '{path}'")
 
         def read(document: Document) -> Any:
             value: Any = document
@@ -195,3 +244,11 @@ def _both(left: Predicate, right: Predicate) -> Predicate:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else "" if value is None else str(value)
+
+
+def _moment(text: str) -> str:
+    """The date-time in the form that documents have, which sorts as text."""
+    try:
+        return to_iso(from_iso(text))
+    except ValueError:
+        raise InvalidValueError(f"$filter: '{text}' is not a date and time") from None

@@ -3,6 +3,7 @@
 Pure tables and functions; nothing here reads the database.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -34,6 +35,8 @@ DEFAULT_USER: Final = (
 )
 """What a user shows without `$select`."""
 OWN_COLUMNS: Final = frozenset({"userPrincipalName", "accountEnabled"})
+PRINCIPAL_NAME: Final = re.compile(r"[^\s@/?]+@[^\s@/?]+")
+"""More is allowed than in Graph, whose names have no accents: imported directories have them."""
 READ_ONLY: Final = frozenset({"id", "createdDateTime", "deletedDateTime"})
 NOT_KEPT: Final = frozenset({"passwordProfile", "members", "owners", "manager"})
 PLAIN: Final = (
@@ -86,15 +89,6 @@ def user_document(user: User) -> dict[str, Any]:
     return document
 
 
-def select(document: Mapping[str, Any], names: str | None, default: tuple[str, ...] | None = None) -> dict[str, Any]:
-    """The properties of `$select`, or the default set; those without a value are null."""
-    if names is None:
-        return dict(document) if default is None else {name: document.get(name) for name in default}
-    folded = {key.lower(): key for key in document}
-    wanted = [name.strip() for name in names.split(",") if name.strip()]
-    return {"id": document["id"], **{name: document.get(folded.get(name.lower(), "")) for name in wanted}}
-
-
 def changed_user(user: User, body: Mapping[str, Any]) -> User:
     """The user with the properties of a POST or PATCH; null clears. Raises InvalidValueError naming the property."""
     name, enabled, attributes = user.user_principal_name, user.account_enabled, dict(user.attributes)
@@ -112,11 +106,15 @@ def changed_user(user: User, body: Mapping[str, Any]) -> User:
             enabled = value
         elif known == "onPremisesExtensionAttributes":
             _put_all(attributes, value or {})
+        elif known == "otherMails":
+            _put(attributes, known, _texts(key, value))
         elif known is not None or key.startswith("extension_"):
             engine = ENGINE_NAMES.get(key.lower(), known or key)
             _put(attributes, engine, _first(key, value) if engine == "telephoneNumber" else _text(key, value))
         else:
             raise InvalidValueError(f"Property '{key}' does not exist on a user.")
+    if name != user.user_principal_name and not PRINCIPAL_NAME.fullmatch(name):
+        raise InvalidValueError(f"Property 'userPrincipalName' must have the form alias@domain, not '{name}'.")
     return User(
         id=user.id,
         user_principal_name=name,
@@ -158,7 +156,10 @@ def changed_group(group: Group, body: Mapping[str, Any]) -> Group:
                 attributes[key] = value
         elif key in ("description", "mailNickname", "mail"):
             _put(attributes, key, _text(key, value))
-        elif key not in ("groupTypes", "visibility") and not key.endswith("@odata.bind"):
+        elif key == "groupTypes":
+            if value:
+                raise InvalidValueError("Property 'groupTypes' must be empty: only security groups are kept here.")
+        elif key != "visibility" and not key.endswith("@odata.bind"):
             raise InvalidValueError(f"Property '{key}' does not exist on a group.")
     return Group(
         id=group.id, display_name=name, security_enabled=security, attributes=attributes, created_at=group.created_at
@@ -258,6 +259,12 @@ def _first(key: str, value: Any) -> str | None:
     if not isinstance(value, list) or len(value) != 1:
         raise InvalidValueError(f"Property '{key}' takes a list of at most one text.")
     return _text(key, value[0])
+
+
+def _texts(key: str, value: Any) -> list[str] | None:
+    if not isinstance(value, list | None) or not all(isinstance(item, str) for item in value or ()):
+        raise InvalidValueError(f"Property '{key}' takes a list of texts.")
+    return value or None
 
 
 def _put(attributes: dict[str, Any], name: str, value: Any) -> None:

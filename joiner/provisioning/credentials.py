@@ -107,6 +107,11 @@ def write_credentials(
     )
 
 
+def forget_credentials(connection: sqlite3.Connection, service_principal_id: str) -> None:
+    """Nothing of an application that is removed stays behind."""
+    connection.execute("DELETE FROM secret WHERE service_principal_id = ?", (service_principal_id,))
+
+
 def is_true(text: str | None) -> bool:
     """Whether a value of the collection says yes: `true` in any case."""
     return text is not None and text.strip().lower() == "true"
