@@ -20,6 +20,9 @@ EXECUTOR_ID: Final = "embedded"
 """Constant, because the data folder admits one process: DBOS itself then finds what the last one left behind."""
 
 
+FORGOTTEN_AT_ONCE: Final = 100
+
+
 class CycleEngine(Protocol):
     """Runs cycles to their end, also those that a process left behind when it died."""
 
@@ -45,10 +48,8 @@ class DbosEngine:
         self._on_end = on_end
         self._workflow: Callable[[str], Awaitable[None]] | None = None
         self._dbos: Any = None
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def start(self) -> None:
-        self._loop = asyncio.get_running_loop()
         await asyncio.to_thread(_import_dbos)
         from dbos import DBOS
 
@@ -83,6 +84,7 @@ class DbosEngine:
     async def run(self, cycle_id: str) -> None:
         from dbos import SetWorkflowID
 
+        await self._forget_ended()
         # The workflow has the cycle's id: a second call finds the first one's workflow.
         with SetWorkflowID(cycle_id):
             await self._dbos.start_workflow_async(self._workflow, cycle_id)
@@ -90,6 +92,12 @@ class DbosEngine:
     async def wait(self, cycle_id: str) -> None:
         handle = await self._dbos.retrieve_workflow_async(cycle_id)
         await handle.get_result()
+
+    async def _forget_ended(self) -> None:
+        """What is durable of an ended cycle is in the directory's database; its workflow is of no use any more."""
+        ended = await self._dbos.list_workflows_async(status=["SUCCESS", "ERROR", "CANCELLED"], limit=FORGOTTEN_AT_ONCE)
+        if ended:
+            await self._dbos.delete_workflows_async([workflow.workflow_id for workflow in ended])
 
     async def stop(self) -> None:
         if self._dbos is not None:

@@ -138,6 +138,7 @@ class ProvisioningSide:
         if self._purged is None or now - self._purged >= PURGE_INTERVAL:
             self._purged = now
             await self._db.write(lambda connection: journal.purge_entries(connection, now - LOG_RETENTION))
+            await self._directory.purge_recycle_bin()
 
     def _wake(self) -> None:
         """May be called from any thread."""
