@@ -3,7 +3,7 @@
 import base64
 import binascii
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from starlette.requests import Request
@@ -16,6 +16,8 @@ from joiner.directory.example import example_files
 from joiner.directory.store import DirectoryStore
 from joiner.errors import InvalidValueError
 from joiner.graph.http import collection, endpoint, json_body, json_response, no_content
+
+MOST_DAYS: Final = 3650
 
 
 class OwnActions:
@@ -41,7 +43,9 @@ class OwnActions:
         users, groups = _content(body, "usersBase64"), _content(body, "groupsBase64")
         if users is None and groups is None:
             raise InvalidValueError("there is neither a users file (usersBase64) nor a groups file (groupsBase64)")
-        skips = body.get("skipBadRows") is True
+        skips = body.get("skipBadRows", False)
+        if not isinstance(skips, bool):
+            raise InvalidValueError("skipBadRows must be true or false")
         report = await import_directory(self._store, users, groups, skip_bad_rows=skips)
         return json_response(request, msgspec.to_builtins(report))
 
@@ -54,8 +58,8 @@ class OwnActions:
     async def create_key(self, request: Request) -> Response:
         body = await json_body(request)
         days = body.get("expiresInDays")
-        if days is not None and (not isinstance(days, int) or isinstance(days, bool)):
-            raise InvalidValueError("expiresInDays must be a whole number")
+        if days is not None and (type(days) is not int or not 1 <= days <= MOST_DAYS):
+            raise InvalidValueError(f"expiresInDays must be a whole number from 1 to {MOST_DAYS}")
         expires_in = None if days is None else timedelta(days=days)
         role, name = str(body.get("role", "admin")), str(body.get("name", ""))
         text, key = await self._api_keys.create(role, name, expires_in)

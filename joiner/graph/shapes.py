@@ -37,6 +37,7 @@ DEFAULT_USER: Final = (
 OWN_COLUMNS: Final = frozenset({"userPrincipalName", "accountEnabled"})
 PRINCIPAL_NAME: Final = re.compile(r"[^\s@/?]+@[^\s@/?]+")
 """More is allowed than in Graph, whose names have no accents: imported directories have them."""
+NO_EXTENSIONS: Final = {f"extensionAttribute{number}": None for number in range(1, 16)}
 READ_ONLY: Final = frozenset({"id", "createdDateTime", "deletedDateTime"})
 NOT_KEPT: Final = frozenset({"passwordProfile", "members", "owners", "manager"})
 PLAIN: Final = (
@@ -105,7 +106,7 @@ def changed_user(user: User, body: Mapping[str, Any]) -> User:
                 raise InvalidValueError("Property 'accountEnabled' must be true or false.")
             enabled = value
         elif known == "onPremisesExtensionAttributes":
-            _put_all(attributes, value or {})
+            _put_all(attributes, NO_EXTENSIONS if value is None else value)
         elif known == "otherMails":
             _put(attributes, known, _texts(key, value))
         elif known is not None or key.startswith("extension_"):
@@ -278,6 +279,6 @@ def _put_all(attributes: dict[str, Any], values: Any) -> None:
     if not isinstance(values, Mapping):
         raise InvalidValueError("Property 'onPremisesExtensionAttributes' must be an object.")
     for name, value in values.items():
-        if not name.startswith("extensionAttribute") or not name[18:].isdecimal() or not 1 <= int(name[18:]) <= 15:
+        if name not in NO_EXTENSIONS:
             raise InvalidValueError(f"Property 'onPremisesExtensionAttributes.{name}' does not exist.")
         _put(attributes, name, _text(name, value))
