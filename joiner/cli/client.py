@@ -7,7 +7,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -183,7 +183,8 @@ async def _in_process(folder: Any, sides: "Sequence[Side]", engine: bool) -> Asy
     # Only what an administrator must see: standard output and error belong to the command.
     configure_logging("debug" if settings.log_level == "debug" else "warning")
     async with (
-        Instance(folder, settings, sides=sides, engine=engine) as instance,
+        Instance(folder, settings, sides=sides) as instance,
+        instance.working() if engine else nullcontext(),
         httpx.AsyncClient(
             transport=httpx.ASGITransport(instance.app),
             base_url=IN_PROCESS,

@@ -59,6 +59,7 @@ async def _serve(
         async with (
             Instance(folder, settings, sides=(only,) if only else SIDES) as instance,
             listening(instance.app, settings.host, settings.port) as url,
+            instance.working(),
         ):
             address = ServerAddress(url, os.getpid(), instance.sides)
             folder.announce(address)

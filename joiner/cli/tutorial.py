@@ -44,8 +44,8 @@ def tutorial(
     """Provision a directory into an application, step by step: the example company, or your own people."""
     if groups and not users:
         fail_use("--groups needs --users: whose groups are they?")
-    if data is not None and (data / "directory.db").exists():
-        fail_use(f"{data} holds a directory already; the tutorial needs a new folder")
+    if data is not None and any((data / name).exists() for name in ("directory.db", "application.db")):
+        fail_use(f"{data} is in use already; the tutorial needs a new folder")
     run_async(_tutorial(users, groups, data, serve, Output(as_json=output == "json")))
 
 
@@ -83,10 +83,14 @@ async def _both_sides(folder: Path) -> AsyncIterator[Client]:
         async with (
             Instance(opened, Settings()) as instance,
             listening(instance.app, "127.0.0.1", 0) as url,
+            instance.working(),
             remote(url, opened.local_key) as client,
         ):
             opened.announce(ServerAddress(url, os.getpid(), instance.sides))
-            yield client
+            try:
+                yield client
+            finally:
+                opened.withdraw()
     finally:
         opened.close()
 

@@ -82,6 +82,9 @@ class DbosEngine:
         DBOS.launch()
 
     async def run(self, cycle_id: str) -> None:
+        if self._workflow is None:
+            # Not started yet: `ProvisioningSide.start` goes on with every cycle that has begun.
+            return
         from dbos import SetWorkflowID
 
         await self._forget_ended()

@@ -3,10 +3,10 @@
 A side is imported when it is opened: a command that needs one alone would wait longest for importing the other.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import TYPE_CHECKING, Final, Literal, Self
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -18,8 +18,12 @@ from joiner.config import Settings
 from joiner.directory.api_keys import ApiKeys
 from joiner.server.access import Access
 from joiner.server.data_folder import DataFolder
+from joiner.server.logs import adopt_loggers
 from joiner.server.overview import overview
 from joiner.storage.sqlite import Database
+
+if TYPE_CHECKING:
+    from joiner.provisioning.side import ProvisioningSide
 
 Side = Literal["application", "directory"]
 SIDES: Final[tuple[Side, ...]] = ("application", "directory")
@@ -34,7 +38,8 @@ PATHS: Final[dict[Side, tuple[str, ...]]] = {
 class Instance:
     """An asynchronous context manager; `app` answers requests while it is open.
 
-    Without `engine` no cycle runs: that is for commands which only read and write, and start in a fraction of the time.
+    Cycles run while `working` is entered, and not otherwise: commands that only read and write do without it, and start
+    in a fraction of the time.
     """
 
     def __init__(
@@ -43,17 +48,16 @@ class Instance:
         settings: Settings,
         *,
         sides: Sequence[Side] = SIDES,
-        engine: bool = True,
         clock: Clock = system_clock,
     ) -> None:
         self.folder = folder
         self.sides = tuple(sides)
         self.app: Starlette
         self._settings = settings
-        self._engine = engine
         self._clock = clock
         self._closing = AsyncExitStack()
         self._directory: Database | None = None
+        self._provisioning: ProvisioningSide | None = None
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as opened:
@@ -64,7 +68,7 @@ class Instance:
             if "application" in self.sides:
                 routes += self._open_application(opened, access)
             if directory is not None and api_keys is not None:
-                routes += await self._open_directory(opened, directory, api_keys, access)
+                routes += self._open_directory(directory, api_keys, access)
             self._directory = directory
             self.app = Starlette(routes=[*routes, *self._common_routes()])
             self._closing = opened.pop_all()
@@ -74,6 +78,23 @@ class Instance:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._closing.aclose()
+
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """Runs cycles while the block lasts.
+
+        To be entered when the server listens, and left before it stops: what a crash left behind goes on at once, and a
+        cycle may well write into this very server's other side.
+        """
+        if self._provisioning is None:
+            yield
+            return
+        await self._provisioning.start()
+        adopt_loggers()
+        try:
+            yield
+        finally:
+            await self._provisioning.stop()
 
     def _open_application(self, opened: AsyncExitStack, access: Access) -> list[BaseRoute]:
         from joiner.application.side import ApplicationSide
@@ -94,16 +115,14 @@ class Instance:
         opened.callback(database.close)
         return database
 
-    async def _open_directory(
-        self, opened: AsyncExitStack, database: Database, api_keys: ApiKeys, access: Access
-    ) -> list[BaseRoute]:
+    def _open_directory(self, database: Database, api_keys: ApiKeys, access: Access) -> list[BaseRoute]:
         from joiner.directory.store import DirectoryStore
         from joiner.graph.endpoint import graph_routes
         from joiner.graph.synchronization import Synchronization
         from joiner.provisioning.side import ProvisioningSide
 
         store = DirectoryStore(database, self._clock)
-        provisioning = ProvisioningSide(
+        self._provisioning = ProvisioningSide(
             database,
             store,
             engine_path=self.folder.path / "engine.db",
@@ -112,10 +131,7 @@ class Instance:
             allow_private=self._settings.allow_private,
             clock=self._clock,
         )
-        if self._engine:
-            await provisioning.start()
-            opened.push_async_callback(provisioning.stop)
-        synchronization = Synchronization(provisioning.service, store)
+        synchronization = Synchronization(self._provisioning.service, store)
         return graph_routes(store, api_keys, access.authenticate, synchronization.routes())
 
     def _common_routes(self) -> list[BaseRoute]:

@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 from structlog.typing import Processor
 
+OWN_HANDLERS: Final = ("dbos",)
 QUIETER: Final = ("uvicorn.error", "asyncio", "aiohttp", "httpx")
 """Loggers whose informational lines tell an operator nothing."""
 
@@ -51,3 +52,17 @@ def configure_logging(level: str) -> None:
     root.setLevel(number)
     for name in QUIETER:
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
+
+
+def adopt_loggers() -> None:
+    """Lets libraries that bring handlers of their own write into our log instead, once they have been started."""
+    for name in OWN_HANDLERS:
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+        logger.addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    # Said of every page that a stop cuts off, which is how a stop works.
+    return "Asyncio task cancelled" not in record.getMessage()

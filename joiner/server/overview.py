@@ -40,7 +40,6 @@ APPLICATION: Final = """
 <p>Accounts and groups arrive here over SCIM 2.0. Enter the address and a token in the system that sends them.</p>
 <dl>
 <dt>Tenant URL</dt><dd><code>{base}/scim</code></dd>
-<dt>What it can do</dt><dd><a href="{base}/scim/ServiceProviderConfig">{base}/scim/ServiceProviderConfig</a></dd>
 </dl>
 <pre><code>joiner token create {where}       # the Secret Token, shown once
 curl -H "Authorization: Bearer $TOKEN" {base}/scim/Users</code></pre>
@@ -52,7 +51,7 @@ Graph; the commands are its clients.</p>
 <dl>
 <dt>Graph-shaped API</dt><dd><code>{base}/v1.0</code></dd>
 </dl>
-<pre><code>joiner directory import --example {where}      # or your own: USERS.csv --groups GROUPS.csv
+<pre><code>joiner directory import --example {where}
 joiner app add ALVAO --tenant-url URL --secret-token-stdin {where}
 joiner app assign ALVAO Finance {where}
 joiner job create ALVAO {where}
@@ -69,7 +68,7 @@ PAGE: Final = """<!doctype html>
 <p class="lead">Version {version}. Automatic user provisioning: who joins gets an account, who moves is updated, who
 leaves is disabled.</p>
 {sections}
-<h2>Is it well?</h2>
+<h2>Health</h2>
 <dl>
 <dt>Alive</dt><dd><a href="{base}/healthz">{base}/healthz</a></dd>
 <dt>Ready</dt><dd><a href="{base}/readyz">{base}/readyz</a></dd>

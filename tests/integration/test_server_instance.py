@@ -18,7 +18,7 @@ async def opened(path: Path, *sides: Side) -> AsyncIterator[tuple[httpx.AsyncCli
     folder = DataFolder.open(path)
     try:
         async with (
-            Instance(folder, Settings(), sides=sides or SIDES, engine=False) as instance,
+            Instance(folder, Settings(), sides=sides or SIDES) as instance,
             httpx.AsyncClient(transport=httpx.ASGITransport(instance.app), base_url="http://joiner.test") as client,
         ):
             yield client, folder.local_key
