@@ -5,12 +5,15 @@ onwards misses nothing. On the engine's side the position is the watermark.
 """
 
 import sqlite3
+from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Final, Literal
 
 ObjectType = Literal["user", "group", "user_membership", "group_membership", "user_assignment", "group_assignment"]
 """A membership or assignment is told apart by what its member or principal is."""
 ChangeKind = Literal["added", "updated", "deleted", "restored", "purged", "removed"]
+
+WINDOWS_KEPT: Final = 8
 
 
 def note(
@@ -50,24 +53,44 @@ UNION SELECT object_id FROM recent WHERE object_type = 'group_assignment' AND re
 """
 
 
-def changed_ids(
-    connection: sqlite3.Connection, of: str, window: tuple[int, int], resource_id: str, after: str, limit: int
-) -> list[str]:
-    """Ids in order, after `after`; `of` is `USER_IDS` or `GROUP_IDS`, `window` (after, up to and including)."""
-    rows = connection.execute(
-        f"SELECT id FROM ({of}) WHERE id > :cursor ORDER BY id LIMIT :limit",
-        {"after": window[0], "upto": window[1], "resource": resource_id, "cursor": after, "limit": limit},
-    )
-    return [row[0] for row in rows]
+class ChangedIds:
+    """The ids of the windows asked for last, so that paging through a window looks at the feed once.
 
+    A window is closed: what its rows say never changes. Memberships are those of the first look; one that changes
+    later has a row of its own in a later window.
+    """
 
-def count_changed(connection: sqlite3.Connection, of: str, window: tuple[int, int], resource_id: str) -> int:
-    """How many ids `changed_ids` gives in all."""
-    found: int = connection.execute(
-        f"SELECT count(*) FROM ({of})",
-        {"after": window[0], "upto": window[1], "resource": resource_id},
-    ).fetchone()[0]
-    return found
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, tuple[int, int], str], list[str]] = {}
+
+    def of(self, connection: sqlite3.Connection, what: str, window: tuple[int, int], resource_id: str) -> list[str]:
+        """Ids in order; `what` is `USER_IDS` or `GROUP_IDS`, `window` (after, up to and including)."""
+        key = (what, window, resource_id)
+        found = self._found.get(key)
+        if found is None:
+            rows = connection.execute(
+                f"SELECT id FROM ({what}) ORDER BY id",
+                {"after": window[0], "upto": window[1], "resource": resource_id},
+            )
+            found = [row[0] for row in rows]
+            self._found[key] = found
+            for oldest in list(self._found)[:-WINDOWS_KEPT]:
+                self._found.pop(oldest, None)
+        return found
+
+    def page(
+        self,
+        connection: sqlite3.Connection,
+        what: str,
+        window: tuple[int, int],
+        resource_id: str,
+        after: str,
+        limit: int,
+    ) -> list[str]:
+        """At most `limit` of them, id > `after`."""
+        found = self.of(connection, what, window, resource_id)
+        start = bisect_right(found, after)
+        return found[start : start + limit]
 
 
 def changed_memberships(connection: sqlite3.Connection, window: tuple[int, int]) -> Iterator[tuple[str, str]]:

@@ -27,6 +27,7 @@ class DirectoryStore:
     def __init__(self, db: Database, clock: Clock) -> None:
         self.db = db
         self.clock = clock
+        self._changed = feed.ChangedIds()
 
     @property
     def reader(self) -> sqlite3.Connection:
@@ -59,10 +60,10 @@ class DirectoryStore:
         return groups.groups_by_id(self.reader, ids)
 
     def changed_user_ids(self, window: tuple[int, int], resource_id: str, after: str, limit: int) -> list[str]:
-        return feed.changed_ids(self.reader, feed.USER_IDS, window, resource_id, after, limit)
+        return self._changed.page(self.reader, feed.USER_IDS, window, resource_id, after, limit)
 
     def changed_group_ids(self, window: tuple[int, int], resource_id: str, after: str, limit: int) -> list[str]:
-        return feed.changed_ids(self.reader, feed.GROUP_IDS, window, resource_id, after, limit)
+        return self._changed.page(self.reader, feed.GROUP_IDS, window, resource_id, after, limit)
 
     def changed_memberships(self, window: tuple[int, int]) -> Iterator[tuple[str, str]]:
         return feed.changed_memberships(self.reader, window)
@@ -74,10 +75,10 @@ class DirectoryStore:
         return groups.count_groups(self.reader)
 
     def count_changed_users(self, window: tuple[int, int], resource_id: str) -> int:
-        return feed.count_changed(self.reader, feed.USER_IDS, window, resource_id)
+        return len(self._changed.of(self.reader, feed.USER_IDS, window, resource_id))
 
     def count_changed_groups(self, window: tuple[int, int], resource_id: str) -> int:
-        return feed.count_changed(self.reader, feed.GROUP_IDS, window, resource_id)
+        return len(self._changed.of(self.reader, feed.GROUP_IDS, window, resource_id))
 
     def entitlements(self, resource_id: str, user_ids: Sequence[str]) -> dict[str, tuple[AppRole, ...]]:
         return applications.entitlements(self.reader, resource_id, user_ids)

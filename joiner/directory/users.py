@@ -17,6 +17,11 @@ CONDITIONS: Final[Mapping[Which, str]] = {
     "deleted": "deleted_at IS NOT NULL",
 }
 COLUMNS: Final = "id, user_principal_name, account_enabled, manager_id, attributes, created_at, deleted_at"
+# Not one condition with OR: the index of names is partial, so that SQLite would look at every user.
+BY_ID_OR_NAME: Final = (
+    f"SELECT {COLUMNS} FROM user WHERE id = ? AND deleted_at IS NULL"
+    f" UNION ALL SELECT {COLUMNS} FROM user WHERE upn_key = ? AND deleted_at IS NULL LIMIT 1"
+)
 
 
 def key_of(user_principal_name: str) -> str:
@@ -117,10 +122,7 @@ def purge_expired(connection: sqlite3.Connection, deleted_before: str, at: str, 
 
 def user_by_id(connection: sqlite3.Connection, id_or_name: str) -> User:
     """The user with this id or user principal name, not one of the recycle bin. Raises NotFoundError."""
-    row = connection.execute(
-        f"SELECT {COLUMNS} FROM user WHERE (id = ? OR upn_key = ?) AND deleted_at IS NULL",
-        (id_or_name, key_of(id_or_name)),
-    ).fetchone()
+    row = connection.execute(BY_ID_OR_NAME, (id_or_name, key_of(id_or_name))).fetchone()
     if row is None:
         raise NotFoundError(f"there is no user '{id_or_name}'")
     return from_row(row)

@@ -238,3 +238,21 @@ async def test_every_entry_of_the_gallery_becomes_an_application_of_its_own(tena
     assert len({id_ for item in found for id_ in (item.id, item.app_id, item.application_id)}) == 3 * len(found)
     with pytest.raises(AlreadyExistsError):
         await tenant.do(applications.add_service_principal, "template", "app")
+
+
+@pytest.mark.parametrize(
+    ("sql", "parameters"),
+    [
+        (users.BY_ID_OR_NAME, 2),
+        (applications.ENTITLEMENTS.format(marks="?, ?"), 6),
+        ("SELECT 1 FROM user WHERE upn_key = ? AND deleted_at IS NULL AND id <> ?", 2),
+        (f"SELECT {groups.COLUMNS} FROM grp WHERE display_name = ? COLLATE NOCASE ORDER BY id", 1),
+    ],
+)
+async def test_what_is_asked_for_each_object_never_looks_at_all_of_them(
+    tenant: Tenant, sql: str, parameters: int
+) -> None:
+    plan = tenant.store.reader.execute(f"EXPLAIN QUERY PLAN {sql}", ("x",) * parameters).fetchall()
+    steps = [row["detail"] for row in plan]
+    assert any("USING" in step for step in steps)
+    assert [step for step in steps if step.startswith("SCAN") and not step.startswith("SCAN (")] == []
