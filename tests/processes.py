@@ -34,13 +34,13 @@ def joiner(*arguments: str, data: Path, check: bool = True, **environment: str) 
 
 
 class Server:
-    """`joiner serve` on a data folder and a free port."""
+    """`joiner serve` on a data folder; port 0 is a free one."""
 
-    def __init__(self, data: Path, *arguments: str) -> None:
+    def __init__(self, data: Path, *arguments: str, port: int = 0) -> None:
         self.data = data
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "joiner", "serve", "--data", str(data), "--port", "0", *arguments],
+            [sys.executable, "-m", "joiner", "serve", "--data", str(data), "--port", str(port), *arguments],
             stdout=self._output,
             stderr=subprocess.STDOUT,
         )
@@ -49,6 +49,10 @@ class Server:
         except BaseException:
             self.kill()
             raise
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
 
     def kill(self) -> None:
         """As the power cut does it."""
@@ -86,8 +90,8 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(data: Path, *arguments: str) -> Iterator[Server]:
-    server = Server(data, *arguments)
+def serving(data: Path, *arguments: str, port: int = 0) -> Iterator[Server]:
+    server = Server(data, *arguments, port=port)
     try:
         yield server
     finally:

@@ -62,6 +62,7 @@ class PlainEngine:
             self._tasks[cycle_id] = asyncio.create_task(run_pages(self.runner, cycle_id, self.runner.run_page))
 
     async def wait(self, cycle_id: str) -> None:
+        """Returns when the cycle has ended."""
         await self._tasks[cycle_id]
 
     async def stop(self) -> None:
@@ -79,7 +80,7 @@ class World:
             folder / "directory.db", {"directory": directory_store.MIGRATIONS, "provisioning": MIGRATIONS}
         )
         self.directory = DirectoryStore(self.db, self.clock)
-        engine = PlainEngine()
+        self.engine = engine = PlainEngine()
         self.side = ProvisioningSide(
             self.db,
             self.directory,
@@ -187,7 +188,7 @@ class World:
     async def run(self) -> dict[str, str]:
         """Runs one cycle; name of the object → `action status` of its log entry in that cycle."""
         cycle = await self.service.run_now(self.job_id)
-        await self.side.wait(cycle.id)
+        await self.engine.wait(cycle.id)
         return {name: f"{e['provisioningAction']} {status_of(e)}" for name, e in self.entries(cycle.id).items()}
 
     def cycle(self) -> cycles.Cycle:

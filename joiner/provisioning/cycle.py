@@ -92,12 +92,23 @@ class CycleRunner:
                 )
                 result = await PAGES[cycle.phase](run, cycle.cursor)
         except TargetError as error:
-            await self._fail(cycle, fence, error)
+            await self._give_up(cycle, fence, error)
             return False
         except JoinerError as error:
-            await self._fail(cycle, fence, TargetError("InternalError", str(error)))
+            await self._give_up(cycle, fence, TargetError("InternalError", str(error)))
             return False
         return await self._db.write(lambda connection: self._commit_page(connection, run, result, fence))
+
+    async def fail(self, cycle_id: str, fence: int, reason: str) -> None:
+        """Ends the cycle as failed without a watermark; the job stays as it is and runs again at its time."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            cycle = cycles.cycle_by_id(connection, cycle_id)
+            cycles.check_fence(connection, cycle, fence)
+            error = {"code": "InternalError", "message": reason, "tenantActionable": False}
+            cycles.end_cycle(connection, cycle, "failed", self._clock(), error)
+
+        await self._db.write(work)
 
     def _commit_page(self, connection: sqlite3.Connection, run: Run, result: PageResult, fence: int) -> bool:
         cycle = run.cycle
@@ -144,7 +155,7 @@ class CycleRunner:
         cycles.count_synchronized(connection, run.job.id)
         cycles.end_cycle(connection, cycle, "entry_level_errors" if failed else "succeeded", self._clock())
 
-    async def _fail(self, cycle: Cycle, fence: int, error: TargetError) -> None:
+    async def _give_up(self, cycle: Cycle, fence: int, error: TargetError) -> None:
         def work(connection: sqlite3.Connection) -> None:
             cycles.check_fence(connection, cycle, fence)
             self._quarantine(connection, cycle, error)

@@ -11,7 +11,9 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from joiner.errors import InvalidStateError, NotFoundError
+import structlog
+
+from joiner.errors import InvalidStateError, JoinerError, NotFoundError
 from joiner.provisioning.cycle import CycleRunner
 
 APPLICATION_VERSION: Final = "1"
@@ -21,26 +23,28 @@ EXECUTOR_ID: Final = "embedded"
 
 
 FORGOTTEN_AT_ONCE: Final = 100
+ENDED: Final = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+SECONDS_FOR_A_PAGE: Final = 30.0
+"""How long a stop waits for the pages under way; one that takes longer is run again by the next start."""
+
+log = structlog.get_logger(__name__)
 
 
 class CycleEngine(Protocol):
     """Runs cycles to their end, also those that a process left behind when it died."""
 
     async def start(self) -> None:
-        """Goes on with what was left behind."""
+        """Gets ready to run cycles."""
 
     async def run(self, cycle_id: str) -> None:
         """Begins the cycle, or finds it running, and returns at once."""
 
-    async def wait(self, cycle_id: str) -> None:
-        """Returns when the cycle has ended."""
-
     async def stop(self) -> None:
-        """Lets go: cycles under way stay where their last page was committed."""
+        """Finishes the pages under way; the cycles stay where these were committed."""
 
 
 class DbosEngine:
-    """Cycles as DBOS workflows on the SQLite file at `path`."""
+    """Cycles as DBOS workflows on the SQLite file at `path`. `on_end` is called after each."""
 
     def __init__(self, path: Path, runner: CycleRunner, on_end: Callable[[], None]) -> None:
         self._path = path
@@ -48,12 +52,15 @@ class DbosEngine:
         self._on_end = on_end
         self._workflow: Callable[[str], Awaitable[None]] | None = None
         self._dbos: Any = None
+        self._pages = 0
+        self._no_pages = asyncio.Event()
+        self._no_pages.set()
+        self._is_stopping = False
 
     async def start(self) -> None:
         await asyncio.to_thread(_import_dbos)
         from dbos import DBOS
 
-        logging.getLogger("dbos").setLevel(logging.WARNING)
         DBOS(
             config={
                 "name": "joiner",
@@ -72,10 +79,8 @@ class DbosEngine:
 
         @DBOS.workflow(name="cycle")
         async def cycle(cycle_id: str) -> None:
-            try:
-                await run_pages(runner, cycle_id, page)
-            finally:
-                self._on_end()
+            await run_pages(runner, cycle_id, lambda id_, fence: self._counted(lambda: page(id_, fence)))
+            self._on_end()
 
         self._workflow = cycle
         self._dbos = DBOS
@@ -88,32 +93,58 @@ class DbosEngine:
         from dbos import SetWorkflowID
 
         await self._forget_ended()
-        # The workflow has the cycle's id: a second call finds the first one's workflow.
+        if await self._dbos.get_workflow_status_async(cycle_id) is not None:
+            # DBOS goes on by itself with what the last process left behind.
+            return
         with SetWorkflowID(cycle_id):
             await self._dbos.start_workflow_async(self._workflow, cycle_id)
 
-    async def wait(self, cycle_id: str) -> None:
-        handle = await self._dbos.retrieve_workflow_async(cycle_id)
-        await handle.get_result()
+    async def stop(self) -> None:
+        if self._dbos is None:
+            return
+        self._is_stopping = True
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._no_pages.wait(), SECONDS_FOR_A_PAGE)
+        # What DBOS says of workflows that it finds without an executor from here on is no news.
+        logging.getLogger("dbos").setLevel(logging.CRITICAL)
+        await asyncio.to_thread(self._dbos.destroy)
+        self._dbos = None
+
+    async def _counted(self, run_page: Callable[[], Awaitable[bool]]) -> bool:
+        """The page's result; when the engine stops no further page begins: the workflow waits for the next start."""
+        if self._is_stopping:
+            await asyncio.Event().wait()
+        self._pages += 1
+        self._no_pages.clear()
+        try:
+            return await run_page()
+        finally:
+            self._pages -= 1
+            if not self._pages:
+                self._no_pages.set()
 
     async def _forget_ended(self) -> None:
         """What is durable of an ended cycle is in the directory's database; its workflow is of no use any more."""
-        ended = await self._dbos.list_workflows_async(status=["SUCCESS", "ERROR", "CANCELLED"], limit=FORGOTTEN_AT_ONCE)
+        ended = await self._dbos.list_workflows_async(status=list(ENDED), limit=FORGOTTEN_AT_ONCE)
         if ended:
             await self._dbos.delete_workflows_async([workflow.workflow_id for workflow in ended])
 
-    async def stop(self) -> None:
-        if self._dbos is not None:
-            await asyncio.to_thread(self._dbos.destroy)
-            self._dbos = None
-
 
 async def run_pages(runner: CycleRunner, cycle_id: str, run_page: Callable[[str, int], Awaitable[bool]]) -> None:
-    """Runs the cycle to its end, or until its job is deleted or taken over by another worker."""
+    """Runs the cycle to its end, or until its job is deleted or taken over by another worker.
+
+    What nobody expected (a full disk, a mistake of ours) ends the cycle as failed; the next one starts at its time.
+    """
     with contextlib.suppress(InvalidStateError, NotFoundError):
         fence = await runner.take(cycle_id)
-        while await run_page(cycle_id, fence):
-            pass
+        try:
+            while await run_page(cycle_id, fence):
+                pass
+        except JoinerError:
+            raise
+        except Exception as error:
+            log.exception("cycle failed", cycle=cycle_id)
+            await runner.fail(cycle_id, fence, f"{type(error).__name__}: {error}")
 
 
 def _import_dbos() -> None:

@@ -97,10 +97,6 @@ class ProvisioningSide:
                 await self._scheduler
         await self._engine.stop()
 
-    async def wait(self, cycle_id: str) -> None:
-        """Returns when the cycle has ended."""
-        await self._engine.wait(cycle_id)
-
     async def begin_due_cycles(self) -> list[str]:
         """Begins a cycle of every job whose time has come and returns their ids."""
         begun = []

@@ -84,5 +84,30 @@ def test_a_killed_initial_cycle_is_finished_without_a_duplicate_or_a_gap(tmp_pat
         assert len(created) == USERS + 2, "every create is in the log, also those that the kill interrupted"
 
 
+@pytest.mark.req("REQ-P-054")
+def test_a_server_that_is_stopped_in_the_middle_of_its_own_cycle_goes_on_without_a_failure(tmp_path: Path) -> None:
+    users, groups = write_directory(tmp_path)
+    data = tmp_path / "both"
+    with serving(data) as server:
+        token = joiner("token", "create", data=data).strip()
+        joiner("directory", "import", str(users), "--groups", str(groups), data=data)
+        tenant_url = f"{server.url}/scim"
+        joiner("app", "add", "ALVAO", "--tenant-url", tenant_url, data=data, JOINER_SECRET_TOKEN=token)
+        joiner("app", "assign", "ALVAO", "Even", "Odd", data=data)
+        joiner("job", "create", "ALVAO", data=data)
+        joiner("job", "start", "ALVAO", data=data)
+        wait_until(lambda: fetch(f"{tenant_url}/Users?count=0", token)["totalResults"] >= KILL_AT, PATIENCE)
+        assert server.stop() == 0
+    # The tenant URL names the port, so the second server has to have it too.
+    with serving(data, port=server.port) as server:
+        key = (data / "local.key").read_text().strip()
+        [principal] = fetch(f"{server.url}/v1.0/servicePrincipals", key)["value"]
+        jobs = f"{server.url}/v1.0/servicePrincipals/{principal['id']}/synchronization/jobs"
+        status = wait_until(lambda: _ended(fetch(jobs, key)["value"][0]["status"]), PATIENCE)
+        assert status is not None
+        assert (status["lastExecution"]["state"], status["lastExecution"]["countEscrowed"]) == ("Succeeded", 0)
+        assert len(everybody(server, token, "Users")) == USERS
+
+
 def _ended(status: dict[str, Any]) -> dict[str, Any] | None:
     return status if status["lastExecution"] is not None else None

@@ -445,12 +445,12 @@ async def test_a_started_job_is_due_at_once_and_then_every_40_minutes_until_it_i
     await world.service.start(world.job_id)
     assert len(await world.side.begin_due_cycles()) == 1
     assert await world.side.begin_due_cycles() == [], "cycles of a job never overlap"
-    await world.side.wait(world.cycle_running().id)
+    await world.engine.wait(world.cycle_running().id)
     world.clock.move(timedelta(minutes=39))
     assert await world.side.begin_due_cycles() == []
     world.clock.move(timedelta(minutes=1))
     [second] = await world.side.begin_due_cycles()
-    await world.side.wait(second)
+    await world.engine.wait(second)
     await world.service.pause(world.job_id)
     world.clock.move(timedelta(days=1))
     assert await world.side.begin_due_cycles() == []
