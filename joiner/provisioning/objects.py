@@ -10,12 +10,9 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from heapq import merge
-from itertools import islice
 from typing import Any
 
 from joiner.clock import to_iso
-from joiner.directory.model import Group, User
 from joiner.provisioning import references, wire
 from joiner.provisioning.decide import decide
 from joiner.provisioning.decision import (
@@ -35,13 +32,13 @@ from joiner.provisioning.decision import (
     Scope,
     SourceObject,
     Status,
+    Step,
     TargetState,
 )
 from joiner.provisioning.failures import TargetError, TargetUnusableError
 from joiner.provisioning.journal import Outcome, build_entry, write_entry
 from joiner.provisioning.links import (
     change_link,
-    due_escrows,
     escrow,
     forget_intents,
     intend,
@@ -54,6 +51,7 @@ from joiner.provisioning.mapping import ObjectPlan
 from joiner.provisioning.matching import next_lookup
 from joiner.provisioning.run import ENDPOINTS, OBJECTS_PER_PAGE, UNREAD, PageResult, Run
 from joiner.provisioning.scope import judge_scope, source_values
+from joiner.provisioning.sources import page_of_sources, sources_by_id
 
 
 @dataclass(slots=True)
@@ -107,7 +105,7 @@ async def removals_page(run: Run, cursor: str) -> PageResult:
     object_type: ObjectType = rows[0]["object_type"]
     ids = [row["source_id"] for row in rows if row["object_type"] == object_type]
     plan = run.plan_of(object_type)
-    items = _items(run, object_type, _sources(run, object_type, ids), plan) if plan else []
+    items = _items(run, object_type, sources_by_id(run, object_type, ids), plan) if plan else []
     is_last = len(rows) < OBJECTS_PER_PAGE and len(ids) == len(rows)
     return await _carry_out(run, object_type, items, f"{int(object_type == 'Group')} {ids[-1]}", is_last)
 
@@ -116,7 +114,7 @@ async def _object_page(run: Run, object_type: ObjectType, cursor: str) -> PageRe
     plan = run.plan_of(object_type)
     if plan is None:
         return PageResult(cursor, True, _nothing)
-    sources = _page_of_sources(run, object_type, cursor)
+    sources = page_of_sources(run, object_type, cursor)
     if not sources:
         return PageResult(cursor, True, _nothing)
     items = _items(run, object_type, sources, plan)
@@ -141,58 +139,6 @@ async def _object_page(run: Run, object_type: ObjectType, cursor: str) -> PageRe
     result.counts["imported"] = len(sources)
     result.counts["entitled"] = sum(item.scope.in_scope for item in items)
     return result
-
-
-# Reading
-
-
-def _page_of_sources(run: Run, object_type: ObjectType, after: str) -> list[SourceObject]:
-    directory = run.directory
-    if run.is_initial:
-        if object_type == "User":
-            return [_user(run, user) for user in directory.users_page(after, OBJECTS_PER_PAGE)]
-        return [_group(run, group) for group in directory.groups_page(after, OBJECTS_PER_PAGE)]
-    changed_ids = directory.changed_user_ids if object_type == "User" else directory.changed_group_ids
-    changed = changed_ids(run.window, run.job.service_principal_id, after, OBJECTS_PER_PAGE)
-    due = due_escrows(run.reader, run.job.id, object_type, run.cycle.began_at, after, OBJECTS_PER_PAGE)
-    ids = list(islice(dict.fromkeys(merge(changed, due)), OBJECTS_PER_PAGE))
-    return _sources(run, object_type, ids)
-
-
-def _sources(run: Run, object_type: ObjectType, ids: list[str]) -> list[SourceObject]:
-    """The objects with these ids; one that is gone from the directory is described by its id alone."""
-    found: dict[str, SourceObject]
-    if object_type == "User":
-        found = {id_: _user(run, user) for id_, user in run.directory.users_by_id(ids).items()}
-    else:
-        found = {id_: _group(run, group) for id_, group in run.directory.groups_by_id(ids).items()}
-    return [found.get(id_) or _gone(run, object_type, id_) for id_ in ids]
-
-
-def _user(run: Run, user: User) -> SourceObject:
-    return SourceObject(
-        "User",
-        user.id,
-        user.user_principal_name,
-        run.directory.source_attributes(user),
-        user.account_enabled,
-        user.deleted_at is not None,
-    )
-
-
-def _group(run: Run, group: Group) -> SourceObject:
-    return SourceObject("Group", group.id, group.display_name, run.directory.source_attributes(group), True, False)
-
-
-def _gone(run: Run, object_type: ObjectType, id_: str) -> SourceObject:
-    # The log still knows how people called it.
-    row = run.reader.execute(
-        "SELECT entry ->> '$.sourceIdentity.details.UserPrincipalName' AS upn, source_name FROM journal"
-        " WHERE source_id = ? AND job_id = ? ORDER BY position DESC LIMIT 1",
-        (id_, run.job.id),
-    ).fetchone()
-    name = (row["upn"] or row["source_name"] or id_) if row else id_
-    return SourceObject(object_type, id_, name, {}, False, True, exists=False)
 
 
 def _items(run: Run, object_type: ObjectType, sources: list[SourceObject], plan: ObjectPlan | None) -> list[Item]:
@@ -263,7 +209,8 @@ async def _look_up(run: Run, plan: ObjectPlan, item: Item) -> None:
     except TargetUnusableError:
         raise
     except TargetError as error:
-        item.decision = Decision(Action.OTHER, Status.FAILURE, ())
+        step = Step("EntryImport", "matching", Status.FAILURE, f"The target could not be asked: {error.reason}")
+        item.decision = Decision(Action.OTHER, Status.FAILURE, (step,))
         item.outcome = _failed(error, item, began)
 
 
