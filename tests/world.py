@@ -230,7 +230,7 @@ class World:
 
     async def application_add(self, **resource: Any) -> str:
         """An account that somebody made by hand."""
-        stored = await self.application.store.create(Actor(self.connection_id, "hand"), "User", resource, ())
+        stored = await self.application.store.create(Actor(self.connection_id, "hand"), "User", resource, {})
         return stored.id
 
     async def application_delete(self, id_: str, type_: str = "User") -> None:

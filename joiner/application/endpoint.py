@@ -27,9 +27,9 @@ from joiner.scim.errors import (
 )
 from joiner.scim.grammar import parse_filter
 from joiner.scim.messages import error_response, list_response, parse_patch
-from joiner.scim.patches import MemberChange, apply_patch, member_ids, split_members
+from joiner.scim.patches import MemberChange, apply_patch, members_in, split_members
 from joiner.scim.projection import Projection, parse_projection
-from joiner.scim.resources import check_primary, check_required, normalise_resource
+from joiner.scim.resources import check_primary, check_required, normalise_resource, without_secrets
 from joiner.scim.schemas import ResourceType, Schema
 
 MEDIA_TYPE: Final = b"application/scim+json"
@@ -137,7 +137,7 @@ class ScimEndpoint:
         resource, members = _incoming(resource_type, body)
         if resource_type is USERS and not any(key.lower() == "active" for key in body):
             resource["active"] = True
-        stored = await self._store.create(actor, resource_type.name, resource, members or ())
+        stored = await self._store.create(actor, resource_type.name, resource, members)
         return self._shown(request, actor, stored, projection, 201)
 
     async def _resource(self, request: ScimRequest, actor: Actor, resource_type: ResourceType, id_: str) -> Answer:
@@ -158,7 +158,7 @@ class ScimEndpoint:
 
         def change(stored: dict[str, Any]) -> tuple[dict[str, Any], Sequence[MemberChange]]:
             kept = {name: stored[name] for name in KEPT_BY_PUT if name in stored and name not in resource}
-            changes = [MemberChange("replace", members or ())] if resource_type is GROUPS else []
+            changes = [MemberChange("replace", members)] if resource_type is GROUPS else []
             return {**resource, **kept}, changes
 
         stored = await self._store.change(actor, resource_type.name, id_, change, _expected(request))
@@ -221,15 +221,13 @@ RESOURCE_VERBS: Final[Mapping[str, Callable[..., Awaitable[Answer]]]] = {
 }
 
 
-def _incoming(resource_type: ResourceType, body: Any) -> tuple[dict[str, Any], tuple[str, ...] | None]:
-    """The resource to store without members and password, and the ids of the members if any were named."""
+def _incoming(resource_type: ResourceType, body: Any) -> tuple[dict[str, Any], Mapping[str, str | None]]:
+    """The resource to store, and the members that were named beside it."""
     resource = normalise_resource(resource_type, body)
     check_required(resource_type, resource)
     check_primary(resource)
-    # There is nothing to sign in to with it: accepted, never stored (REQ-S-023, REQ-A-043).
-    resource.pop("password", None)
-    members = resource.pop("members", None) if resource_type is GROUPS else None
-    return resource, None if members is None else member_ids(members)
+    members = members_in(resource.pop("members", None)) if resource_type is GROUPS else {}
+    return without_secrets(resource_type, resource), members
 
 
 def _projection(request: ScimRequest, resource_type: ResourceType) -> Projection:

@@ -75,12 +75,11 @@ def _add_members(resource: dict[str, Any], members: Sequence[tuple[str, str, str
         ]
 
 
-def _add_manager(resource: dict[str, Any], stored: Stored, names: dict[str, str], base_url: str) -> None:
+def _add_manager(resource: dict[str, Any], stored: Stored, names: dict[str, str | None], base_url: str) -> None:
     """`$ref` and `displayName` are the server's; a manager who is not here keeps the bare value (REQ-S-283)."""
     if stored.manager_id in names:
-        manager = {
-            "value": stored.manager_id,
-            "$ref": f"{base_url}/Users/{stored.manager_id}",
-            "displayName": names[stored.manager_id],
-        }
+        manager = {"value": stored.manager_id, "$ref": f"{base_url}/Users/{stored.manager_id}"}
+        name = names[stored.manager_id]
+        if name is not None:
+            manager["displayName"] = name
         resource[ENTERPRISE_URN] = {**resource[ENTERPRISE_URN], "manager": manager}

@@ -5,7 +5,7 @@ one connection and sees nothing of the others (REQ-S-068).
 """
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -91,7 +91,7 @@ class ResourceStore:
         """(id, type, display) of the members that exist, in the order of their ids."""
         rows = self._db.reader.execute(
             "SELECT m.member_id, coalesce(r.type, 'User'),"
-            " coalesce(r.body ->> '$.displayName', r.body ->> '$.userName', '') FROM membership m"
+            " coalesce(m.display, r.body ->> '$.displayName', r.body ->> '$.userName', '') FROM membership m"
             " LEFT JOIN resource r ON r.id = m.member_id WHERE m.group_id = ? ORDER BY m.member_id",
             (group_id,),
         )
@@ -110,11 +110,11 @@ class ResourceStore:
             found.setdefault(member_id, []).append((group_id, name))
         return found
 
-    def display_names(self, connection_id: str, ids: Sequence[str]) -> dict[str, str]:
-        """Id → shown name of the users that exist."""
+    def display_names(self, connection_id: str, ids: Sequence[str]) -> dict[str, str | None]:
+        """Id → displayName, or None, of the users that exist."""
         marks = ", ".join("?" * len(ids))
         rows = self._db.reader.execute(
-            "SELECT id, coalesce(body ->> '$.displayName', body ->> '$.userName') FROM resource"
+            "SELECT id, body ->> '$.displayName' FROM resource"
             f" WHERE connection_id = ? AND type = 'User' AND id IN ({marks})",
             (connection_id, *ids),
         )
@@ -130,7 +130,9 @@ class ResourceStore:
 
     # Writing
 
-    async def create(self, actor: Actor, type_: str, resource: dict[str, Any], members: Sequence[str]) -> Stored:
+    async def create(
+        self, actor: Actor, type_: str, resource: dict[str, Any], members: Mapping[str, str | None]
+    ) -> Stored:
         """Raises UniquenessError."""
 
         def work(connection: sqlite3.Connection) -> Stored:
@@ -141,7 +143,7 @@ class ResourceStore:
                 " manager_id, body, version, created_at, modified_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?)",
                 (id_, actor.connection_id, type_, *_searched(type_, resource), _json(resource), now, now),
             )
-            _change_members(connection, id_, [MemberChange("add", tuple(members))])
+            _change_members(connection, id_, [MemberChange("add", members)])
             _note(connection, actor, type_, id_, "create", [*resource, *(["members"] if members else [])], now)
             return _read(connection, actor.connection_id, type_, id_)
 
@@ -242,24 +244,25 @@ def _change_members(connection: sqlite3.Connection, group_id: str, changes: Sequ
     """Set arithmetic on rows, in order; whether anything changed. Costs what is named, not what is there."""
     changed = 0
     for change in changes:
-        if group_id in change.ids and change.kind in ("add", "replace"):
+        if group_id in change.members and change.kind in ("add", "replace"):
             raise InvalidAttributeError("a group cannot be its own member")
         if change.kind == "clear":
             changed += connection.execute("DELETE FROM membership WHERE group_id = ?", (group_id,)).rowcount
         if change.kind == "replace":
-            kept = _json(change.ids)
+            kept = _json(list(change.members))
             changed += connection.execute(
                 "DELETE FROM membership WHERE group_id = ? AND member_id NOT IN (SELECT value FROM json_each(?))",
                 (group_id, kept),
             ).rowcount
-        if change.kind in ("add", "replace") and change.ids:
+        if change.kind in ("add", "replace") and change.members:
             changed += connection.execute(
-                "INSERT OR IGNORE INTO membership SELECT ?, value FROM json_each(?)", (group_id, _json(change.ids))
+                "INSERT OR IGNORE INTO membership SELECT ?, value ->> 0, value ->> 1 FROM json_each(?)",
+                (group_id, _json(list(change.members.items()))),
             ).rowcount
         if change.kind == "remove":
             changed += connection.execute(
                 "DELETE FROM membership WHERE group_id = ? AND member_id IN (SELECT value FROM json_each(?))",
-                (group_id, _json(change.ids)),
+                (group_id, _json(list(change.members))),
             ).rowcount
     return changed > 0
 

@@ -6,7 +6,7 @@ The members of a group are not part of this: they may be many and live in rows, 
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from joiner.scim.elements import element_of, matches
@@ -19,7 +19,7 @@ from joiner.scim.errors import (
 )
 from joiner.scim.grammar import parse_path
 from joiner.scim.messages import Operation
-from joiner.scim.resources import IGNORED, check_required, normalise_value
+from joiner.scim.resources import IGNORED, check_required, normalise_value, without_secrets
 from joiner.scim.schemas import Attribute, ResourceType, Schema
 from joiner.scim.tree import Comparison, Filter, Path, conjuncts
 
@@ -45,10 +45,11 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class MemberChange:
-    """A change of a group's members by their ids. `clear` and `replace` concern all members."""
+    """A change of a group's members. `clear` and `replace` concern all members."""
 
     kind: Literal["add", "remove", "replace", "clear"]
-    ids: tuple[str, ...] = ()
+    members: Mapping[str, str | None] = field(default_factory=dict)
+    """Id → how the member is to be shown, None for by its name."""
 
 
 def apply_patch(resource_type: ResourceType, resource: Resource, operations: Sequence[Operation]) -> Resource:
@@ -61,7 +62,7 @@ def apply_patch(resource_type: ResourceType, resource: Resource, operations: Seq
         for verb, target, value in _expanded(resource_type, operation):
             _apply(result, verb, target, value)
     check_required(resource_type, result)
-    return result
+    return without_secrets(resource_type, result)
 
 
 def split_members(
@@ -86,17 +87,20 @@ def split_members(
     return others, changes
 
 
-def member_ids(value: Any) -> tuple[str, ...]:
-    """The ids in a `members` value: a list of objects or ids, one of them, each id once (T10)."""
-    ids: dict[str, None] = {}
+def members_in(value: Any) -> dict[str, str | None]:
+    """The members in a `members` value, id → display: a list of objects or ids, or one of them (T10)."""
+    found: dict[str, str | None] = {}
     for item in value if isinstance(value, list) else [value]:
         if item is None or item == "":
             continue
-        named = next((v for k, v in item.items() if k.lower() == "value"), None) if isinstance(item, Mapping) else item
+        parts = {k.lower(): v for k, v in item.items()} if isinstance(item, Mapping) else {"value": item}
+        named, shown = parts.get("value"), parts.get("display")
         if not isinstance(named, str) or not named or "\x00" in named:
             raise InvalidAttributeError("each of 'members' needs a value, the id of the member")
-        ids[named] = None
-    return tuple(ids)
+        if not isinstance(shown, str | None) or "\x00" in (shown or ""):
+            raise InvalidAttributeError("'members.display' takes text")
+        found[named] = shown or None
+    return found
 
 
 # Operations to targets
@@ -345,21 +349,19 @@ def _member_change(path: Path, operation: Operation) -> MemberChange:
         if operation.verb == "remove" and operation.value is None:
             return MemberChange("clear")
         return _listed(operation.verb, operation.value)
-    ids = []
+    named: dict[str, str | None] = {}
     for term in conjuncts(path.filter):
         if not isinstance(term, Comparison) or term.operator != "eq" or term.path.attribute.lower() != "value":
             raise InvalidFilterError('members are chosen by their value: members[value eq "id"]')
-        ids.append(str(term.value))
+        named[str(term.value)] = None
     if operation.verb == "remove":
-        return MemberChange("remove", tuple(ids))
+        return MemberChange("remove", named)
     raise MutabilityError("a member is added or removed, not edited")
 
 
 def _listed(verb: str, value: Any) -> MemberChange:
-    ids = member_ids(value)
-    if verb == "replace":
-        return MemberChange("replace", ids)
-    return MemberChange("add" if verb == "add" else "remove", ids)
+    kinds: Mapping[str, Literal["add", "remove", "replace"]] = {"add": "add", "remove": "remove", "replace": "replace"}
+    return MemberChange(kinds[verb], members_in(value))
 
 
 def _is_members(group_type: ResourceType, key: str) -> bool:

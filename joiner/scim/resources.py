@@ -84,6 +84,12 @@ def check_required(resource_type: ResourceType, resource: Mapping[str, Any]) -> 
                 raise InvalidAttributeError(f"attribute '{attribute.name}' is required")
 
 
+def without_secrets(resource_type: ResourceType, resource: Mapping[str, Any]) -> dict[str, Any]:
+    """The resource without what is never returned. There is nothing to sign in to with a password here: it is accepted,
+    and neither kept nor shown (REQ-S-023, REQ-A-043)."""
+    return {name: value for name, value in resource.items() if name not in resource_type.secret_names}
+
+
 def check_primary(resource: Mapping[str, Any]) -> None:
     """Raises InvalidAttributeError if an attribute has several primary values (REQ-S-021)."""
     for name, value in resource.items():

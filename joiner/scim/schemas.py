@@ -65,6 +65,11 @@ class ResourceType:
         return {attribute.name.lower(): attribute for attribute in (*self.common, *self.schema.attributes)}
 
     @cached_property
+    def secret_names(self) -> frozenset[str]:
+        """Core attributes that are never returned."""
+        return frozenset(attribute.name for attribute in self.schema.attributes if attribute.returned == "never")
+
+    @cached_property
     def by_urn(self) -> Mapping[str, Schema]:
         """Lower-cased URN → extension."""
         return {schema.id.lower(): schema for schema in self.extensions}

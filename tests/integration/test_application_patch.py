@@ -257,6 +257,16 @@ async def test_members_are_not_edited_and_a_group_is_not_its_own_member(client: 
     assert await client.members(team["id"]) == {"ann"}
 
 
+@pytest.mark.req("REQ-S-022")
+async def test_a_member_is_shown_as_the_client_wants_else_by_name(client: Client) -> None:
+    ann, ben = await client.user("ann", displayName="Ann"), await client.user("ben")
+    team = await client.group("Team")
+    members = [{"value": ann["id"]}, {"value": ben["id"], "display": "Benno"}]
+    await client.patch(f"/Groups/{team['id']}", {"op": "add", "path": "members", "value": members}, status=204)
+    group = await client.get(f"/Groups/{team['id']}")
+    assert {member["value"]: member["display"] for member in group["members"]} == {ann["id"]: "Ann", ben["id"]: "Benno"}
+
+
 @pytest.mark.req("REQ-S-287")
 async def test_parallel_patches_of_one_group_lose_nothing(client: Client) -> None:
     team = await client.group("Team")

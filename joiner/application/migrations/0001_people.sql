@@ -44,6 +44,7 @@ CREATE INDEX resource_in_order ON resource (connection_id, type, number);
 CREATE TABLE membership (
   group_id  TEXT NOT NULL REFERENCES resource (id) ON DELETE CASCADE,
   member_id TEXT NOT NULL,              -- may name what is not here (yet): T18
+  display   TEXT,                       -- as the client wants it shown; null: by the member's name
   PRIMARY KEY (group_id, member_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX membership_by_member ON membership (member_id);
