@@ -45,6 +45,9 @@ class StillClock:
     def move(self, step: timedelta) -> None:
         self.now += step
 
+    async def sleep(self, seconds: float) -> None:
+        """Waits without waiting; what is measured in days does not notice the seconds."""
+
 
 class PlainEngine:
     """Cycles as tasks of the event loop."""
@@ -89,6 +92,7 @@ class World:
             allow_loopback=True,
             allow_private=False,
             clock=self.clock,
+            sleep=self.clock.sleep,
             engine=engine,
         )
         engine.runner = self.side.runner

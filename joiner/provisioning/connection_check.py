@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from joiner.errors import InvalidValueError
 from joiner.ids import new_id
 from joiner.provisioning.decision import ObjectType
-from joiner.provisioning.failures import TargetError
+from joiner.provisioning.failures import TargetError, incompatible
 from joiner.provisioning.mapping import JobPlan
 from joiner.provisioning.run import ENDPOINTS, UNREAD
 from joiner.provisioning.target import ScimTarget
@@ -34,18 +34,22 @@ def checks_of(plan: JobPlan) -> Sequence[Check]:
 
 
 async def check_connection(target: ScimTarget, checks: Sequence[Check]) -> None:
-    """Raises ConnectionTestError unless every query is answered with 200 and an empty ListResponse."""
+    """Raises ConnectionTestError with the reason in words unless every query is answered as it should be."""
     for check in checks:
-        endpoint = ENDPOINTS[check.object_type]
-        what = f"the query for a {check.object_type.lower()} ({endpoint}, {check.attribute})"
         try:
-            found = await target.query(
-                endpoint, check.attribute, new_id(), case_exact=True, exclude=UNREAD[check.object_type]
-            )
+            await probe(target, check)
         except TargetError as error:
+            endpoint = ENDPOINTS[check.object_type]
+            what = f"the query for a {check.object_type.lower()} ({endpoint}, {check.attribute})"
             raise ConnectionTestError(f"{what} failed: {error.reason}") from None
-        if found:
-            raise ConnectionTestError(
-                f"{what} for a value that cannot exist was answered with {len(found)} objects; "
-                "the application does not apply filters"
-            )
+
+
+async def probe(target: ScimTarget, check: Check) -> None:
+    """Raises TargetError unless a query for a value that cannot exist is answered with an empty ListResponse."""
+    found = await target.query(
+        ENDPOINTS[check.object_type], check.attribute, new_id(), case_exact=True, exclude=UNREAD[check.object_type]
+    )
+    if found:
+        raise incompatible(
+            f"a value that cannot exist was answered with {len(found)} objects; the application does not apply filters"
+        )

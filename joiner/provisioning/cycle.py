@@ -13,8 +13,9 @@ from joiner.clock import Clock
 from joiner.directory.store import DirectoryStore
 from joiner.errors import JoinerError
 from joiner.provisioning import cycles, jobs, journal, objects, references
+from joiner.provisioning.connection_check import checks_of, probe
 from joiner.provisioning.cycles import PHASES, Cycle, CycleState
-from joiner.provisioning.failures import TargetError
+from joiner.provisioning.failures import TargetError, TargetUnusableError
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.journal import LogContext
 from joiner.provisioning.run import (
@@ -28,6 +29,7 @@ from joiner.provisioning.run import (
 from joiner.provisioning.target import ScimTarget
 from joiner.storage.sqlite import Database
 
+FAILURES_TO_QUARANTINE: Final = 3
 PAGES: Final[Mapping[str, PhasePage]] = {
     "users": objects.users_page,
     "groups": objects.groups_page,
@@ -80,6 +82,10 @@ class CycleRunner:
         try:
             context = self._prepare(job)
             async with self._open_target(context) as target:
+                if not cycle.completed_pages:
+                    # Wrong credentials or a wrong address are found before anything else happens.
+                    for check in checks_of(context.plan):
+                        await probe(target, check)
                 run = Run(
                     db=self._db,
                     directory=self._directory,
@@ -95,7 +101,7 @@ class CycleRunner:
             await self._give_up(cycle, fence, error)
             return False
         except JoinerError as error:
-            await self._give_up(cycle, fence, TargetError("InternalError", str(error)))
+            await self._give_up(cycle, fence, TargetUnusableError("InternalError", str(error)))
             return False
         return await self._db.write(lambda connection: self._commit_page(connection, run, result, fence))
 
@@ -162,12 +168,15 @@ class CycleRunner:
 
         await self._db.write(work)
 
-    def _quarantine(self, connection: sqlite3.Connection, cycle: Cycle, error: Exception) -> None:
-        """The cycle ends without a watermark, and the job waits (REQ-P-075, REQ-P-076)."""
-        code = error.code if isinstance(error, TargetError) else "InternalError"
-        told = {"code": code, "message": str(error), "tenantActionable": True}
+    def _quarantine(self, connection: sqlite3.Connection, cycle: Cycle, error: TargetError) -> None:
+        """The cycle ends without a watermark. What only an administrator can put right quarantines the job at once
+        (REQ-P-075, REQ-P-076); a target that cannot be reached does so at the third cycle in a row, since it may just
+        be restarting, and leavers should not wait for hours because of that."""
+        told = {"code": error.code, "message": error.reason, "tenantActionable": True}
         cycles.end_cycle(connection, cycle, "failed", self._clock(), told)
-        jobs.impose_quarantine(connection, cycle.job_id, "EncounteredQuarantineException", told, self._clock())
+        failures = jobs.count_failure(connection, cycle.job_id)
+        if isinstance(error, TargetUnusableError) or failures >= FAILURES_TO_QUARANTINE:
+            jobs.impose_quarantine(connection, cycle.job_id, "EncounteredQuarantineException", told, self._clock())
 
     def _end(self, connection: sqlite3.Connection, cycle: Cycle, fence: int, state: CycleState) -> None:
         cycles.check_fence(connection, cycle, fence)

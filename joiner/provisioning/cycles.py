@@ -183,7 +183,8 @@ def end_cycle(
     )
     if done:
         connection.execute(
-            "UPDATE job SET watermark = iif(restart_requested, NULL, ?), quarantine = NULL WHERE id = ?",
+            "UPDATE job SET watermark = iif(restart_requested, NULL, ?), quarantine = NULL, complete_failures = 0"
+            " WHERE id = ?",
             (cycle.to_position, cycle.job_id),
         )
     if state == "succeeded":

@@ -172,6 +172,15 @@ def next_due(connection: sqlite3.Connection) -> str | None:
     return result
 
 
+def count_failure(connection: sqlite3.Connection, job_id: str) -> int:
+    """Counts a cycle that failed as a whole; returns how many there are in a row."""
+    row = connection.execute(
+        "UPDATE job SET complete_failures = complete_failures + 1 WHERE id = ? RETURNING complete_failures", (job_id,)
+    ).fetchone()
+    failures: int = row[0]
+    return failures
+
+
 def impose_quarantine(
     connection: sqlite3.Connection, job_id: str, reason: str, error: Mapping[str, Any], now: datetime
 ) -> None:

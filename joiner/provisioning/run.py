@@ -9,6 +9,7 @@ from joiner.clock import Clock
 from joiner.directory.store import DirectoryStore
 from joiner.provisioning.cycles import Cycle
 from joiner.provisioning.decision import ObjectType, Settings
+from joiner.provisioning.failures import TargetUnusableError
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.journal import LogContext
 from joiner.provisioning.mapping import JobPlan, ObjectPlan
@@ -80,7 +81,7 @@ class PageResult:
     """The phase has nothing after this page."""
     commit: Callable[[sqlite3.Connection], None]
     counts: dict[str, int] = field(default_factory=dict)
-    failure: Exception | None = None
+    failure: TargetUnusableError | None = None
     """The target became unusable during the page: what was done is kept, then the cycle ends."""
 
 

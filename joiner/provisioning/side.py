@@ -23,7 +23,7 @@ from joiner.provisioning.journal import LogContext
 from joiner.provisioning.prepare import PlanCache, context_of
 from joiner.provisioning.run import JobContext
 from joiner.provisioning.service import ProvisioningService, target_names
-from joiner.provisioning.target import ScimTarget
+from joiner.provisioning.target import ScimTarget, Sleep
 from joiner.provisioning.vault import Vault
 from joiner.storage.sqlite import Database
 
@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 
 
 class ProvisioningSide:
-    """Owns the engine. `allow_loopback` and `allow_private` say which targets may be called."""
+    """Owns the engine. `allow_loopback` and `allow_private` say which targets may be called, `sleep` waits between tries."""
 
     def __init__(
         self,
@@ -49,12 +49,14 @@ class ProvisioningSide:
         allow_loopback: bool,
         allow_private: bool,
         clock: Clock = system_clock,
+        sleep: Sleep = asyncio.sleep,
         engine: CycleEngine | None = None,
     ) -> None:
         self._db = db
         self._directory = directory
         self._vault = Vault(secret_key)
         self._clock = clock
+        self._sleep = sleep
         self._allow_loopback = allow_loopback
         self._allow_private = allow_private
         self._plans = PlanCache()
@@ -152,7 +154,7 @@ class ProvisioningSide:
     @asynccontextmanager
     async def _open_target(self, context: JobContext) -> AsyncIterator[ScimTarget]:
         await self._check_url(context.base_url)
-        async with ScimTarget(context.base_url, context.token) as target:
+        async with ScimTarget(context.base_url, context.token, clock=self._clock, sleep=self._sleep) as target:
             yield target
 
     async def _check_url(self, url: str) -> None:

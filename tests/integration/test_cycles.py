@@ -330,6 +330,22 @@ async def test_a_wrong_tenant_url_quarantines_the_job(world: World) -> None:
     assert "Tenant URL" in world.status()["quarantine"]["error"]["message"]
 
 
+@pytest.mark.req("REQ-P-082")
+async def test_an_application_that_cannot_be_reached_quarantines_the_job_at_the_third_cycle(world: World) -> None:
+    token, _ = await world.application.tokens.create()
+    nowhere = [("BaseAddress", "http://127.0.0.1:9/scim"), ("SecretToken", token)]
+    await world.service.put_credentials(world.principal_id, nowhere)
+    for expected in (None, None, "EncounteredQuarantineException"):
+        await world.run()
+        assert world.cycle().state == "failed"
+        quarantine = world.status()["quarantine"]
+        assert (quarantine and quarantine["reason"]) == expected
+    back = [("BaseAddress", f"{world.url}/scim"), ("SecretToken", token)]
+    await world.service.put_credentials(world.principal_id, back)
+    await world.run()
+    assert (world.status()["quarantine"], world.status()["countSuccessiveCompleteFailures"]) == (None, 0)
+
+
 @pytest.mark.req("REQ-P-024")
 async def test_with_the_group_mapping_off_members_are_provisioned_and_no_group_is(world: World) -> None:
     def switch_off(document: dict[str, Any]) -> None:
@@ -455,3 +471,47 @@ async def test_a_started_job_is_due_at_once_and_then_every_40_minutes_until_it_i
     world.clock.move(timedelta(days=1))
     assert await world.side.begin_due_cycles() == []
     assert jobs.job_by_id(world.db.reader, world.job_id).schedule_state == "Paused"
+
+
+# Scope
+
+
+def only_sales(document: dict[str, Any]) -> None:
+    clause = {"sourceOperandName": "department", "operatorName": "EQUALS", "targetOperand": {"values": ["Sales"]}}
+    scope = {"groups": [{"name": "Sales only", "clauses": [clause]}]}
+    document["synchronizationRules"][0]["objectMappings"][0]["scope"] = scope
+
+
+@pytest.mark.req("REQ-P-028", "REQ-P-047", "REQ-P-091", "REQ-P-048")
+async def test_who_no_longer_passes_the_filter_is_disabled_and_the_log_shows_the_clause(world: World) -> None:
+    ada = await world.add_user("ada", department="Sales")
+    bea = await world.add_user("bea", department="Legal")
+    await world.set_schema(only_sales)
+    await world.assign(ada, bea)
+    assert await world.run() == {"ada": "create success", "bea": "create skipped"}
+    await world.change_user(ada, department="Legal")
+    assert await world.run() == {"ada": "disable success"}
+    assert world.accounts()["ada"]["active"] is False
+    scoping = next(step for step in world.entries()["ada"]["provisioningSteps"] if step["name"].endswith("Scoping"))
+    assert scoping["details"]["ScopeEvaluationResult"] == "{\"Sales only department EQUALS 'Sales'\":false}"
+    await world.change_user(ada, department="Sales")
+    assert await world.run() == {"ada": "update success"}
+
+
+@pytest.mark.req("REQ-P-097", "REQ-C-018")
+async def test_skip_out_of_scope_leaves_the_unassigned_alone(tmp_path: Path) -> None:
+    async with opened(tmp_path, SkipOutOfScopeDeletions="True") as world:
+        ada = await world.add_user("ada")
+        await world.assign(ada)
+        await world.run()
+        before = world.requests()
+        await world.unassign(ada)
+        assert await world.run() == {"ada": "disable skipped"}
+        assert world.requests() == before
+
+
+@pytest.mark.req("REQ-P-030", "REQ-P-031")
+async def test_default_access_is_a_role_like_any_other(world: World) -> None:
+    ada = await world.add_user("ada")
+    await world.assign(ada)
+    assert (await world.run())["ada"] == "create success"

@@ -1,0 +1,267 @@
+"""Jobs through the Graph-shaped API, as an administrator's tools use it."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from joiner.directory.api_keys import ApiKeys, Principal
+from joiner.graph.endpoint import graph_routes
+from joiner.graph.synchronization import Synchronization
+from tests.world import World, opened
+
+
+@dataclass
+class Api:
+    """A world, and its API from the application's `synchronization` resource on."""
+
+    world: World
+    http: httpx.AsyncClient
+
+    @property
+    def base(self) -> str:
+        return f"/servicePrincipals/{self.world.principal_id}/synchronization"
+
+    @property
+    def job(self) -> str:
+        return f"{self.base}/jobs/{self.world.job_id}"
+
+    async def ask(self, method: str, path: str, body: Any = None, status: int = 200, **options: Any) -> Any:
+        answer = await self.http.request(method, path, json=body, **options)
+        assert answer.status_code == status, answer.text
+        return answer.json() if answer.content else None
+
+    async def run(self) -> dict[str, Any]:
+        begun = await self.ask("POST", f"{self.job}/joiner.run", status=202)
+        await self.world.engine.wait(begun["cycleId"])
+        cycle: dict[str, Any] = await self.ask("GET", f"{self.job}/joiner.cycles/{begun['cycleId']}")
+        return cycle
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[Api]:
+    async with opened(tmp_path) as world:
+        routes = graph_routes(
+            world.directory,
+            ApiKeys(world.db, world.clock),
+            lambda header: Principal("root", "admin"),
+            Synchronization(world.service, world.directory).routes(),
+        )
+        transport = httpx.ASGITransport(app=Starlette(routes=routes))
+        async with httpx.AsyncClient(transport=transport, base_url="https://graph.example/v1.0") as http:
+            yield Api(world, http)
+
+
+@pytest.mark.req("REQ-P-003", "REQ-P-009")
+async def test_a_new_job_is_disabled_and_named_after_template_and_tenant(api: Api) -> None:
+    templates = (await api.ask("GET", f"{api.base}/templates"))["value"]
+    assert [(template["id"], template["default"]) for template in templates] == [("alvaoScim", True)]
+    job = await api.ask("POST", f"{api.base}/jobs", {"templateId": "alvaoScim"}, 201)
+    template_id, tenant, own = job["id"].split(".")
+    assert (template_id, len(tenant), len(own)) == ("alvaoScim", 32, 36)
+    assert job["schedule"] == {"expiration": None, "interval": "PT40M", "state": "Disabled"}
+    status = job["status"]
+    assert (status["code"], status["quarantine"], status["progress"]) == ("Paused", None, [])
+    assert status["steadyStateFirstAchievedTime"] == "0001-01-01T00:00:00Z"
+    await api.ask("POST", f"{api.base}/jobs", {"templateId": "nothing"}, 400)
+    await api.ask("POST", f"{api.base}/jobs", {}, 400)
+    assert len((await api.ask("GET", f"{api.base}/jobs"))["value"]) == 2
+
+
+@pytest.mark.req("REQ-P-006", "REQ-P-007")
+async def test_secrets_are_merged_masked_and_removed_by_an_empty_value(api: Api) -> None:
+    async def stored() -> dict[str, str]:
+        pairs = (await api.ask("GET", f"{api.base}/secrets"))["value"]
+        assert (await api.ask("GET", api.base))["secrets"] == pairs
+        return {pair["key"]: pair["value"] for pair in pairs}
+
+    async def put(status: int = 204, **pairs: str) -> None:
+        body = {"value": [{"key": key, "value": value} for key, value in pairs.items()]}
+        await api.ask("PUT", f"{api.base}/secrets", body, status)
+
+    address = f"{api.world.url}/scim"
+    assert await stored() == {"BaseAddress": address, "SecretToken": "*"}
+    await put(SyncAll="true", SecretToken="*")
+    assert await stored() == {"BaseAddress": address, "SecretToken": "*", "SyncAll": "true"}
+    await put(SyncAll="")
+    assert await stored() == {"BaseAddress": address, "SecretToken": "*"}
+    await put(400, BaseAddress="https://elsewhere.example/scim")
+    await put(400, Nonsense="1")
+    await put(400, BaseAddress="ftp://x")
+    await put(BaseAddress="https://elsewhere.example/scim", SecretToken="new")
+    raw = api.world.db.reader.execute("SELECT value FROM secret").fetchall()
+    assert all(b"new" not in row["value"] and b"elsewhere" not in row["value"] for row in raw)
+    await api.ask("PUT", f"{api.base}/secrets", {"value": "x"}, 400)
+    await api.ask("PUT", f"{api.base}/secrets", {"value": [{"value": "x"}]}, 400)
+
+
+@pytest.mark.req("REQ-P-004", "REQ-P-005", "REQ-C-001")
+@pytest.mark.parametrize(
+    ("address", "token", "reason"),
+    [
+        ("{url}/scim", "wrong", "refused the secret token"),
+        ("{url}/nowhere", "wrong", "there is no SCIM endpoint at this address"),
+        ("http://127.0.0.1:9/scim", "wrong", "cannot be reached"),
+        ("https://no-such-host.invalid/scim", "wrong", "cannot be found"),
+        ("http://169.254.169.254/latest", "wrong", "never called"),
+        ("http://10.0.0.1/scim", "wrong", "private address"),
+        ("", "wrong", "no Tenant URL"),
+        ("{url}/scim", "", "no Secret Token"),
+    ],
+)
+async def test_a_connection_that_does_not_work_is_refused_in_words(
+    api: Api, address: str, token: str, reason: str
+) -> None:
+    credentials = [
+        {"key": "BaseAddress", "value": address.format(url=api.world.url)},
+        {"key": "SecretToken", "value": token},
+    ]
+    body = {"useSavedCredentials": False, "credentials": credentials, "templateId": "alvaoScim"}
+    for path in (f"{api.job}/validateCredentials", f"{api.base}/jobs/validateCredentials"):
+        error = (await api.ask("POST", path, body, 400))["error"]
+        assert error["code"] == "CredentialsValidationFailed"
+        assert reason in error["message"]
+        assert "wrong" not in error["message"]
+
+
+async def test_the_saved_credentials_work(api: Api) -> None:
+    await api.ask("POST", f"{api.job}/validateCredentials", {"useSavedCredentials": True}, 204)
+
+
+@pytest.mark.req("REQ-P-126", "REQ-P-128", "REQ-P-131", "REQ-P-137")
+async def test_a_cycle_is_run_followed_and_read_in_the_log(api: Api) -> None:
+    ada = await api.world.add_user("ada")
+    await api.world.assign(ada)
+    await api.world.add_user("bea")
+    cycle = await api.run()
+    assert (cycle["kind"], cycle["state"], cycle["objectsRead"]) == ("initial", "succeeded", 2)
+    assert cycle["counts"] == {"create": 1, "update": 0, "disable": 0, "delete": 0, "skipped": 1, "failure": 0}
+    status = (await api.ask("GET", api.job))["status"]
+    execution = status["lastExecution"]
+    assert (execution["state"], execution["countExported"], execution["activityIdentifier"]) == (
+        "Succeeded",
+        1,
+        cycle["id"],
+    )
+    log = "/auditLogs/provisioning"
+    entries = (await api.ask("GET", log, params={"$filter": f"jobId eq '{api.world.job_id}'"}))["value"]
+    created = next(
+        entry for entry in entries if entry["provisioningAction"] == "create" and entry["targetIdentity"]["id"]
+    )
+    assert created["provisioningStatusInfo"] == {"status": "success", "errorInformation": None}
+    assert [step["provisioningStepType"] for step in created["provisioningSteps"]] == [
+        "import", "scoping", "matching", "matching", "matching", "export",
+    ]  # fmt: skip
+    assert {"displayName": "userName", "oldValue": None, "newValue": "ada@fjord.example"} in created[
+        "modifiedProperties"
+    ]
+    assert created["initiatedBy"]["initiatorType"] == "system"
+    assert await api.ask("GET", f"{log}/{created['id']}") == created
+    found = await api.ask("GET", log, params={"$filter": "provisioningStatusInfo/status eq 'skipped'"})
+    assert [entry["sourceIdentity"]["displayName"] for entry in found["value"]] == ["Bea"]
+    first = await api.ask("GET", log, params={"$top": "1", "$orderby": "activityDateTime"})
+    second = await api.ask("GET", first["@odata.nextLink"])
+    assert {first["value"][0]["id"], second["value"][0]["id"]} == {entry["id"] for entry in entries}
+    assert "@odata.nextLink" not in second
+
+
+@pytest.mark.req("REQ-P-134")
+async def test_the_log_cannot_be_changed(api: Api) -> None:
+    await api.world.add_user("ada")
+    await api.run()
+    [entry] = (await api.ask("GET", "/auditLogs/provisioning"))["value"]
+    for method in ("PATCH", "PUT", "DELETE", "POST"):
+        await api.ask(method, f"/auditLogs/provisioning/{entry['id']}", {}, 405)
+
+
+@pytest.mark.req("REQ-P-057", "REQ-P-058", "REQ-P-059", "REQ-P-087")
+async def test_start_pause_and_restart(api: Api) -> None:
+    async def state() -> tuple[str, str]:
+        job = await api.ask("GET", api.job)
+        return job["schedule"]["state"], job["status"]["code"]
+
+    assert await state() == ("Disabled", "Paused")
+    await api.ask("POST", f"{api.job}/start", status=204)
+    assert await state() == ("Active", "NotRun")
+    await api.run()
+    assert await state() == ("Active", "Active")
+    await api.ask("POST", f"{api.job}/start", status=204)
+    await api.ask("POST", f"{api.job}/pause", status=204)
+    assert await state() == ("Paused", "Paused")
+    assert (await api.run())["kind"] == "incremental"
+    for body in (None, {}, {"criteria": {"resetScope": "watermark,escrows"}}, {"criteria": {"resetScope": "Full"}}):
+        await api.ask("POST", f"{api.job}/restart", body, 204)
+        assert (await api.run())["kind"] == "initial"
+    await api.ask("POST", f"{api.job}/restart", {"criteria": {"resetScope": "Everything"}}, 400)
+    await api.ask("POST", f"{api.job}/restart", {"criteria": 5}, 400)
+
+
+@pytest.mark.req("REQ-P-059")
+async def test_a_full_restart_matches_everybody_again(api: Api) -> None:
+    ada = await api.world.add_user("ada")
+    await api.world.assign(ada)
+    await api.run()
+    await api.ask("POST", f"{api.job}/restart", {"criteria": {"resetScope": "Full"}}, 204)
+    assert api.world.db.reader.execute("SELECT count(*) FROM link").fetchone()[0] == 0
+    await api.run()
+    entry = api.world.entries()["ada"]
+    assert any("Searched the target" in step["description"] for step in entry["provisioningSteps"])
+    assert len(api.world.accounts()) == 1
+
+
+@pytest.mark.req("REQ-P-140")
+async def test_a_deleted_job_takes_its_links_along_and_leaves_the_accounts(api: Api) -> None:
+    ada = await api.world.add_user("ada")
+    await api.world.assign(ada)
+    await api.run()
+    await api.ask("DELETE", api.job, status=204)
+    await api.ask("GET", api.job, status=404)
+    assert api.world.db.reader.execute("SELECT count(*) FROM link").fetchone()[0] == 0
+    assert set(api.world.accounts()) == {"ada"}
+
+
+@pytest.mark.req("REQ-P-141")
+async def test_the_schema_holds_mappings_and_no_credentials(api: Api) -> None:
+    schema = await api.ask("GET", f"{api.job}/schema")
+    assert schema["id"] == api.world.job_id
+    assert len(schema["synchronizationRules"][0]["objectMappings"][0]["attributeMappings"]) == 22
+    assert "SecretToken" not in str(schema)
+    template = await api.ask("GET", f"{api.base}/templates/alvaoScim/schema")
+    assert template["synchronizationRules"] == schema["synchronizationRules"]
+
+
+async def test_jobs_of_other_applications_are_not_found(api: Api) -> None:
+    other = await api.ask("POST", "/applicationTemplates/alvao/instantiate", {"displayName": "Second"}, 201)
+    foreign = f"/servicePrincipals/{other['servicePrincipal']['id']}/synchronization/jobs/{api.world.job_id}"
+    await api.ask("GET", foreign, status=404)
+    await api.ask("POST", f"{foreign}/start", status=404)
+    await api.ask("GET", "/servicePrincipals/nobody/synchronization/jobs", status=404)
+
+
+@pytest.mark.req("REQ-P-083", "REQ-P-084", "REQ-P-086")
+async def test_a_quarantine_is_tried_after_6_12_24_hours_then_daily_and_given_up_after_28_days(api: Api) -> None:
+    await api.world.add_user("ada")
+    for token in api.world.application.tokens.list():
+        await api.world.application.tokens.revoke(token.id)
+    await api.ask("POST", f"{api.job}/start", status=204)
+    began = api.world.clock()
+    waits: list[tuple[int, int, str]] = []
+    day = timedelta(days=1)
+    for _ in range(40):
+        begun = await api.world.side.begin_due_cycles()
+        if begun:
+            await api.world.engine.wait(begun[0])
+            quarantine = (await api.ask("GET", api.job))["status"]["quarantine"]
+            waits.append((len(waits) + 1, quarantine["seriesCount"], quarantine["seriesBegan"]))
+        api.world.clock.move(day / 4 if api.world.clock() - began < day else day)
+        )
+    assert [number for number, _, _ in waits] == [count for _, count, _ in waits]
+    assert len({began_at for _, _, began_at in waits}) == 1
+    assert len(waits) == 4 + 27, "at once, after 6, 12 and 24 hours, and daily to the 28th day"
+    job = await api.ask("GET", api.job)
+    assert (job["schedule"]["state"], job["status"]["code"]) == ("Disabled", "Quarantine")
