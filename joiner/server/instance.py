@@ -18,7 +18,6 @@ from joiner.config import Settings
 from joiner.directory.api_keys import ApiKeys
 from joiner.server.access import Access
 from joiner.server.data_folder import DataFolder
-from joiner.server.logs import adopt_loggers
 from joiner.server.overview import overview
 from joiner.storage.sqlite import Database
 
@@ -90,7 +89,6 @@ class Instance:
             yield
             return
         await self._provisioning.start()
-        adopt_loggers()
         try:
             yield
         finally:

@@ -11,6 +11,12 @@ import structlog
 from structlog.typing import Processor
 
 OWN_HANDLERS: Final = ("dbos",)
+"""Loggers that would get a handler of their library if they had none."""
+USUAL: Final = (
+    "Asyncio task cancelled",
+    "Workflow already exists in queue",
+    "cannot schedule new futures after shutdown",
+)
 QUIETER: Final = ("uvicorn.error", "asyncio", "aiohttp", "httpx")
 """Loggers whose informational lines tell an operator nothing."""
 
@@ -53,16 +59,14 @@ def configure_logging(level: str) -> None:
     for name in QUIETER:
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
 
-
-def adopt_loggers() -> None:
-    """Lets libraries that bring handlers of their own write into our log instead, once they have been started."""
     for name in OWN_HANDLERS:
         logger = logging.getLogger(name)
-        logger.handlers.clear()
-        logger.propagate = True
+        logger.handlers[:] = [output]
+        logger.propagate = False
         logger.addFilter(_is_news)
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    # Said of every page that a stop cuts off, which is how a stop works.
-    return "Asyncio task cancelled" not in record.getMessage()
+    """False for what DBOS says of every stop that cuts a page off, and of every start that goes on with it."""
+    exception = record.exc_info[1] if record.exc_info else None
+    return not any(usual in f"{record.getMessage()} {exception}" for usual in USUAL)

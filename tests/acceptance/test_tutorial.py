@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.processes import fetch, joiner, wait_for
+from tests.processes import fetch, joiner
+from tests.waiting import wait_until
 
 HEADINGS = (
     *("User principal name", "displayName", "surname", "givenName", "mail", "accountEnabled", "department"),
@@ -52,7 +54,8 @@ def write_company(folder: Path, users: int) -> tuple[Path, Path]:
     memberships = [("groupDisplayName", "userPrincipalName")]
     memberships += [(("Pilots", "Crew & Co")[number % 2], row[0]) for number, row in enumerate(people) if number % 5]
     paths = folder / "users.csv", folder / "groups.csv"
-    for path, rows in zip(paths, ([HEADINGS, *people], memberships), strict=True):
+    tables: tuple[list[Any], ...] = ([HEADINGS, *people], memberships)
+    for path, rows in zip(paths, tables, strict=True):
         with path.open("w", encoding="utf-8-sig", newline="") as file:
             csv.writer(file, delimiter=";").writerows(rows)
     return paths
@@ -139,7 +142,7 @@ def test_what_it_made_is_kept_in_a_folder_of_ones_own_and_never_mixed_with_anoth
     assert [job["application"] for job in jobs] == ["ALVAO"]
     again = run("--data", str(data))
     assert again.returncode == 2
-    assert "holds a directory already" in again.stderr
+    assert "needs a new folder" in again.stderr
 
 
 def test_with_serve_both_sides_go_on_until_stopped(tmp_path: Path) -> None:
@@ -148,7 +151,7 @@ def test_with_serve_both_sides_go_on_until_stopped(tmp_path: Path) -> None:
     output = tmp_path / "output"
     with output.open("w", encoding="utf-8") as file, subprocess.Popen(command, stdout=file) as process:
         try:
-            wait_for(lambda: process.poll() is not None or "Stop with Ctrl+C" in output.read_text(encoding="utf-8"))
+            wait_until(lambda: process.poll() is not None or "Stop with Ctrl+C" in output.read_text(encoding="utf-8"))
             printed = output.read_text(encoding="utf-8")
             found = re.search(r"curl -H 'Authorization: Bearer (\S+)' '(\S+)'", printed)
             assert found, printed
@@ -156,5 +159,8 @@ def test_with_serve_both_sides_go_on_until_stopped(tmp_path: Path) -> None:
             assert "created" in joiner("logs", "ALVAO", "--top", "500", data=data)
         finally:
             process.send_signal(signal.SIGINT)
-            process.wait(60)
-    assert process.returncode == 0
+            try:
+                code = process.wait(60)
+            finally:
+                process.kill()
+    assert code == 0

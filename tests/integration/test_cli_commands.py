@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.processes import fetch, joiner, serving
+from tests.waiting import wait_until
 
 
 def run(*arguments: str, stdin: str = "", **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -110,9 +112,11 @@ def test_commands_work_on_the_folder_and_on_its_server_alike(tmp_path: Path) -> 
         assert json.loads(run("directory", "groups", *remote, JOINER_API_KEY=key).stdout) == alone
         reader = joiner("api-key", "create", "--role", "reader", data=tmp_path).strip()
         (tmp_path / "reader").write_text(reader, encoding="ascii")
-        by_file = {"JOINER_URL": server.url, "JOINER_API_KEY_FILE": str(tmp_path / "reader")}
-        assert json.loads(run("directory", "groups", "--output", "json", **by_file).stdout) == alone
-        assert "Insufficient privileges" in refused("app", "add", "ALVAO", **by_file)
+        by_file = str(tmp_path / "reader")
+        shown = run("directory", "groups", "--output", "json", JOINER_URL=server.url, JOINER_API_KEY_FILE=by_file)
+        assert json.loads(shown.stdout) == alone
+        told = refused("app", "add", "ALVAO", JOINER_URL=server.url, JOINER_API_KEY_FILE=by_file)
+        assert "Insufficient privileges" in told
         assert "valid bearer token" in refused("app", "list", "--url", server.url, "--api-key", "wrong")
         keys = as_json("api-key", "list", data=tmp_path)
         assert [(item["name"], item["role"]) for item in keys] == [("script", "admin"), ("", "reader")]
@@ -187,7 +191,7 @@ def test_an_import_names_its_file(tmp_path: Path) -> None:
 def test_the_gallery_is_searched_by_name_and_a_near_miss_is_pointed_out(example: Path) -> None:
     assert "ALVAO" in joiner("app", "list", "--gallery", data=example)
     told = refused("app", "add", "ALVAAO", "--data", str(example))
-    assert "did you mean ALVAO?" in told
+    assert "did you mean ALVAO" in told
     assert "there is an application named 'ALVAO'" in refused("app", "add", "alvao", "--data", str(example))
 
 
@@ -276,7 +280,7 @@ def test_a_job_is_run_by_hand_and_its_log_read(tmp_path: Path) -> None:
         status = joiner("job", "status", "ALVAO", data=tmp_path)
         assert "Succeeded" in status
         assert "Users ever synchronized" in status
-        log = joiner("logs", "ALVAO", "--top", "200", data=tmp_path)
+        log = joiner("logs", "ALVAO", "--top", "200", data=tmp_path, COLUMNS="200")
         assert log.count(" created ") == 10
         assert "not assigned to the application" in log
         skipped = as_json("logs", "ALVAO", "--status", "skipped", "--top", "5", data=tmp_path)
@@ -304,3 +308,25 @@ def test_a_cycle_that_fails_ends_with_exit_code_1_and_the_reason(tmp_path: Path)
 
 def test_following_a_log_needs_a_server(example: Path) -> None:
     assert "no server runs on this data folder" in refused("logs", "ALVAO", "--follow", "--data", str(example))
+
+
+def test_following_a_log_prints_new_entries_until_it_is_stopped(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        joiner("directory", "import", "--example", data=tmp_path)
+        token = joiner("token", "create", data=tmp_path).strip()
+        add = ("app", "add", "ALVAO", "--tenant-url", f"{server.url}/scim")
+        joiner(*add, data=tmp_path, JOINER_SECRET_TOKEN=token)
+        joiner("job", "create", "ALVAO", data=tmp_path)
+        output = tmp_path / "followed"
+        options = ("--follow", "--top", "100", "--output", "json", "--data", str(tmp_path))
+        command = [sys.executable, "-m", "joiner", "logs", "ALVAO", *options]
+        with output.open("w", encoding="utf-8") as file, subprocess.Popen(command, stdout=file) as log:
+            try:
+                joiner("job", "run", "ALVAO", data=tmp_path)
+                wait_until(lambda: len(output.read_text(encoding="utf-8").splitlines()) == 76)
+                log.send_signal(signal.SIGINT)
+                assert log.wait(30) == 0
+            finally:
+                log.kill()
+        entries = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
+        assert len({entry["id"] for entry in entries}) == 76, "none twice"

@@ -1,16 +1,33 @@
 """`joiner serve` as a real process: ready, stopped, killed, refused."""
 
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from benchmarks.people import write_csv
 from tests.processes import Server, fetch, joiner, serving
 from tests.services import free_port
+from tests.waiting import wait_until
+
+
+@contextmanager
+def started(*arguments: str, **environment: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """`joiner serve` whose output can be read; never left behind."""
+    command = [sys.executable, "-m", "joiner", "serve", "--port", "0", "--output", "json", *arguments]
+    env = {**os.environ, **environment}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -29,8 +46,7 @@ def test_it_serves_a_free_port_and_stops_without_leaving_an_address(tmp_path: Pa
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_it_gracefully_with_exit_code_0(tmp_path: Path, number: signal.Signals) -> None:
-    command = [sys.executable, "-m", "joiner", "serve", "--data", str(tmp_path / "data"), "--port", "0"]
-    with subprocess.Popen([*command, "--output", "json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with started("--data", str(tmp_path / "data")) as process:
         assert process.stdout is not None
         told = json.loads(process.stdout.readline())
         assert told["sides"] == ["application", "directory"]
@@ -87,9 +103,7 @@ def test_settings_come_from_the_folder_the_environment_and_options(tmp_path: Pat
 @pytest.mark.req("REQ-S-072")
 def test_the_log_holds_neither_tokens_nor_whom_somebody_asked_for(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    command = [sys.executable, "-m", "joiner", "serve", "--data", str(data), "--port", "0", "--output", "json"]
-    environment = {"PATH": "", "JOINER_LOG_LEVEL": "debug"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
+    with started("--data", str(data), JOINER_LOG_LEVEL="debug") as process:
         assert process.stdout is not None
         url = json.loads(process.stdout.readline())["url"]
         token = joiner("token", "create", data=data).strip()
@@ -99,3 +113,26 @@ def test_the_log_holds_neither_tokens_nor_whom_somebody_asked_for(tmp_path: Path
         process.terminate()
         _, log = process.communicate(timeout=30)
     assert [secret for secret in (token, key, "ada.example") if secret.encode() in log] == []
+
+
+def test_a_stop_in_the_middle_of_a_cycle_into_its_own_other_side_is_no_failure(tmp_path: Path) -> None:
+    users, groups = write_csv(tmp_path, 900)
+    data, port = tmp_path / "data", str(free_port())
+    # The target's address must be the same after the second start.
+    first = Server(data, "--port", port)
+    try:
+        joiner("directory", "import", str(users), "--groups", str(groups), data=data)
+        token = joiner("token", "create", data=data).strip()
+        add = ("app", "add", "ALVAO", "--scope", "all", "--tenant-url", f"{first.url}/scim")
+        joiner(*add, data=data, JOINER_SECRET_TOKEN=token)
+        joiner("job", "create", "ALVAO", data=data)
+        joiner("job", "start", "ALVAO", data=data)
+        total = f"{first.url}/scim/Users?count=0"
+        wait_until(lambda: fetch(total, token)["totalResults"] > 0)
+    finally:
+        code = first.stop()
+    assert code == 0
+    job = json.loads(joiner("job", "status", "ALVAO", "--output", "json", data=data))
+    assert (job["status"]["quarantine"], job["status"]["lastExecution"]) == (None, None)
+    with serving(data, "--port", port):
+        wait_until(lambda: fetch(total, token)["totalResults"] == 900)
