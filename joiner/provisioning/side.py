@@ -37,7 +37,8 @@ log = structlog.get_logger(__name__)
 
 
 class ProvisioningSide:
-    """Owns the engine. `allow_loopback` and `allow_private` say which targets may be called, `sleep` waits between tries."""
+    """Owns the engine. `allow_loopback` and `allow_private` say which targets may be called, `sleep` is how to wait
+    between tries."""
 
     def __init__(
         self,

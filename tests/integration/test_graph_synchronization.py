@@ -259,7 +259,6 @@ async def test_a_quarantine_is_tried_after_6_12_24_hours_then_daily_and_given_up
             quarantine = (await api.ask("GET", api.job))["status"]["quarantine"]
             waits.append((len(waits) + 1, quarantine["seriesCount"], quarantine["seriesBegan"]))
         api.world.clock.move(day / 4 if api.world.clock() - began < day else day)
-        )
     assert [number for number, _, _ in waits] == [count for _, count, _ in waits]
     assert len({began_at for _, _, began_at in waits}) == 1
     assert len(waits) == 4 + 27, "at once, after 6, 12 and 24 hours, and daily to the 28th day"
