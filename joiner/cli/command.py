@@ -102,7 +102,8 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
 
 def fail(error: JoinerError) -> NoReturn:
     """Ends the command with one line that says what is wrong, and the particulars below it."""
-    details = error.details if isinstance(error, ApiError) else ()
+    # A text of several lines names the particulars itself.
+    details = error.details if isinstance(error, ApiError) and "\n" not in str(error) else ()
     lines = [f"joiner: {error}", *(f"  {detail}" for detail in details[:DETAILS_SHOWN])]
     if len(details) > DETAILS_SHOWN:
         lines.append(f"  … and {len(details) - DETAILS_SHOWN} more")

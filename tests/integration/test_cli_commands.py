@@ -170,7 +170,8 @@ def test_a_bad_file_is_refused_as_a_whole_with_line_and_reason(tmp_path: Path) -
     data = tmp_path / "data"
     done = run("directory", "import", str(users), "--data", str(data))
     assert done.returncode == 1
-    assert "line 3" in done.stderr
+    assert done.stderr.count("userPrincipalName is empty") == 1
+    assert "line 3: userPrincipalName is empty" in done.stderr
     assert as_json("directory", "users", data=data) == []
     told = joiner("directory", "import", str(users), "--skip-bad-rows", data=data)
     assert "Users: 1 added" in told
