@@ -32,6 +32,21 @@ AppArgument = Annotated[str, typer.Argument(metavar="APP", help="The application
 PrincipalsArgument = Annotated[
     list[str], typer.Argument(metavar="PRINCIPAL...", help="Users by user principal name, groups by name; or ids.")
 ]
+TenantUrlOption = Annotated[str | None, typer.Option(metavar="URL", help="The application's SCIM endpoint.")]
+SecretTokenOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TOKEN",
+        envvar="JOINER_SECRET_TOKEN",
+        help="Its secret token. Others on this machine can see arguments: better one of the next two.",
+    ),
+]
+SecretTokenFileOption = Annotated[Path | None, typer.Option(metavar="FILE", help="Read the token from a file.")]
+SecretTokenStdinOption = Annotated[
+    bool, typer.Option("--secret-token-stdin", help="Read the token from the standard input.")
+]
+Scope = Literal["assigned", "all"]
+SCOPE_OPTION: Final = typer.Option(help="Only assigned users and groups, or everyone.")
 
 
 @command(app, "list")
@@ -68,22 +83,11 @@ async def add(
     output: Output,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The application's name in the gallery.")],
     display_name: Annotated[str | None, typer.Option("--name", metavar="DISPLAY", help="Another display name.")] = None,
-    tenant_url: Annotated[str | None, typer.Option(metavar="URL", help="The application's SCIM endpoint.")] = None,
-    secret_token: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TOKEN",
-            envvar="JOINER_SECRET_TOKEN",
-            help="Its secret token. Others on this machine can see arguments: better one of the next two.",
-        ),
-    ] = None,
-    secret_token_file: Annotated[Path | None, typer.Option(metavar="FILE", help="Read the token from a file.")] = None,
-    secret_token_stdin: Annotated[
-        bool, typer.Option("--secret-token-stdin", help="Read the token from the standard input.")
-    ] = False,
-    scope: Annotated[
-        Literal["assigned", "all"], typer.Option(help="Only assigned users and groups, or everyone.")
-    ] = "assigned",
+    tenant_url: TenantUrlOption = None,
+    secret_token: SecretTokenOption = None,
+    secret_token_file: SecretTokenFileOption = None,
+    secret_token_stdin: SecretTokenStdinOption = False,
+    scope: Annotated[Scope, SCOPE_OPTION] = "assigned",
 ) -> None:
     """Add an application from the gallery; with --tenant-url, test the connection and keep the credentials."""
     token = _secret(secret_token, secret_token_file, secret_token_stdin)
@@ -100,6 +104,29 @@ async def add(
     described = await describe(client, application)
     tested = " The connection was tested and works." if token else ""
     output.show(described, lambda out: out.say(f"Added {described['displayName']}.{tested}"))
+
+
+@command(app, "connect")
+async def connect(
+    client: Client,
+    output: Output,
+    name: AppArgument,
+    tenant_url: TenantUrlOption = None,
+    secret_token: SecretTokenOption = None,
+    secret_token_file: SecretTokenFileOption = None,
+    secret_token_stdin: SecretTokenStdinOption = False,
+    scope: Annotated[Scope | None, SCOPE_OPTION] = None,
+) -> None:
+    """Enter new credentials, for example a rotated token, or another scope. The connection is tested first."""
+    token = _secret(secret_token, secret_token_file, secret_token_stdin)
+    if tenant_url is None and token is None and scope is None:
+        fail_use("nothing to change: give --tenant-url, a secret token or --scope")
+    application = await find_application(client, name)
+    sync_all = None if scope is None else scope == "all"
+    await connect_application(client, application, tenant_url, token, sync_all=sync_all)
+    described = await describe(client, application)
+    tested = " The connection was tested and works." if token or tenant_url else ""
+    output.show(described, lambda out: out.say(f"Changed {described['displayName']}.{tested}"))
 
 
 @command(app, "show")
@@ -176,15 +203,19 @@ async def instantiate(client: Client, template: Document, display_name: str) -> 
 
 
 async def connect_application(
-    client: Client, application: Document, tenant_url: str | None, token: str | None, *, sync_all: bool
+    client: Client, application: Document, tenant_url: str | None, token: str | None, *, sync_all: bool | None
 ) -> None:
-    """Tests the connection if there is one, and stores credentials and scope.
+    """Stores what is given; credentials are tested first, together with those that are stored already.
 
     Raises ApiError, and nothing is stored, if the target does not accept them.
     """
-    pairs = {"SyncAll": "true" if sync_all else "false"}
-    if tenant_url is not None and token is not None:
-        pairs = {"BaseAddress": tenant_url, "SecretToken": token, **pairs}
+    given = {
+        "BaseAddress": tenant_url,
+        "SecretToken": token,
+        "SyncAll": None if sync_all is None else str(sync_all).lower(),
+    }
+    pairs = {key: value for key, value in given.items() if value}
+    if tenant_url is not None or token is not None:
         await test_connection(client, application, pairs)
     path = f"{synchronization_path(application)}/secrets"
     await client.put(path, {"value": _pairs(pairs)})

@@ -208,6 +208,15 @@ def impose_quarantine(
     )
 
 
+def retry_quarantined(connection: sqlite3.Connection, service_principal_id: str, now: datetime) -> None:
+    """Makes the application's quarantined jobs due: something has been put right (provisioning service §8.3)."""
+    connection.execute(
+        "UPDATE job SET next_run_at = ? WHERE service_principal_id = ? AND quarantine IS NOT NULL"
+        " AND schedule_state = 'Active'",
+        (to_iso(now), service_principal_id),
+    )
+
+
 def tenant_id(connection: sqlite3.Connection) -> str:
     """The id of this installation's tenant; `ensure_tenant` has made it."""
     result: str = connection.execute("SELECT tenant_id FROM installation").fetchone()[0]

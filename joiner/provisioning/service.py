@@ -134,7 +134,10 @@ class ProvisioningService:
         return credentials.show_credentials(stored)
 
     async def put_credentials(self, service_principal_id: str, pairs: Sequence[tuple[str, str | None]]) -> None:
-        """Adds, replaces and (empty value) removes pairs; the others stay. Raises InvalidValueError."""
+        """Adds, replaces and (empty value) removes pairs; the others stay. A quarantined job tries again at once.
+
+        Raises InvalidValueError.
+        """
         for key, value in pairs:
             if key == "BaseAddress" and value:
                 check_url_shape(value)
@@ -143,8 +146,10 @@ class ProvisioningService:
             stored = credentials.read_credentials(connection, self._vault, service_principal_id)
             merged = credentials.merge_credentials(stored, pairs)
             credentials.write_credentials(connection, self._vault, service_principal_id, merged)
+            jobs.retry_quarantined(connection, service_principal_id, self._clock())
 
         await self._db.write(work)
+        self._wake()
 
     async def validate_credentials(
         self, service_principal_id: str, template_id: str, pairs: Sequence[tuple[str, str | None]] | None

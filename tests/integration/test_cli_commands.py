@@ -263,6 +263,14 @@ def test_a_wrong_address_or_token_stops_at_test_connection_and_adds_nothing(tmp_
         added = joiner(*add[:3], "--tenant-url", f"{server.url}/scim", data=tmp_path, JOINER_SECRET_TOKEN=token)
         assert added == "Added ALVAO. The connection was tested and works.\n"
         assert token not in joiner("app", "show", "ALVAO", data=tmp_path)
+        connect = ("app", "connect", "ALVAO")
+        assert "refused the secret token" in refused(*connect, *place, JOINER_SECRET_TOKEN="mistyped")
+        assert "needs the SecretToken" in refused(*connect, *place, "--tenant-url", f"{server.url}/scim/v2")
+        assert "nothing to change" in refused(*connect, *place, code=2)
+        rotated = joiner("token", "create", data=tmp_path).strip()
+        changed = joiner(*connect, "--scope", "all", data=tmp_path, JOINER_SECRET_TOKEN=rotated)
+        assert changed == "Changed ALVAO. The connection was tested and works.\n"
+        assert as_json("app", "show", "ALVAO", data=tmp_path)["scope"] == "all users and groups"
 
 
 def test_a_job_is_run_by_hand_and_its_log_read(tmp_path: Path) -> None:

@@ -305,6 +305,7 @@ def _match_by_external_id_only(document: dict[str, Any]) -> None:
 async def test_a_revoked_token_quarantines_the_job_until_it_is_put_right(world: World) -> None:
     ada = await world.add_user("ada")
     await world.assign(ada)
+    await world.service.start(world.job_id)
     for token in world.application.tokens.list():
         await world.application.tokens.revoke(token.id)
     assert await world.run() == {}
@@ -312,8 +313,11 @@ async def test_a_revoked_token_quarantines_the_job_until_it_is_put_right(world: 
     assert (status["code"], status["quarantine"]["reason"]) == ("Quarantine", "EncounteredQuarantineException")
     assert "secret token" in status["quarantine"]["error"]["message"]
     fresh, _ = await world.application.tokens.create()
+    assert await world.side.begin_due_cycles() == []
     await world.service.put_credentials(world.principal_id, [("SecretToken", fresh)])
-    assert await world.run() == {"ada": "create success"}
+    [attempt] = await world.side.begin_due_cycles()
+    await world.engine.wait(attempt)
+    assert set(world.accounts()) == {"ada"}
     assert world.status()["quarantine"] is None
 
 
