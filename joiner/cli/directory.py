@@ -99,6 +99,9 @@ async def import_csv(client: Client, users: Path | None, groups: Path | None, sk
     for name, path in (("usersBase64", users), ("groupsBase64", groups)):
         if path is not None:
             body[name] = base64.b64encode(_read(path)).decode()
+    if groups is not None:
+        # The portal's list of one group's members does not say which group: the file's name does.
+        body["onlyGroup"] = groups.stem
     report: dict[str, Any] = await client.post("/v1.0/directory/joiner.import", body)
     return report
 

@@ -94,7 +94,7 @@ ALONE: Final = {
 }
 """Headings without the word "group": of the group in a list of groups, ..."""
 OF_MEMBER: Final = {"displayname": "memberDisplayName", "id": "memberId", "objectid": "memberId"}
-"""... of the member beside a column for the group: so "Download group members" needs only that one column more."""
+"""... of the member in a list of members, as in "Download group members"."""
 
 TRUE: Final = frozenset({"true", "yes", "1"})
 FALSE: Final = frozenset({"false", "no", "0"})
@@ -110,10 +110,10 @@ def user_columns(headings: Sequence[str]) -> list[str]:
 
 def group_columns(headings: Sequence[str]) -> list[str]:
     """`groupId`, `groupName`, `description`, …, `memberId`, `memberName`, `memberGroup`, `memberDisplayName`."""
-    speaks_of_group = any(
-        GROUP_OF_MEMBERSHIP.get(fold(heading), "") in ("groupName", "groupId") for heading in headings
-    )
-    return _named(headings, {**GROUP_OF_MEMBERSHIP, **MEMBER, **(OF_MEMBER if speaks_of_group else ALONE)})
+    folded = [fold(heading) for heading in headings]
+    names_group = any(GROUP_OF_MEMBERSHIP.get(heading) in ("groupName", "groupId") for heading in folded)
+    names_members = any(heading in MEMBER for heading in folded)
+    return _named(headings, {**GROUP_OF_MEMBERSHIP, **MEMBER, **(OF_MEMBER if names_group or names_members else ALONE)})
 
 
 def fold(heading: str) -> str:

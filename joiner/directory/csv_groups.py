@@ -4,9 +4,10 @@ One line is one membership; a line without a member makes the group alone. The g
 `group`, `groupName` or `groupDisplayName`; the member by `memberId`, `memberUserPrincipalName`, `member` or
 `memberGroup`. A member can be a user or a group, by id or name.
 
-In a file with a column for the group, `id`, `userPrincipalName` and `displayName` are the member's, as in "Download
-group members"; in a file without one, `id`, `displayName` and `description` are the group's, as in "Download groups".
-Other columns are not kept. Whoever is not in the file stays a member.
+In a file that names members, `id` and `displayName` are the member's, as in the portal's "Download group members"; that
+file has no column for the group, because it is the list of one group, which is then called by `only_group`. In a file
+that names no members, `id`, `displayName` and `description` are the group's, as in "Download groups". Other columns are
+not kept. Whoever is not in the file stays a member.
 """
 
 import sqlite3
@@ -28,14 +29,24 @@ NO_GROUP: Final = "there is no column for the group: add one named group, with t
 
 
 def import_groups(
-    connection: sqlite3.Connection, now: str, table: Table, report: ImportReport, *, skip_bad_rows: bool
+    connection: sqlite3.Connection,
+    now: str,
+    table: Table,
+    report: ImportReport,
+    *,
+    only_group: str | None,
+    skip_bad_rows: bool,
 ) -> None:
-    """Raises ImportFileError if no column names the group, or a line is wrong and must not be skipped.
+    """`only_group`: the name of the group in a file that has no column for it.
+
+    Raises ImportFileError if no column names the group, or a line is wrong and must not be skipped.
 
     Of a line that is skipped for its member, the group is kept.
     """
     if not {"groupName", "groupId"} & set(table.columns):
-        raise ImportFileError(FILE, [Problem(1, NO_GROUP)])
+        if not only_group or not set(MEMBER_COLUMNS) & set(table.columns):
+            raise ImportFileError(FILE, [Problem(1, NO_GROUP)])
+        table.rows = [Row(row.line, {**row.cells, "groupName": only_group}) for row in table.rows]
     problems = list(table.problems)
     stored = _stored_names(connection)
     rows = _identified(table.rows, stored, problems)

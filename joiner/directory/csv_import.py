@@ -18,9 +18,16 @@ __all__ = ["ImportReport", "import_directory"]
 
 
 async def import_directory(
-    store: DirectoryStore, users: bytes | None, groups: bytes | None, *, skip_bad_rows: bool = False
+    store: DirectoryStore,
+    users: bytes | None,
+    groups: bytes | None,
+    *,
+    only_group: str | None = None,
+    skip_bad_rows: bool = False,
 ) -> ImportReport:
     """Imports the files' contents; with `skip_bad_rows` all lines but those that are wrong.
+
+    `only_group` is the group of a groups file that lists members and has no column for their group.
 
     Raises ImportFileError, and then nothing has been imported.
     """
@@ -32,7 +39,7 @@ async def import_directory(
         if user_table is not None:
             import_users(connection, now, user_table, report, skip_bad_rows=skip_bad_rows)
         if group_table is not None:
-            import_groups(connection, now, group_table, report, skip_bad_rows=skip_bad_rows)
+            import_groups(connection, now, group_table, report, only_group=only_group, skip_bad_rows=skip_bad_rows)
         return report
 
     return await store.change(work)

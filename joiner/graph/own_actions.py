@@ -38,7 +38,8 @@ class OwnActions:
         return [endpoint(path, function, method) for path, function, method in table]
 
     async def import_files(self, request: Request) -> Response:
-        """`usersBase64`, `groupsBase64`: the files as they are, since their encoding is part of the question."""
+        """`usersBase64`, `groupsBase64`: the files as they are, since their encoding is part of the question;
+        `onlyGroup`: the group of a groups file that has no column for it."""
         body = await json_body(request)
         users, groups = _content(body, "usersBase64"), _content(body, "groupsBase64")
         if users is None and groups is None:
@@ -46,7 +47,10 @@ class OwnActions:
         skips = body.get("skipBadRows", False)
         if not isinstance(skips, bool):
             raise InvalidValueError("skipBadRows must be true or false")
-        report = await import_directory(self._store, users, groups, skip_bad_rows=skips)
+        only_group = body.get("onlyGroup")
+        if not isinstance(only_group, str | None):
+            raise InvalidValueError("onlyGroup must be text")
+        report = await import_directory(self._store, users, groups, only_group=only_group, skip_bad_rows=skips)
         return json_response(request, msgspec.to_builtins(report))
 
     async def import_example(self, request: Request) -> Response:

@@ -68,13 +68,16 @@ def _create(
     plan: ObjectPlan,
     steps: tuple[Step, ...],
 ) -> Decision:
-    if not target.queries:
+    computed = plan.compute(values, creating=True)
+    if computed.is_ignored:
+        return _ignore(source, Action.CREATE, steps)
+    problem = _mapping_problem(computed.errors)
+    if not target.queries and problem is None:
         names = ", ".join(flow.target for flow in plan.matching)
         return _skip(Action.OTHER, steps, "ImportSkipped", f"no value for any matching attribute ({names})")
     if not plan.adds:
         return _skip(Action.CREATE, steps, "EntrySynchronizationSkipped", "the mapping does not allow to create")
-    computed = plan.compute(values, creating=True)
-    problem = _mapping_problem(computed.errors) or _missing_problem(computed.missing)
+    problem = problem or _missing_problem(computed.missing)
     if problem is not None:
         return _fail(Action.CREATE, steps, problem)
     evaluated = Step(
@@ -114,6 +117,8 @@ def _update(
             target_id=target_id,
         )
     computed = plan.compute(values, creating=False)
+    if computed.is_ignored:
+        return _ignore(source, Action.UPDATE, steps, target_id)
     problem = _mapping_problem(computed.errors)
     if problem is not None:
         return _fail(Action.UPDATE, steps, problem, target_id)
@@ -197,6 +202,8 @@ def _disable(
     if target.is_gone:
         return _fail(Action.DISABLE, steps, _gone(source, link))
     computed = plan.compute(values, creating=False, only_soft_deleted=True)
+    if computed.is_ignored:
+        return _ignore(source, Action.DISABLE, steps, link.target_id)
     problem = _mapping_problem(computed.errors)
     if problem is not None:
         return _fail(Action.DISABLE, steps, problem, link.target_id)
@@ -292,6 +299,11 @@ def _differences(
 def _redundant(source: SourceObject, steps: tuple[Step, ...], target_id: str, link: LinkChange) -> Decision:
     reason = f"{source.object_type} '{source.name}' already has the wanted values in the target"
     return _skip(Action.OTHER, steps, "RedundantExport", reason, link=link, target_id=target_id)
+
+
+def _ignore(source: SourceObject, action: Action, steps: tuple[Step, ...], target_id: str | None = None) -> Decision:
+    reason = f"a mapping says IgnoreObjectFlow, so '{source.name}' is left alone in this cycle"
+    return _skip(action, steps, "EntrySynchronizationSkipped", reason, target_id=target_id)
 
 
 def _skip(

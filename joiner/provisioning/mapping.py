@@ -11,7 +11,7 @@ import orjson
 
 from joiner.errors import JoinerError
 from joiner.expressions.compiler import Evaluate, compile_attribute, compile_expression
-from joiner.expressions.errors import EvaluationError, IgnoreAttribute
+from joiner.expressions.errors import EvaluationError, IgnoreAttribute, IgnoreObject
 from joiner.expressions.values import canonical_text, single
 from joiner.provisioning.coercion import COERCIONS, CoercionError
 from joiner.provisioning.schema import (
@@ -61,6 +61,8 @@ class Computed:
     errors: tuple[tuple[AttributeFlow, str], ...] = ()
     missing: tuple[AttributeFlow, ...] = ()
     """Required by the target, without value (creating only)."""
+    is_ignored: bool = False
+    """A mapping says `IgnoreObjectFlow`: the object is left alone in this cycle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,21 @@ class ObjectPlan:
     """Members and manager: they flow in their own phase, and are not among `flows`."""
     scope: ScopeFilter
 
+    def match_values(self, attributes: Mapping[str, Any]) -> list[tuple[AttributeFlow, Any]]:
+        """The values to search the target by, in ascending precedence; empty ones are left out (REQ-P-067).
+
+        A matching mapping that fails finds nothing; `compute` reports why.
+        """
+        found = []
+        for flow in self.matching:
+            try:
+                value = flow.evaluate(attributes)
+            except (EvaluationError, CoercionError, IgnoreAttribute, IgnoreObject):
+                continue
+            if value is not None and value != "":
+                found.append((flow, value))
+        return found
+
     def compute(self, attributes: Mapping[str, Any], *, creating: bool, only_soft_deleted: bool = False) -> Computed:
         """The values to write. `only_soft_deleted`: only what follows from `IsSoftDeleted`.
 
@@ -97,6 +114,8 @@ class ObjectPlan:
                 value = flow.evaluate(attributes)
             except IgnoreAttribute:
                 continue
+            except IgnoreObject:
+                return Computed((), is_ignored=True)
             except (EvaluationError, CoercionError) as error:
                 errors.append((flow, str(error)))
                 continue

@@ -29,9 +29,6 @@ def next_lookup(
 
 def match_queries(plan: ObjectPlan, values: Mapping[str, Any]) -> list[QueryMatch]:
     """The queries of all matching attributes that have a value, in ascending precedence (REQ-P-063, REQ-P-067)."""
-    queries = []
-    for flow in plan.matching:
-        value = flow.evaluate(values)
-        if value is not None and value != "":
-            queries.append(QueryMatch(flow.target, canonical_text(value), flow.case_exact))
-    return queries
+    return [
+        QueryMatch(flow.target, canonical_text(value), flow.case_exact) for flow, value in plan.match_values(values)
+    ]

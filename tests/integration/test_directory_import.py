@@ -146,6 +146,20 @@ async def test_groups_with_members_by_name_id_and_group(store: DirectoryStore) -
     assert groups.members_of(store.reader, "g2", "", 10) == [("g1", "Group")]
 
 
+async def test_the_portals_list_of_one_groups_members_takes_the_groups_name_from_outside(store: DirectoryStore) -> None:
+    await load(store, "userPrincipalName,id\na@x,1\nb@x,2\n")
+    members = "id,userPrincipalName,displayName,objectType,userType,isUser,isGroup,isGuest\n"
+    members += "1,a@x,Ada,User,Member,True,False,False\n2,b@x,Bea,User,Member,True,False,False\n"
+    with pytest.raises(ImportFileError, match="no column for the group"):
+        await load(store, None, members)
+    report = await load(store, None, members, only_group="Sales")
+    assert (report.groups_added, report.members_added) == (1, 2)
+    [group] = store.groups_page("", 10)
+    assert group.display_name == "Sales"
+    assert groups.members_of(store.reader, group.id, "", 10) == [("1", "User"), ("2", "User")]
+    assert (await load(store, None, members, only_group="SALES")).members_unchanged == 2
+
+
 @pytest.mark.parametrize(
     ("content", "line", "reason"),
     [
