@@ -321,13 +321,17 @@ def _is_entering(item: Item) -> bool:
 
 
 def _read_references(plan: ObjectPlan, items: Iterable[Item]) -> list[tuple[str, str, str]]:
-    """(source id, source attribute, target value) of the single references that were read from the target."""
+    """(source id, source attribute, target value) of the single references that were read from the target.
+
+    A reference that the directory does not have is none of ours: the target keeps it, like any value whose source is
+    empty (REQ-P-013).
+    """
     found = []
     for flow in plan.references:
-        if flow.multivalued:
-            continue
         for item in items:
-            value = flow.path.read(item.state.resource) if item.state.resource is not None else None
+            if flow.multivalued or item.state.resource is None or item.values.get(flow.source_attribute) is None:
+                continue
+            value = flow.path.read(item.state.resource)
             if value is not None:
                 found.append((item.source.id, flow.source_attribute, str(value)))
     return found

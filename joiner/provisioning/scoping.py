@@ -8,13 +8,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import re2
-
 from joiner.errors import InvalidValueError
+from joiner.expressions.patterns import PatternError, compile_pattern
 from joiner.expressions.values import Value, canonical_text
-from joiner.provisioning.schema import Filter, FilterClause
+from joiner.provisioning.schema import AttributeDefinition, Filter, FilterClause
 
 Test = Callable[[Value], bool]
+
+UNFILTERABLE: Final = frozenset(
+    {"appRoleAssignments", "userType", "manager", "members", "accountExpires", "startDate"}
+    | {"createdDateTime", "deletedDateTime", "employeeHireDate", "employeeLeaveDateTime"}
+)
+"""Attributes that filters cannot use: those that are no single value of the object itself, and dates."""
 
 
 class FilterError(InvalidValueError):
@@ -57,7 +62,14 @@ class ScopeFilter:
     groups: tuple[tuple[Clause, ...], ...]
 
     def passes(self, attributes: Mapping[str, Any]) -> bool:
-        return not self.groups or any(all(clause.holds(attributes) for clause in group) for group in self.groups)
+        """Stops at the first group that holds, and in a group at the first clause that does not."""
+        for group in self.groups:
+            for clause in group:
+                if not clause.test(attributes.get(clause.attribute)):
+                    break
+            else:
+                return True
+        return not self.groups
 
     def evaluate(self, attributes: Mapping[str, Any]) -> ScopeResult:
         """As `passes`, with the result of every clause."""
@@ -70,12 +82,50 @@ EVERYTHING: Final = ScopeFilter(())
 
 
 def compile_filter(scope: Filter | None) -> ScopeFilter:
-    """Raises FilterError for an unknown operator, a missing value, or a pattern that cannot be compiled."""
+    """Raises FilterError for an unknown operator or a missing value, PatternError for a pattern that cannot be used."""
     if scope is None or not scope.groups:
         return EVERYTHING
     return ScopeFilter(
         tuple(tuple(_compile_clause(clause, group.name or "") for clause in group.clauses) for group in scope.groups)
     )
+
+
+def validate_filter(scope: Filter | None, definitions: Mapping[str, AttributeDefinition]) -> list[str]:
+    """Why a filter cannot be saved: `groups[0].clauses[1]: what is wrong`; empty if it can (REQ-P-042, REQ-P-045,
+    REQ-P-046). `definitions`: name → attribute of the source object, as far as the schema declares them."""
+    if scope is None:
+        return []
+    problems = []
+    titles: set[str] = set()
+    for number, group in enumerate(scope.groups):
+        place = f"groups[{number}]"
+        title = (group.name or "").strip()
+        if not title:
+            problems.append(f"{place}.name: a filter needs a title")
+        elif title in titles:
+            problems.append(f"{place}.name: there is another filter with the title '{title}'")
+        titles.add(title)
+        if not group.clauses:
+            problems.append(f"{place}.clauses: a filter needs a clause")
+        for position, clause in enumerate(group.clauses):
+            problem = _clause_problem(clause, definitions)
+            if problem:
+                problems.append(f"{place}.clauses[{position}]: {problem}")
+    return problems
+
+
+def _clause_problem(clause: FilterClause, definitions: Mapping[str, AttributeDefinition]) -> str | None:
+    name = clause.source_operand_name
+    definition = definitions.get(name)
+    if name in UNFILTERABLE or (
+        definition and (definition.multivalued or definition.type in ("DateTime", "Reference"))
+    ):
+        return f"'{name}' cannot be filtered by: it is a date, a reference, or has several values"
+    try:
+        _compile_clause(clause, "")
+    except (FilterError, PatternError) as error:
+        return str(error)
+    return None
 
 
 def _compile_clause(clause: FilterClause, title: str) -> Clause:
@@ -126,11 +176,8 @@ def _on_number(holds: Callable[[int, int], bool]) -> Callable[[str], Test]:
 
 def _on_pattern(wanted: bool) -> Callable[[str], Test]:
     def compile_(operand: str) -> Test:
-        try:
-            # RE2 takes time in proportion to the text, whatever the pattern.
-            search = re2.compile(operand).search
-        except re2.error as error:
-            raise FilterError(f"the pattern '{operand}' cannot be used: {error}") from None
+        # Found anywhere in the text, as .NET's IsMatch does (D-29).
+        search = compile_pattern(operand).search
 
         def test(value: Value) -> bool:
             text = _text(value)

@@ -238,6 +238,30 @@ async def test_a_manager_who_is_taken_away_is_removed(world: World) -> None:
     assert "manager" not in world.accounts()["bea"].get(ENTERPRISE, {})
 
 
+@pytest.mark.req("REQ-P-013")
+async def test_a_manager_that_only_the_application_knows_is_left_alone(world: World) -> None:
+    boss = await world.application_add(userName="boss@fjord.example", displayName="Boss", active=True)
+    extension = {ENTERPRISE: {"manager": {"value": boss}}}
+    await world.application_add(userName="ada@fjord.example", displayName="Ada", active=True, **extension)
+    ada = await world.add_user("ada")
+    await world.assign(ada)
+    assert (await world.run())["ada"] == "update success"
+    assert world.accounts()["ada"][ENTERPRISE]["manager"]["value"] == boss
+
+
+@pytest.mark.req("REQ-P-052")
+async def test_a_manager_that_the_application_has_already_is_not_written_again(world: World) -> None:
+    ada, bea, _ = await joined(world)
+    before = world.requests()
+    await world.service.restart(world.job_id, "Full")
+    assert (await world.run())["bea"] == REDUNDANT
+    # The members are sent once more, because nothing is known of them any more; they are there, so nothing changes.
+    assert world.requests() == before
+    assert world.accounts()["bea"][ENTERPRISE]["manager"]["value"] == world.accounts()["ada"]["id"]
+    assert ada
+    assert bea
+
+
 @pytest.mark.req("REQ-P-060")
 async def test_drift_in_the_application_stays_until_the_source_changes_or_a_restart(world: World) -> None:
     ada, _, _ = await joined(world)
