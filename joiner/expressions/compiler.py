@@ -16,6 +16,7 @@ from joiner.expressions.syntax import (
     Omitted,
     Word,
     attributes_of,
+    functions_of,
     parse,
     to_text,
 )
@@ -40,19 +41,21 @@ class Compiled:
     tree: Node
     attributes: frozenset[str]
     """Names of the source attributes that it reads."""
+    functions: frozenset[str]
+    """Names of the functions that it calls."""
     evaluate: Evaluate
 
 
 def compile_expression(text: str) -> Compiled:
     """Raises ExpressionError with the place of what is wrong."""
     tree = parse(text)
-    return Compiled(text, tree, frozenset(attributes_of(tree)), _compile(tree, text))
+    return Compiled(text, tree, frozenset(attributes_of(tree)), frozenset(functions_of(tree)), _compile(tree, text))
 
 
 def compile_attribute(name: str) -> Compiled:
     """The direct mapping of an attribute, whatever characters its name has."""
     tree = Attribute(name)
-    return Compiled(to_text(tree), tree, frozenset({name}), _compile(tree, name))
+    return Compiled(to_text(tree), tree, frozenset({name}), frozenset(), _compile(tree, name))
 
 
 def _compile(node: Node, text: str) -> Evaluate:

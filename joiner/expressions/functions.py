@@ -307,6 +307,12 @@ _ENTRIES: Final[tuple[Function, ...]] = (
     Function(
         "Not", (Parameter("source", "Boolean"),), "False for true; True for everything else, null included.", eager=_not
     ),
+    Function(
+        "Redact",
+        (Parameter("value", "Any"),),
+        "The value itself; the provisioning log shows [Redact] in its place.",
+        eager=lambda v: v,
+    ),
     Function("SingleAppRoleAssignment", (ROLES,), "The name of the first role assigned.", eager=_single_role),
     Function("Split", (Parameter("source"), Parameter("delimiter")), "One text as several values.", eager=_split),
     Function("StripSpaces", (Parameter("source"),), "The text without its spaces.", eager=_strip_spaces),

@@ -135,6 +135,20 @@ def attributes_of(node: Node) -> Iterator[str]:
             return
 
 
+def functions_of(node: Node) -> Iterator[str]:
+    """The names of the functions that the tree calls."""
+    match node:
+        case Comparison(_, left, right):
+            yield from functions_of(left)
+            yield from functions_of(right)
+        case Call(name, arguments, _):
+            yield name
+            for argument in arguments:
+                yield from functions_of(argument)
+        case _:
+            return
+
+
 def unquote(literal: str) -> str:
     """The text of a string literal. `\\"` and `\\\\` lose their backslash; before anything else it stays (D-10)."""
     return re.sub(r'\\(["\\])', r"\1", literal[1:-1])

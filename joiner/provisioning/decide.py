@@ -29,7 +29,7 @@ from joiner.provisioning.decision import (
     Step,
     TargetState,
 )
-from joiner.provisioning.mapping import AttributeFlow, ObjectPlan, differs
+from joiner.provisioning.mapping import AttributeFlow, ObjectPlan, differs, value_to_write
 
 
 def decide(
@@ -292,7 +292,7 @@ def _differences(
     for flow, wanted in values:
         current = flow.path.read(resource)
         if differs(flow, current, wanted):
-            found.append((flow, current, wanted))
+            found.append((flow, current, value_to_write(flow, current, wanted)))
     return found
 
 

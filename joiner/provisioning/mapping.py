@@ -5,28 +5,36 @@ Pure. The rules are those of attribute mapping §2-§8.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final, Literal
 
 import orjson
 
-from joiner.errors import JoinerError
-from joiner.expressions.compiler import Evaluate, compile_attribute, compile_expression
-from joiner.expressions.errors import EvaluationError, IgnoreAttribute, IgnoreObject
+from joiner.errors import InvalidValueError, JoinerError
+from joiner.expressions.compiler import Compiled, Evaluate, compile_attribute, compile_expression
+from joiner.expressions.errors import EvaluationError, ExpressionError, IgnoreAttribute, IgnoreObject
+from joiner.expressions.syntax import Attribute, Constant, to_text
 from joiner.expressions.values import canonical_text, single
 from joiner.provisioning.coercion import COERCIONS, CoercionError
 from joiner.provisioning.schema import (
     AttributeDefinition,
     AttributeMapping,
+    AttributeType,
     ObjectMapping,
     SchemaError,
     SynchronizationRule,
     SynchronizationSchema,
 )
-from joiner.provisioning.scoping import EVERYTHING, ScopeFilter, compile_filter
+from joiner.provisioning.scoping import EVERYTHING, ScopeFilter, compile_filter, validate_filter
 from joiner.provisioning.target_path import TargetPath, compile_path
 
 SOFT_DELETED: Final = "IsSoftDeleted"
+NAME: Final = "userPrincipalName"
+RAW_NAME: Final = "originalUserPrincipalName"
 GUEST_MARK: Final = "#EXT#"
+ADDING: Final = frozenset({"MultiValueAddOnly", "ValueAddOnly"})
+"""Flow types that never take away what the target has."""
+ADDING_FUNCTION: Final = "AppRoleAssignmentsComplex"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +43,9 @@ class AttributeFlow:
 
     target: str
     path: TargetPath
+    target_type: AttributeType
+    expression: str
+    """The source side as text; '' for mappings without source."""
     evaluate: Evaluate
     """Source attributes → value, of the target's type. Raises EvaluationError, CoercionError, IgnoreAttribute."""
     source_attribute: str
@@ -46,6 +57,10 @@ class AttributeFlow:
     on_update: bool
     only_if_empty: bool
     """Written to existing objects only while the target has no value."""
+    only_adds: bool
+    """Values that the target has besides stay (REQ-P-034)."""
+    flows_always: bool
+    """Written at every evaluation, whether it differs or not."""
     follows_soft_deleted: bool
     multivalued: bool
     case_exact: bool
@@ -117,7 +132,8 @@ class ObjectPlan:
             except IgnoreObject:
                 return Computed((), is_ignored=True)
             except (EvaluationError, CoercionError) as error:
-                errors.append((flow, str(error)))
+                # What went wrong may quote the value.
+                errors.append((flow, "its value cannot be used" if flow.is_secret else str(error)))
                 continue
             if value is None and creating:
                 value = flow.default
@@ -139,15 +155,24 @@ class JobPlan:
 
 def differs(flow: AttributeFlow, current: Any, wanted: Any) -> bool:
     """Whether the target has to be written: text compares without case unless the attribute is exact, several values
-    as sets, booleans and numbers by their text."""
+    as sets, booleans and numbers by their text, dates as moments."""
     if flow.only_if_empty:
         return current is None
-    if current is None:
+    if current is None or flow.flows_always:
         return True
     if isinstance(wanted, list) or isinstance(current, list):
-        return _as_set(current, flow.case_exact) != _as_set(wanted, flow.case_exact)
-    equal: bool = _comparable(current, flow.case_exact) == _comparable(wanted, flow.case_exact)
+        held, needed = _as_set(flow, current), _as_set(flow, wanted)
+        return not needed <= held if flow.only_adds else needed != held
+    equal: bool = _comparable(flow, current) == _comparable(flow, wanted)
     return not equal
+
+
+def value_to_write(flow: AttributeFlow, current: Any, wanted: Any) -> Any:
+    """What a write carries: the wanted value, and for flows that only add, what the target has besides."""
+    if not (flow.only_adds and isinstance(wanted, list) and isinstance(current, list)):
+        return wanted
+    needed = _as_set(flow, wanted)
+    return [*(item for item in current if _comparable(flow, item) not in needed), *wanted]
 
 
 def compile_plan(schema: SynchronizationSchema) -> JobPlan:
@@ -182,8 +207,9 @@ class _ObjectCompiler:
         self._mapping = mapping
         self._place = place
         self._problems = problems
-        target = schema.object_definition(rule.target_directory_name, mapping.target_object_name)
-        self._definitions = {item.name: item for item in target.attributes} if target else {}
+        self._schema = schema
+        self._sources = self._declared("source", rule.source_directory_name, mapping.source_object_name)
+        self._definitions = self._declared("target", rule.target_directory_name, mapping.target_object_name)
 
     def compile(self) -> ObjectPlan | None:
         mapping = self._mapping
@@ -192,8 +218,7 @@ class _ObjectCompiler:
             return None
         flows = [flow for n, item in enumerate(mapping.attribute_mappings) if (flow := self._flow(n, item)) is not None]
         matching = sorted((flow for flow in flows if flow.matching_priority > 0), key=lambda f: f.matching_priority)
-        if mapping.enabled and not matching:
-            self._report("attributeMappings", "no mapping has a matchingPriority above 0")
+        self._check_matching(matching)
         actions = mapping.flows
         return ObjectPlan(
             object_type="User" if mapping.source_object_name == "User" else "Group",
@@ -210,46 +235,80 @@ class _ObjectCompiler:
 
     def _flow(self, number: int, item: AttributeMapping) -> AttributeFlow | None:
         place = f"attributeMappings[{number}]"
-        definition = self._definitions.get(
-            item.target_attribute_name, AttributeDefinition(name=item.target_attribute_name)
-        )
-        if definition.anchor or item.target_attribute_name == "id":
-            self._report(place, f"'{item.target_attribute_name}' is the anchor and cannot be written")
+        name = item.target_attribute_name
+        definition = self._definitions.get(name)
+        if definition is None:
+            if self._definitions:
+                self._report(f"{place}.targetAttributeName", f"the target object has no attribute '{name}'")
+                return None
+            definition = AttributeDefinition(name=name)
+        if definition.anchor or name == "id":
+            self._report(f"{place}.targetAttributeName", f"'{name}' is the anchor and cannot be written")
             return None
+        member = "targetAttributeName"
         try:
-            path = compile_path(item.target_attribute_name)
-            evaluate, attributes, expression = _source(item)
+            path = compile_path(name)
+            member = "source"
+            source = _compile_source(item)
+            evaluate = _with_guest_names(source)
+            member = "defaultValue"
             default = _coerced(definition, item.default_value) if item.default_value not in (None, "") else None
         except JoinerError as error:
-            self._report(place, str(error))
+            self._report(f"{place}.{member}", str(error))
             return None
-        if "appRoleAssignments" in attributes and not expression.rstrip().endswith(")"):
-            self._report(place, "appRoleAssignments cannot be mapped directly; use an app-role function")
+        if isinstance(source.tree, Attribute) and source.tree.name == "appRoleAssignments":
+            self._report(f"{place}.source", "appRoleAssignments cannot be mapped directly; use an app-role function")
             return None
-        direct = item.source is not None and item.source.type == "Attribute"
         return AttributeFlow(
-            target=item.target_attribute_name,
+            target=name,
             path=path,
+            target_type=definition.type,
+            expression=source.text if item.source is not None else "",
             evaluate=_typed(evaluate, definition) if definition.type != "Reference" else evaluate,
-            source_attribute=next(iter(attributes)) if direct else "",
+            source_attribute=source.tree.name if isinstance(source.tree, Attribute) else "",
             default=default,
             matching_priority=item.matching_priority,
             on_create=True,
             on_update=item.flow_type != "ObjectAddOnly",
             only_if_empty=item.source is None or item.flow_type == "AttributeAddOnly",
-            follows_soft_deleted=SOFT_DELETED in attributes,
+            only_adds=item.flow_type in ADDING or ADDING_FUNCTION in source.functions,
+            flows_always=item.flow_behavior == "FlowAlways",
+            follows_soft_deleted=SOFT_DELETED in source.attributes,
             multivalued=definition.multivalued,
             case_exact=definition.case_exact,
             required=definition.required,
-            is_secret="Redact(" in expression,
+            is_secret="Redact" in source.functions,
         )
 
+    def _check_matching(self, matching: list[AttributeFlow]) -> None:
+        if self._mapping.enabled and not matching:
+            self._report("attributeMappings", "no mapping has a matchingPriority above 0")
+        for flow, other in pairwise(matching):
+            if flow.matching_priority == other.matching_priority:
+                self._report(
+                    "attributeMappings",
+                    f"{flow.target} and {other.target} have the same matchingPriority {flow.matching_priority}",
+                )
+        for flow in matching:
+            if flow.multivalued:
+                self._report("attributeMappings", f"{flow.target} has several values and cannot be matched by")
+
+    def _declared(self, side: str, directory: str, name: str) -> dict[str, AttributeDefinition]:
+        """The attributes of an object by name; {} if the schema declares no directories at all."""
+        if not self._schema.directories:
+            return {}
+        definition = self._schema.object_definition(directory, name)
+        if definition is None:
+            self._report(f"{side}ObjectName", f"the directory '{directory}' declares no object '{name}'")
+            return {}
+        if side == "target" and (anchors := sum(item.anchor for item in definition.attributes)) != 1:
+            self._report(f"{side}ObjectName", f"'{name}' must have exactly one anchor attribute, not {anchors}")
+        return {item.name: item for item in definition.attributes}
+
     def _scope(self) -> ScopeFilter:
-        try:
-            return compile_filter(self._mapping.scope)
-        except JoinerError as error:
-            self._report("scope", str(error))
-            return EVERYTHING
+        problems = validate_filter(self._mapping.scope, self._sources)
+        self._problems.extend(f"{self._place}.scope.{problem}" for problem in problems)
+        return EVERYTHING if problems else compile_filter(self._mapping.scope)
 
     def _is_reference(self, flow: AttributeFlow) -> bool:
         definition = self._definitions.get(flow.target)
@@ -259,42 +318,49 @@ class _ObjectCompiler:
         self._problems.append(f"{self._place}.{member}: {problem}")
 
 
-def _source(item: AttributeMapping) -> tuple[Evaluate, frozenset[str], str]:
-    """How the source side is evaluated, the attributes it reads, and its text. The text wins over the tree (D-01)."""
+def _compile_source(item: AttributeMapping) -> Compiled:
+    """The source side; that of kind None is its default. The text wins over the tree if it can be read (D-01)."""
     source = item.source
     if source is None:
-        default = item.default_value
-        return (lambda attributes: default), frozenset(), ""
-    if source.type == "Constant":
-        constant = source.name if source.name is not None else (source.expression or "").strip('"')
-        return (lambda attributes: constant), frozenset(), ""
-    if source.type == "Attribute":
-        name = source.name or (source.expression or "").strip("[] ")
-        if not name:
-            raise EvaluationError("the source has neither a name nor an expression")
-        compiled = compile_attribute(name)
-        if name == "userPrincipalName":
-            return _guest_name, compiled.attributes, compiled.text
-        if name == "originalUserPrincipalName":
-            return _original_name, frozenset({name}), compiled.text
-        return compiled.evaluate, compiled.attributes, compiled.text
-    if not source.expression:
-        raise EvaluationError("the source has no expression")
-    compiled = compile_expression(source.expression)
-    return compiled.evaluate, compiled.attributes, compiled.text
+        return _constant(item.default_value)
+    if source.expression:
+        try:
+            return compile_expression(source.expression)
+        except ExpressionError:
+            if source.type == "Function":
+                raise
+    if source.type == "Constant" and source.name is not None:
+        return _constant(source.name)
+    if source.type == "Attribute" and source.name:
+        return compile_attribute(source.name)
+    raise InvalidValueError("there is no expression" if source.type == "Function" else "there is no name")
 
 
-def _guest_name(attributes: Mapping[str, Any]) -> Any:
-    """A guest's `alias_domain#EXT#@tenant` is exported and matched as `alias@domain` (REQ-P-019)."""
-    name = attributes.get("userPrincipalName")
-    if not isinstance(name, str) or GUEST_MARK not in name:
-        return name
+def _constant(text: str | None) -> Compiled:
+    tree = Constant(text or "")
+    return Compiled(to_text(tree), tree, frozenset(), frozenset(), lambda attributes: text)
+
+
+def _with_guest_names(source: Compiled) -> Evaluate:
+    """A guest's `alias_domain#EXT#@tenant` is exported and matched as `alias@domain`; the name as it stands is the
+    attribute originalUserPrincipalName (REQ-P-019)."""
+    evaluate = source.evaluate
+    if not source.attributes & {NAME, RAW_NAME}:
+        return evaluate
+    reads_raw = RAW_NAME in source.attributes
+
+    def exported(attributes: Mapping[str, Any]) -> Any:
+        name = attributes.get(NAME)
+        if isinstance(name, str) and GUEST_MARK in name:
+            return evaluate({**attributes, NAME: _guest_name(name), RAW_NAME: name})
+        return evaluate({**attributes, RAW_NAME: name} if reads_raw else attributes)
+
+    return exported
+
+
+def _guest_name(name: str) -> str:
     alias, _, domain = name.partition(GUEST_MARK)[0].rpartition("_")
     return f"{alias}@{domain}" if alias else name
-
-
-def _original_name(attributes: Mapping[str, Any]) -> Any:
-    return attributes.get("userPrincipalName")
 
 
 def _typed(evaluate: Evaluate, definition: AttributeDefinition) -> Evaluate:
@@ -320,13 +386,20 @@ def _coerced(definition: AttributeDefinition, value: Any) -> Any:
     return _typed(lambda attributes: value, definition)({})
 
 
-def _as_set(value: Any, case_exact: bool) -> frozenset[Any]:
+def _as_set(flow: AttributeFlow, value: Any) -> frozenset[Any]:
     values = value if isinstance(value, list) else [value]
-    return frozenset(_comparable(item, case_exact) for item in values)
+    return frozenset(_comparable(flow, item) for item in values)
 
 
-def _comparable(value: Any, case_exact: bool) -> Any:
+def _comparable(flow: AttributeFlow, value: Any) -> Any:
     if isinstance(value, Mapping):
-        return orjson.dumps(dict(value), option=orjson.OPT_SORT_KEYS)
+        # Elements such as roles are known by their value: targets add members of their own to them.
+        known = value.get("value")
+        return orjson.dumps(dict(value), option=orjson.OPT_SORT_KEYS) if known is None else _comparable(flow, known)
+    if flow.target_type == "DateTime":
+        try:
+            return COERCIONS["DateTime"](value)
+        except CoercionError:
+            return canonical_text(value)
     text = canonical_text(value)
-    return text if case_exact else text.casefold()
+    return text if flow.case_exact else text.casefold()

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,13 @@ VECTORS: list[dict[str, Any]] = json.loads(
     (Path(__file__).parents[1] / "vectors" / "expression-vectors.json").read_text("utf-8")
 )
 CALL = re.compile(r'"(?:[^"\\]|\\.)*"|\[[^\]]*\]|([A-Za-z][A-Za-z0-9_]*)\s*\(')
+
+
+ABSENT = frozenset(
+    "BitAnd CDate ConvertToBase64 ConvertToUTF8Hex DateAdd DateDiff DateFromNum FormatDateTime Guid InStr Now"
+    " NumFromDate PCase RandomString RemoveDuplicates Replace SelectUniqueValue Word".split()
+)
+"""Functions of the language that do not exist yet."""
 
 
 def calls(vector: dict[str, Any]) -> set[str]:
@@ -62,3 +70,9 @@ def test_vector(vector: dict[str, Any]) -> None:
 def test_every_function_of_the_table_has_vectors() -> None:
     proved = {name for vector in RUNNABLE if not is_error(vector) for name in calls(vector)}
     assert FUNCTIONS.keys() <= proved
+
+
+def test_vectors_of_functions_that_do_not_exist_yet_are_counted() -> None:
+    waiting = Counter(name for vector in VECTORS if vector not in RUNNABLE for name in calls(vector) - FUNCTIONS.keys())
+    print(f"{len(VECTORS) - len(RUNNABLE)} of {len(VECTORS)} vectors wait for {dict(waiting)}")
+    assert waiting.keys() == ABSENT

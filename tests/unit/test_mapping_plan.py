@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from joiner.provisioning.mapping import AttributeFlow, ObjectPlan, compile_plan, differs
+from joiner.provisioning.mapping import AttributeFlow, ObjectPlan, compile_plan, differs, value_to_write
 from joiner.provisioning.schema import SchemaError, parse_schema
 from joiner.provisioning.target_path import compile_path
 from joiner.provisioning.templates import template_by_id, templates, templates_of
@@ -74,6 +74,8 @@ def test_kinds_and_defaults() -> None:
             mapping("nickName", '"fixed"'),
             mapping("displayName", 'Join("-", [a], [b])'),
             mapping("userType", None, defaultValue="Employee"),
+            nickName={},
+            userType={},
         )
     )
     assert values(plan, {"a": "1", "b": "2"}) == {
@@ -113,6 +115,88 @@ def test_only_what_follows_from_is_soft_deleted() -> None:
     assert values(plan, {"IsSoftDeleted": True, "jobTitle": "x"}, creating=False, only_soft_deleted=True) == {
         "active": False
     }
+
+
+@pytest.mark.req("REQ-P-019")
+@pytest.mark.parametrize(
+    ("expression", "wanted"),
+    [
+        ("[userPrincipalName]", "dana.w@northwind.example"),
+        ("ToUpper([userPrincipalName])", "DANA.W@NORTHWIND.EXAMPLE"),
+        ("[originalUserPrincipalName]", "dana.w_northwind.example#EXT#@home.example"),
+        ("ToLower([originalUserPrincipalName])", "dana.w_northwind.example#ext#@home.example"),
+    ],
+)
+def test_a_guest_is_exported_by_the_name_of_its_home(expression: str, wanted: str) -> None:
+    plan = users_of(document(mapping("title", expression)))
+    guest = {"userPrincipalName": "dana.w_northwind.example#EXT#@home.example"}
+    assert values(plan, guest) == {"title": wanted}
+    assert plan.match_values(guest) == [(plan.matching[0], "dana.w@northwind.example")]
+
+
+def test_the_text_of_a_source_wins_over_its_tree_if_it_can_be_read() -> None:
+    source = {"type": "Attribute", "name": "b", "expression": "[a]"}
+    unreadable = {"type": "Constant", "name": 'say "hi"', "expression": 'say "hi"'}
+    plan = users_of(
+        document({**mapping("title", None), "source": source}, {**mapping("nick", None), "source": unreadable}, nick={})
+    )
+    assert values(plan, {"a": "1", "b": "2"}) == {"title": "1", "nick": 'say "hi"'}
+
+
+def test_an_object_that_a_mapping_ignores_has_no_values() -> None:
+    plan = users_of(document(mapping("title", 'IIF([a] = "x", IgnoreObjectFlow, IgnoreAttributeFlow)')))
+    assert values(plan, {"a": "y"}) == {}
+    computed = plan.compute({"userPrincipalName": "a@x", "a": "x"}, creating=False)
+    assert (computed.is_ignored, computed.values) == (True, ())
+
+
+def test_a_matching_mapping_that_fails_is_passed_over() -> None:
+    plan = users_of(document(mapping("title", "Item([a], 2)", matchingPriority=2)))
+    assert [flow.target for flow, _ in plan.match_values({"userPrincipalName": "u", "a": "one"})] == ["userName"]
+
+
+def test_what_goes_wrong_with_a_secret_does_not_quote_it() -> None:
+    plan = users_of(document(mapping("custom", "Redact([a])"), custom={"type": "Integer"}))
+    ((flow, problem),) = plan.compute({"userPrincipalName": "u", "a": "s3cret"}, creating=True).errors
+    assert flow.is_secret
+    assert "s3cret" not in problem
+
+
+@pytest.mark.req("REQ-P-034")
+def test_roles_are_added_or_replaced() -> None:
+    held, wanted = [{"value": "Own"}, {"value": "admin", "$ref": "x"}], [{"value": "Admin", "primary": False}]
+    adding, replacing = (
+        flow_of(
+            users_of(document(mapping("roles", f"{name}([appRoleAssignments])"), roles={"multivalued": True})), "roles"
+        )
+        for name in ("AppRoleAssignmentsComplex", "AssertiveAppRoleAssignmentsComplex")
+    )
+    assert not differs(adding, held, wanted)
+    assert differs(adding, held[:1], wanted)
+    assert value_to_write(adding, held[:1], wanted) == [{"value": "Own"}, *wanted]
+    assert differs(replacing, held, wanted)
+    assert value_to_write(replacing, held, wanted) == wanted
+
+
+@pytest.mark.parametrize(("kind", "adds"), [("MultiValueAddOnly", True), ("ValueAddOnly", True), ("Always", False)])
+def test_flow_types_that_only_add_keep_what_the_target_has(kind: str, adds: bool) -> None:
+    plan = users_of(document(mapping("custom", "[a]", flowType=kind), custom={"multivalued": True}))
+    flow = flow_of(plan, "custom")
+    assert differs(flow, ["x", "y"], ["Y"]) is not adds
+    assert value_to_write(flow, ["x", "y"], ["Y", "z"]) == (["x", "Y", "z"] if adds else ["Y", "z"])
+
+
+def test_what_flows_always_is_written_though_it_does_not_differ() -> None:
+    plan = users_of(document(mapping("title", "[a]", flowBehavior="FlowAlways"), mapping("custom", "[a]"), custom={}))
+    assert differs(flow_of(plan, "title"), "x", "x")
+    assert not differs(flow_of(plan, "custom"), "x", "x")
+
+
+def test_dates_are_compared_as_moments() -> None:
+    plan = users_of(document(mapping("custom", "[a]"), custom={"type": "DateTime"}))
+    flow = flow_of(plan, "custom")
+    assert not differs(flow, "2024-05-06T09:00:00.000+02:00", "2024-05-06T07:00:00Z")
+    assert differs(flow, "2024-05-06T09:00:00Z", "2024-05-06T07:00:00Z")
 
 
 @pytest.mark.parametrize(
@@ -204,19 +288,32 @@ def test_a_schema_is_refused_with_every_problem_at_its_place() -> None:
         mapping("nick[x]", "[a]"),
         mapping("roles", "[appRoleAssignments]"),
         mapping("active", '"perhaps"', defaultValue="never"),
+        mapping("nosuch", "[a]"),
+        mapping("displayName", "[a]", matchingPriority=1),
+        mapping("several", "[a]", matchingPriority=2),
+        **{"nick[x]": {}, "roles": {"multivalued": True}, "several": {"multivalued": True}},
     )
     schema["synchronizationRules"][0]["objectMappings"][0]["scope"] = {
         "groups": [{"name": "t", "clauses": [{"sourceOperandName": "a", "operatorName": "LIKE"}]}]
     }
-    schema["synchronizationRules"][0]["objectMappings"][1]["attributeMappings"] = []
+    groups = schema["synchronizationRules"][0]["objectMappings"][1]
+    groups.update(attributeMappings=[], sourceObjectName="Group", targetObjectName="Team")
     with pytest.raises(SchemaError) as caught:
         compile_plan(parse_schema(schema))
     places = [problem.partition(":")[0] for problem in caught.value.problems]
-    users, groups = (f"synchronizationRules[0].objectMappings[{number}]" for number in (0, 1))
+    rule = "synchronizationRules[0].objectMappings"
     assert places == [
-        *(f"{users}.attributeMappings[{number}]" for number in (1, 2, 3, 4, 5)),
-        f"{users}.scope",
-        f"{groups}.attributeMappings",
+        f"{rule}[0].attributeMappings[1].targetAttributeName",
+        f"{rule}[0].attributeMappings[2].source",
+        f"{rule}[0].attributeMappings[3].targetAttributeName",
+        f"{rule}[0].attributeMappings[4].source",
+        f"{rule}[0].attributeMappings[5].defaultValue",
+        f"{rule}[0].attributeMappings[6].targetAttributeName",
+        f"{rule}[0].attributeMappings",
+        f"{rule}[0].attributeMappings",
+        f"{rule}[0].scope.groups[0].clauses[0]",
+        f"{rule}[1].targetObjectName",
+        f"{rule}[1].attributeMappings",
     ]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from joiner.expressions.errors import EvaluationError, IgnoreObject
 from joiner.provisioning.decide import decide
 from joiner.provisioning.decision import (
     Action,
@@ -163,6 +164,33 @@ def test_an_object_without_a_matching_value_is_skipped_as_import_skipped() -> No
     decision = decision_on(nameless)
     assert decision.problem is not None
     assert (decision.status, decision.problem.code) == (Status.SKIPPED, "ImportSkipped")
+
+
+def test_an_object_that_a_mapping_ignores_is_left_alone() -> None:
+    def ignore(attributes: Mapping[str, Any]) -> Any:
+        raise IgnoreObject
+
+    plan = replace(USERS, flows=tuple(replace(flow, evaluate=ignore) for flow in USERS.flows))
+    found = TargetState(resource={**IN_TARGET, "title": "Clerk"})
+    for source, link, target in (
+        (ADA, None, TargetState(queries=SEARCHED)),
+        (ADA, LINKED, found),
+        (replace(ADA, is_enabled=False), LINKED, found),
+    ):
+        decision = decision_on(source, link=link, target=target, plan=plan)
+        assert (decision.status, decision.request, decision.link) == (Status.SKIPPED, None, LinkChange.KEEP)
+        assert decision.problem is not None
+        assert "IgnoreObjectFlow" in decision.problem.reason
+
+
+def test_a_matching_mapping_that_fails_fails_its_object_alone() -> None:
+    def fail(attributes: Mapping[str, Any]) -> Any:
+        raise EvaluationError("no")
+
+    broken = {flow.target: replace(flow, evaluate=fail) for flow in USERS.matching}
+    flows = tuple(broken.get(flow.target, flow) for flow in USERS.flows)
+    decision = decision_on(plan=replace(USERS, flows=flows, matching=tuple(broken.values())))
+    assert (decision.status, decision.request) == (Status.FAILURE, None)
 
 
 def test_a_required_value_that_is_missing_fails_the_create_and_names_the_attribute() -> None:
