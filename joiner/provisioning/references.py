@@ -55,6 +55,7 @@ SELECT p.source_id, p.attribute, p.related_id,
        iif(p.attribute = 'members', m.member_id, u.manager_id) AS wanted_id,
        coalesce(m.member_type, 'User') AS wanted_type,
        iif(other.is_managed AND NOT other.is_disabled, other.target_id, NULL) AS wanted_target,
+       other.target_id AS wanted_link,
        coalesce(ru.user_principal_name, rg.display_name, p.related_id) AS related_name
 FROM pending_reference p
 LEFT JOIN link own ON own.job_id = p.job_id AND own.source_id = p.source_id
@@ -95,6 +96,8 @@ class Reference:
     wanted_type: str
     wanted_target: str | None
     """The target id to write; None: the object is not in scope or not linked."""
+    wanted_link: str | None
+    """As `wanted_target`, but also of an object that has left the scope since it was linked."""
     related_name: str
 
     @property
@@ -103,7 +106,13 @@ class Reference:
 
     @property
     def is_unresolved(self) -> bool:
-        return self.own_is_active and self.wanted_id is not None and self.wanted_target is None and not self.exported
+        missing = self.own_is_active and self.wanted_id is not None and self.wanted_target is None
+        return missing and (self.exported is None or self.is_outdated)
+
+    @property
+    def is_outdated(self) -> bool:
+        """The target still names whom the directory named before."""
+        return self.exported is not None and self.exported != self.wanted_link
 
     @property
     def is_nested_group(self) -> bool:
@@ -119,8 +128,9 @@ class Reference:
     @property
     def removes(self) -> str | None:
         """The target value to take away, None if there is nothing to take away."""
-        # A member that is only disabled stays a member (REQ-P-109): the directory still names it.
-        return self.exported if self.own_is_active and self.wanted_id is None else None
+        # Who is only disabled stays a member, or the manager (REQ-P-109): the directory still names it.
+        is_gone = self.wanted_id is None or (self.wanted_target is None and self.is_outdated)
+        return self.exported if self.own_is_active and is_gone else None
 
 
 async def references_page(run: Run, cursor: str) -> PageResult:

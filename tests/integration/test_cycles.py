@@ -262,6 +262,21 @@ async def test_a_manager_that_the_application_has_already_is_not_written_again(w
     assert bea
 
 
+@pytest.mark.req("REQ-P-107", "REQ-P-109")
+async def test_a_new_manager_out_of_scope_ends_the_old_one_and_a_disabled_one_stays(world: World) -> None:
+    ada, bea, _ = await joined(world)
+    outsider = await world.add_user("outsider")
+    await world.change_user(bea, manager_id=outsider)
+    assert (await world.run())["bea"] == "update warning"
+    assert ENTERPRISE not in world.accounts()["bea"]
+    await world.change_user(bea, manager_id=ada)
+    await world.run()
+    await world.change_user(ada, account_enabled=False)
+    await world.change_user(bea, jobTitle="x")
+    await world.run()
+    assert world.accounts()["bea"][ENTERPRISE]["manager"]["value"] == world.accounts()["ada"]["id"]
+
+
 @pytest.mark.req("REQ-P-060")
 async def test_drift_in_the_application_stays_until_the_source_changes_or_a_restart(world: World) -> None:
     ada, _, _ = await joined(world)
