@@ -21,8 +21,26 @@ CALL = re.compile(r'"(?:[^"\\]|\\.)*"|\[[^\]]*\]|([A-Za-z][A-Za-z0-9_]*)\s*\(')
 
 
 ABSENT = frozenset(
-    "BitAnd CDate ConvertToBase64 ConvertToUTF8Hex DateAdd DateDiff DateFromNum FormatDateTime Guid InStr Now"
-    " NumFromDate PCase RandomString RemoveDuplicates Replace SelectUniqueValue Word".split()
+    [
+        "BitAnd",
+        "CDate",
+        "ConvertToBase64",
+        "ConvertToUTF8Hex",
+        "DateAdd",
+        "DateDiff",
+        "DateFromNum",
+        "FormatDateTime",
+        "Guid",
+        "InStr",
+        "Now",
+        "NumFromDate",
+        "PCase",
+        "RandomString",
+        "RemoveDuplicates",
+        "Replace",
+        "SelectUniqueValue",
+        "Word",
+    ]
 )
 """Functions of the language that do not exist yet."""
 
