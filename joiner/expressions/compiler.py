@@ -1,12 +1,14 @@
 """From a tree to a function that evaluates it. Compiled once; evaluating parses and looks up nothing."""
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from joiner.errors import JoinerError
 from joiner.expressions.errors import ExpressionError, IgnoreAttribute, IgnoreObject
-from joiner.expressions.functions import FUNCTIONS, MISSING, Function, Missing, Thunk
+from joiner.expressions.function import MISSING, Function, Missing, Thunk
+from joiner.expressions.functions import FUNCTIONS
 from joiner.expressions.syntax import (
     Attribute,
     Call,
@@ -105,7 +107,15 @@ def _call(call: Call, text: str) -> Evaluate:
     if problem:
         raise ExpressionError(problem, text, call.position)
     parts = [None if isinstance(argument, Omitted) else _compile(argument, text) for argument in arguments]
-    return _lazy(function, parts) if function.lazy else _eager(function, parts)
+    if function.lazy is not None:
+        return _lazy(function.lazy, parts)
+    if function.eager is not None:
+        return _eager(function.eager, parts)
+    assert function.prepare is not None
+    try:
+        return _eager(function.prepare(arguments), parts)
+    except JoinerError as error:
+        raise ExpressionError(str(error), text, call.position) from None
 
 
 def _omitted_problem(function: Function, arguments: tuple[Node, ...]) -> str | None:
@@ -115,10 +125,7 @@ def _omitted_problem(function: Function, arguments: tuple[Node, ...]) -> str | N
     return None
 
 
-def _lazy(function: Function, parts: list[Evaluate | None]) -> Evaluate:
-    body = function.lazy
-    assert body is not None
-
+def _lazy(body: Callable[[Sequence[Thunk | Missing]], Value], parts: list[Evaluate | None]) -> Evaluate:
     def evaluate(attributes: Mapping[str, Any]) -> Value:
         thunks: list[Thunk | Missing] = [MISSING if part is None else _thunk(part, attributes) for part in parts]
         return body(thunks)
@@ -130,9 +137,7 @@ def _thunk(part: Evaluate, attributes: Mapping[str, Any]) -> Thunk:
     return lambda: part(attributes)
 
 
-def _eager(function: Function, parts: list[Evaluate | None]) -> Evaluate:
-    body = function.eager
-    assert body is not None
+def _eager(body: Callable[..., Value], parts: list[Evaluate | None]) -> Evaluate:
     if len(parts) == 1 and parts[0] is not None:
         only = parts[0]
         return lambda attributes: body(only(attributes))

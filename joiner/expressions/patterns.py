@@ -15,6 +15,9 @@ OPTIONS: Final = re2.Options()
 OPTIONS.log_errors = False
 
 
+escape = re2.escape
+
+
 class PatternError(InvalidValueError):
     """The pattern cannot be used."""
 

@@ -2,16 +2,14 @@
 
 import base64
 import binascii
-import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from joiner.errors import JoinerError
+from joiner.expressions.dates import read_date
 from joiner.expressions.values import canonical_text
 from joiner.provisioning.schema import AttributeType
-
-AMERICAN: Final = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})(?: (\d{1,2}):(\d{2})(?::(\d{2}))? ?([AaPp])[Mm])?", re.ASCII)
 
 
 class CoercionError(JoinerError):
@@ -40,21 +38,10 @@ def _integer(value: Any) -> int:
 
 def _date_time(value: Any) -> str:
     """ISO 8601 in UTC to the second."""
-    moment = value if isinstance(value, datetime) else _read_date_time(canonical_text(value).strip())
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _read_date_time(text: str) -> datetime:
-    try:
-        match = AMERICAN.fullmatch(text)
-        if match is None:
-            moment = datetime.fromisoformat(text)
-            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        month, day, year, hour, minute, second, half = match.groups()
-        hours = int(hour or 12) % 12 + (12 if half in ("P", "p") else 0)
-        return datetime(int(year), int(month), int(day), hours, int(minute or 0), int(second or 0), tzinfo=UTC)
-    except ValueError:
-        raise CoercionError(f"'{text}' is not a DateTime") from None
+    moment = value if isinstance(value, datetime) else read_date(canonical_text(value))
+    if moment is None:
+        raise CoercionError(f"'{canonical_text(value)}' is not a DateTime")
+    return moment.replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 def _binary(value: Any) -> str:

@@ -117,5 +117,5 @@ def test_every_function_says_what_it_does_and_takes() -> None:
     for name, function in FUNCTIONS.items():
         assert name == function.name
         assert function.documentation.endswith(".")
-        assert (function.eager is None) is not (function.lazy is None)
+        assert sum(body is not None for body in (function.eager, function.lazy, function.prepare)) == 1
         assert len({parameter.name for parameter in function.parameters}) == len(function.parameters)
