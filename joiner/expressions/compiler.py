@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from joiner.errors import JoinerError
 from joiner.expressions.errors import ExpressionError, IgnoreAttribute, IgnoreObject
-from joiner.expressions.function import MISSING, Function, Missing, Thunk
+from joiner.expressions.function import MISSING, Evaluate, Function, Lazy
 from joiner.expressions.functions import FUNCTIONS
 from joiner.expressions.syntax import (
     Attribute,
@@ -23,9 +23,6 @@ from joiner.expressions.syntax import (
     to_text,
 )
 from joiner.expressions.values import Value, compare
-
-Evaluate = Callable[[Mapping[str, Any]], Value]
-"""Attribute name → value in, value out. Raises EvaluationError, IgnoreAttribute, IgnoreObject."""
 
 WORD_VALUES: Final[Mapping[str, Value]] = {
     "True": True,
@@ -125,24 +122,21 @@ def _omitted_problem(function: Function, arguments: tuple[Node, ...]) -> str | N
     return None
 
 
-def _lazy(body: Callable[[Sequence[Thunk | Missing]], Value], parts: list[Evaluate | None]) -> Evaluate:
-    def evaluate(attributes: Mapping[str, Any]) -> Value:
-        thunks: list[Thunk | Missing] = [MISSING if part is None else _thunk(part, attributes) for part in parts]
-        return body(thunks)
-
-    return evaluate
+def _lazy(body: Lazy, parts: Sequence[Evaluate | None]) -> Evaluate:
+    arguments = tuple(MISSING if part is None else part for part in parts)
+    return lambda attributes: body(arguments, attributes)
 
 
-def _thunk(part: Evaluate, attributes: Mapping[str, Any]) -> Thunk:
-    return lambda: part(attributes)
-
-
-def _eager(body: Callable[..., Value], parts: list[Evaluate | None]) -> Evaluate:
-    if len(parts) == 1 and parts[0] is not None:
-        only = parts[0]
+def _eager(body: Callable[..., Value], parts: Sequence[Evaluate | None]) -> Evaluate:
+    arguments = tuple(_missing if part is None else part for part in parts)
+    if len(arguments) == 1:
+        (only,) = arguments
         return lambda attributes: body(only(attributes))
+    if len(arguments) == 2:
+        first, second = arguments
+        return lambda attributes: body(first(attributes), second(attributes))
+    return lambda attributes: body(*[argument(attributes) for argument in arguments])
 
-    def evaluate(attributes: Mapping[str, Any]) -> Value:
-        return body(*[MISSING if part is None else part(attributes) for part in parts])
 
-    return evaluate
+def _missing(attributes: Mapping[str, Any]) -> Value:
+    return MISSING

@@ -1,8 +1,8 @@
 """What one function of the mapping language is; the functions themselves stand in `functions.py`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from joiner.expressions.syntax import Node
 from joiner.expressions.values import Value
@@ -13,7 +13,9 @@ class Missing:
 
 
 MISSING: Final = Missing()
-Thunk = Callable[[], Value]
+Evaluate = Callable[[Mapping[str, Any]], Value]
+"""Attribute name → value in, value out. Raises EvaluationError, IgnoreAttribute, IgnoreObject."""
+Lazy = Callable[[Sequence[Evaluate | Missing], Mapping[str, Any]], Value]
 Kind = Literal["String", "Integer", "Boolean", "DateTime", "Any", "Roles"]
 
 
@@ -36,8 +38,8 @@ class Function:
     documentation: str
     eager: Callable[..., Value] | None = None
     """Gets the values of its arguments."""
-    lazy: Callable[[Sequence[Thunk | Missing]], Value] | None = None
-    """Gets functions that give them, and evaluates only those it needs."""
+    lazy: Lazy | None = None
+    """Gets the arguments compiled and the object's attributes, and evaluates only what it needs."""
     prepare: Callable[[Sequence[Node]], Callable[..., Value]] | None = None
     """Gets the arguments' trees once, and gives what `eager` would be for this call; what need not be done for every
     object is done here. Raises InvalidValueError if the arguments make no sense together."""

@@ -24,8 +24,14 @@ def item(attribute: Value, index: Value) -> Value:
 
 
 def join(separator: Value, *sources: Value) -> Value:
-    values = (value for source in sources for value in (source if isinstance(source, list) else (source,)))
-    parts = (canonical_text(value) for value in values if not is_empty(value) and not isinstance(value, Missing))
+    parts: list[str] = []
+    for source in sources:
+        for value in source if isinstance(source, list) else (source,):
+            if value.__class__ is str:
+                if value:
+                    parts.append(value)
+            elif not is_empty(value) and not isinstance(value, Missing):
+                parts.append(canonical_text(value))
     return (text_of(separator) or "").join(parts)
 
 

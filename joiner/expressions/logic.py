@@ -1,34 +1,38 @@
 """Functions that choose and test."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from joiner.expressions.errors import IgnoreAttribute
-from joiner.expressions.function import Missing, Thunk
+from joiner.expressions.function import Evaluate, Missing
 from joiner.expressions.values import Value, canonical_text, is_empty, number_of, single, text_of, truth_of
 
+Arguments = Sequence[Evaluate | Missing]
+Attributes = Mapping[str, Any]
 
-def coalesce(arguments: Sequence[Thunk | Missing]) -> Value:
+
+def coalesce(arguments: Arguments, attributes: Attributes) -> Value:
     for argument in arguments:
-        value = value_of(argument)
+        value = value_of(argument, attributes)
         if value is not None and value != []:
             return value
     return None
 
 
-def iif(arguments: Sequence[Thunk | Missing]) -> Value:
+def iif(arguments: Arguments, attributes: Attributes) -> Value:
     condition, when_true, when_false = arguments
-    return value_of(when_true if truth_of(value_of(condition)) else when_false)
+    return value_of(when_true if truth_of(value_of(condition, attributes)) else when_false, attributes)
 
 
-def switch(arguments: Sequence[Thunk | Missing]) -> Value:
-    source, default, *pairs = arguments
-    value = single(value_of(source))
+def switch(arguments: Arguments, attributes: Attributes) -> Value:
+    value = single(value_of(arguments[0], attributes))
     # A null or empty source matches the key "".
     wanted = "" if is_empty(value) else canonical_text(value)
-    for key, result in zip(pairs[::2], pairs[1::2], strict=True):
-        if (text_of(value_of(key)) or "") == wanted:
-            return value_of(result)
-    return value_of(default)
+    for position in range(2, len(arguments), 2):
+        key = value_of(arguments[position], attributes)
+        if (key if key.__class__ is str else text_of(key) or "") == wanted:
+            return value_of(arguments[position + 1], attributes)
+    return value_of(arguments[1], attributes)
 
 
 def switch_problem(number: int) -> str | None:
@@ -37,8 +41,8 @@ def switch_problem(number: int) -> str | None:
     return "Switch takes pairs of key and value after its default" if number % 2 else None
 
 
-def value_of(argument: Thunk | Missing) -> Value:
-    return None if isinstance(argument, Missing) else argument()
+def value_of(argument: Evaluate | Missing, attributes: Attributes) -> Value:
+    return None if isinstance(argument, Missing) else argument(attributes)
 
 
 def negate(source: Value) -> Value:

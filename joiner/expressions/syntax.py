@@ -14,6 +14,7 @@ from typing import Final
 from joiner.expressions.errors import ExpressionError
 
 LONGEST: Final = 10_000
+LONGEST_NUMBER: Final = 25
 DEEPEST: Final = 100
 """Nested calls; deeper ones are refused before they exhaust the stack."""
 
@@ -182,6 +183,8 @@ class _Parser:
                 return Constant(unquote(token.text))
             case "attribute":
                 return Attribute(token.text)
+            case "hex" | "number" if len(token.text) > LONGEST_NUMBER:
+                raise ExpressionError(f"a number may have {LONGEST_NUMBER} digits", self._text, token.position)
             case "hex":
                 return Constant(int(token.text.lower().removeprefix("&h"), base=16))
             case "number":

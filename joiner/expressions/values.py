@@ -4,6 +4,7 @@ Null is None, "" is a value, booleans and integers are Python's, date-times are 
 a list, roles are a list of dicts.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -11,6 +12,15 @@ from typing import Any, Final
 from joiner.expressions.errors import EvaluationError
 
 Value = Any
+WHOLE: Final = re.compile(r"\s*([+-]?[0-9]{1,25})\s*")
+"""Longer numbers are none that anybody means, and Python refuses to read the longest."""
+DECIMAL: Final = re.compile(r"\s*[+-]?[0-9]{1,25}\.[0-9]{1,25}\s*")
+
+
+def whole_number(text: str) -> int | None:
+    """The number that a text of digits with an optional sign stands for; None for every other text."""
+    match = WHOLE.fullmatch(text)
+    return int(match[1]) if match else None
 
 
 def canonical_text(value: Value) -> str:
@@ -48,11 +58,9 @@ def number_of(value: Value, what: str) -> int:
         return value
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    if isinstance(value, str):
-        stripped = value.strip()
-        digits = stripped[1:] if stripped[:1] in ("+", "-") else stripped
-        if digits.isascii() and digits.isdigit():
-            return int(stripped)
+    number = whole_number(value) if isinstance(value, str) else None
+    if number is not None:
+        return number
     raise EvaluationError(f"{what} must be a whole number, not {_shown(value)}")
 
 
@@ -66,8 +74,9 @@ def truth_of(value: Value) -> bool:
     text = canonical_text(value).strip().lower()
     if text in ("true", "false"):
         return text == "true"
-    if text.lstrip("+-").isdigit():
-        return int(text) != 0
+    number = whole_number(text)
+    if number is not None:
+        return number != 0
     raise EvaluationError(f"{_shown(value)} is neither true nor false")
 
 
@@ -103,17 +112,15 @@ def _is_number(value: Value) -> bool:
 
 
 def _as_number(value: Value) -> float | int:
-    if _is_number(value):
-        number: float | int = value
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return value
+    text = canonical_text(value)
+    number = whole_number(text)
+    if number is not None:
         return number
-    text = canonical_text(value).strip()
-    try:
-        return int(text)
-    except ValueError:
-        try:
-            return float(text)
-        except ValueError:
-            raise EvaluationError(f"{_shown(value)} cannot be compared with a number") from None
+    if DECIMAL.fullmatch(text):
+        return float(text)
+    raise EvaluationError(f"{_shown(value)} cannot be compared with a number")
 
 
 def _shown(value: Value) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from joiner.errors import JoinerError
 from joiner.expressions.dates import read_date
-from joiner.expressions.values import canonical_text
+from joiner.expressions.values import canonical_text, whole_number
 from joiner.provisioning.schema import AttributeType
 
 
@@ -30,10 +30,10 @@ def _boolean(value: Any) -> bool:
 
 
 def _integer(value: Any) -> int:
-    text = canonical_text(value).strip()
-    if text.removeprefix("-").isdecimal() and text.isascii():
-        return int(text)
-    raise CoercionError(f"'{text}' is not an Integer")
+    number = whole_number(canonical_text(value))
+    if number is None:
+        raise CoercionError(f"'{canonical_text(value)}' is not an Integer")
+    return number
 
 
 def _date_time(value: Any) -> str:

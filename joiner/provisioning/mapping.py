@@ -11,8 +11,9 @@ from typing import Any, Final, Literal
 import orjson
 
 from joiner.errors import InvalidValueError, JoinerError
-from joiner.expressions.compiler import Compiled, Evaluate, compile_attribute, compile_expression
+from joiner.expressions.compiler import Compiled, compile_attribute, compile_expression
 from joiner.expressions.errors import EvaluationError, ExpressionError, IgnoreAttribute, IgnoreObject
+from joiner.expressions.function import Evaluate
 from joiner.expressions.syntax import Attribute, Constant, to_text
 from joiner.expressions.values import canonical_text, single
 from joiner.provisioning.coercion import COERCIONS, CoercionError
@@ -264,7 +265,7 @@ class _ObjectCompiler:
             path=path,
             target_type=definition.type,
             expression=source.text if item.source is not None else "",
-            evaluate=_typed(evaluate, definition) if definition.type != "Reference" else evaluate,
+            evaluate=_shortened(_typed(evaluate, definition), source, definition),
             source_attribute=source.tree.name if isinstance(source.tree, Attribute) else "",
             default=default,
             matching_priority=item.matching_priority,
@@ -364,6 +365,9 @@ def _guest_name(name: str) -> str:
 
 
 def _typed(evaluate: Evaluate, definition: AttributeDefinition) -> Evaluate:
+    if definition.type == "Reference":
+        # Ids of source objects, translated in a phase of their own.
+        return evaluate
     coerce = COERCIONS[definition.type]
     if definition.multivalued:
 
@@ -380,6 +384,22 @@ def _typed(evaluate: Evaluate, definition: AttributeDefinition) -> Evaluate:
         return None if value is None else coerce(value)
 
     return one
+
+
+def _shortened(typed: Evaluate, source: Compiled, definition: AttributeDefinition) -> Evaluate:
+    """The same for the mapping that is by far the most frequent, a text copied to a text, without going through all
+    that other values need."""
+    if not isinstance(source.tree, Attribute) or definition.type != "String" or definition.multivalued:
+        return typed
+    name = source.tree.name
+    if name in (NAME, RAW_NAME):
+        return typed
+
+    def copied(attributes: Mapping[str, Any]) -> Any:
+        value = attributes.get(name)
+        return value if value is None or value.__class__ is str else typed(attributes)
+
+    return copied
 
 
 def _coerced(definition: AttributeDefinition, value: Any) -> Any:

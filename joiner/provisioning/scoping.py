@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from joiner.errors import InvalidValueError
 from joiner.expressions.patterns import PatternError, compile_pattern
-from joiner.expressions.values import Value, canonical_text
+from joiner.expressions.values import Value, canonical_text, whole_number
 from joiner.provisioning.schema import AttributeDefinition, Filter, FilterClause
 
 Test = Callable[[Value], bool]
@@ -161,12 +161,12 @@ def _on_text(holds: Callable[[str, str], bool]) -> Callable[[str], Test]:
 
 def _on_number(holds: Callable[[int, int], bool]) -> Callable[[str], Test]:
     def compile_(operand: str) -> Test:
-        bound = _integer(operand)
+        bound = whole_number(operand)
         if bound is None:
             raise FilterError(f"'{operand}' is not a whole number")
 
         def test(value: Value) -> bool:
-            number = _integer(_text(value) or "")
+            number = whole_number(_text(value) or "")
             return number is not None and holds(number, bound)
 
         return test
@@ -204,12 +204,6 @@ def _text(value: Value) -> str | None:
         return None
     text = canonical_text(value)
     return text if text.strip() else None
-
-
-def _integer(text: str) -> int | None:
-    stripped = text.strip()
-    digits = stripped.removeprefix("-")
-    return int(stripped) if digits.isascii() and digits.isdigit() else None
 
 
 OPERATORS: Final[Mapping[str, Operator]] = {
