@@ -220,6 +220,7 @@ class _ObjectCompiler:
         flows = [flow for n, item in enumerate(mapping.attribute_mappings) if (flow := self._flow(n, item)) is not None]
         matching = sorted((flow for flow in flows if flow.matching_priority > 0), key=lambda f: f.matching_priority)
         self._check_matching(matching)
+        self._check_shapes(flows)
         actions = mapping.flows
         return ObjectPlan(
             object_type="User" if mapping.source_object_name == "User" else "Group",
@@ -293,6 +294,19 @@ class _ObjectCompiler:
         for flow in matching:
             if flow.multivalued:
                 self._report("attributeMappings", f"{flow.target} has several values and cannot be matched by")
+
+    def _check_shapes(self, flows: list[AttributeFlow]) -> None:
+        """`name` as a text and `name.givenName` cannot both be written."""
+        shapes: dict[tuple[str | None, str], tuple[str, str]] = {}
+        for flow in flows:
+            path = flow.path
+            is_list = path.selector is not None or (flow.multivalued and path.sub_attribute is None)
+            shape = "list" if is_list else "complex attribute" if path.sub_attribute is not None else "single value"
+            known, other = shapes.setdefault(path.container, (shape, flow.target))
+            if known != shape:
+                self._report(
+                    "attributeMappings", f"{other} writes a {known} and {flow.target} a {shape} to the same attribute"
+                )
 
     def _declared(self, side: str, directory: str, name: str) -> dict[str, AttributeDefinition]:
         """The attributes of an object by name; {} if the schema declares no directories at all."""

@@ -13,6 +13,7 @@ from joiner.scim.tree import Comparison
 CORE_URNS = KNOWN_URNS[:2]
 REFERENCES = frozenset({"manager"})
 """Complex attributes that a mapping writes as if they were their `value`."""
+VALUE = "value"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,11 @@ class TargetPath:
     """Sub-attribute and value of the element that is meant, for example ("type", "work")."""
     sub_attribute: str | None
 
+    @property
+    def container(self) -> tuple[str | None, str]:
+        """What mappings must agree on: the same in each that writes to the same attribute of the resource."""
+        return self.extension and self.extension.lower(), self.attribute.lower()
+
     def read(self, resource: Mapping[str, Any]) -> Any:
         """The value in a resource, None if there is none. Attribute names may be in any case."""
         holder: Any = resource if self.extension is None else _member(resource, self.extension)
@@ -35,7 +41,7 @@ class TargetPath:
             value = _element(value, *self.selector)
         if self.sub_attribute is not None:
             value = _member(value, self.sub_attribute)
-        elif self.attribute in REFERENCES and isinstance(value, Mapping):
+        elif self.attribute.lower() in REFERENCES and isinstance(value, Mapping):
             value = _member(value, "value")
         return None if value in ("", [], {}) else value
 
@@ -45,17 +51,18 @@ class TargetPath:
         if self.selector is not None:
             name, wanted = self.selector
             elements: list[dict[str, Any]] = holder.setdefault(self.attribute, [])
-            element = next((item for item in elements if item.get(name) == wanted), None)
+            element = next((item for item in elements if isinstance(item, dict) and item.get(name) == wanted), None)
             if element is None:
                 element = {name: wanted}
                 elements.append(element)
-            element[self.sub_attribute or "value"] = value
+            element[self.sub_attribute or VALUE] = value
         elif self.sub_attribute is not None:
             holder.setdefault(self.attribute, {})[self.sub_attribute] = value
-        elif self.attribute in REFERENCES:
+        elif self.attribute.lower() in REFERENCES:
             holder[self.attribute] = {"value": value}
         else:
-            holder[self.attribute] = value
+            # A list of its own: mappings with a selector may add elements to it.
+            holder[self.attribute] = list(value) if isinstance(value, list) else value
 
 
 def compile_path(text: str) -> TargetPath:
@@ -73,7 +80,8 @@ def compile_path(text: str) -> TargetPath:
             raise InvalidValueError(f"'{text}': only one comparison such as [type eq \"work\"] can stand in brackets")
         selector = condition.path.attribute, _literal(condition.path.attribute, condition.value)
     extension = None if path.urn in CORE_URNS else path.urn
-    return TargetPath(text, extension, path.attribute, selector, path.sub_attribute)
+    sub_attribute = path.sub_attribute or (VALUE if selector is not None else None)
+    return TargetPath(text, extension, path.attribute, selector, sub_attribute)
 
 
 def _literal(name: str, value: Any) -> Any:

@@ -255,6 +255,31 @@ def test_paths_are_read_from_what_targets_answer(path: str, resource: Mapping[st
     assert compile_path(path).read(resource) == held
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "problem"),
+    [
+        ("name", "name.givenName", "name writes a single value and name.givenName a complex attribute"),
+        ("emails.value", 'emails[type eq "work"].value', "emails.value writes a complex attribute and emails[type"),
+        ("roles", 'roles[primary eq "True"].value', "roles writes a single value and roles[primary"),
+    ],
+)
+def test_mappings_that_cannot_write_to_the_same_attribute_are_refused(first: str, second: str, problem: str) -> None:
+    schema = document(mapping(first, "[a]"), mapping(second, "[b]"), **{first: {}, second: {}})
+    with pytest.raises(SchemaError) as caught:
+        compile_plan(parse_schema(schema))
+    assert problem in caught.value.problems[0]
+
+
+def test_a_list_and_an_element_of_it_are_written_side_by_side() -> None:
+    roles = [{"value": "x"}]
+    body: dict[str, Any] = {}
+    compile_path("roles").write(body, roles)
+    compile_path('roles[primary eq "True"]').write(body, "y")
+    assert body == {"roles": [{"value": "x"}, {"primary": True, "value": "y"}]}
+    assert roles == [{"value": "x"}]
+    assert compile_path('roles[primary eq "True"]').read(body) == "y"
+
+
 def test_a_role_filter_writes_a_boolean() -> None:
     body: dict[str, Any] = {}
     compile_path('roles[primary eq "True"].value').write(body, "Admin")
