@@ -24,7 +24,7 @@ class Session(Protocol):
     dialect: Dialect
 
     async def row(self, sql: str, *values: Any) -> Row | None:
-        """The first row, None if there is none."""
+        """The first row, None if there is none. Raises UniqueViolationError."""
 
     async def rows(self, sql: str, *values: Any) -> Sequence[Row]:
         """All rows."""

@@ -110,11 +110,8 @@ class Database:
             raise RuntimeError(f"{self.path.name} is closed")
 
     def _connect(self) -> sqlite3.Connection:
-        # isolation_level=None: transactions begin and end where this module says so, nowhere else.
-        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=512)
+        connection = connect(self.path)
         connection.row_factory = sqlite3.Row
-        for pragma in PRAGMAS:
-            connection.execute(pragma)
         return connection
 
     def _write_forever(self, connection: sqlite3.Connection) -> None:
@@ -134,6 +131,14 @@ class Database:
             if batch:
                 _commit_together(connection, batch)
         connection.close()
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection with our pragmas, for any thread. Transactions begin and end where the code says so."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
+    for pragma in PRAGMAS:
+        connection.execute(pragma)
+    return connection
 
 
 def _commit_together(connection: sqlite3.Connection, batch: list[tuple[Work, "Future[Any]"]]) -> None:

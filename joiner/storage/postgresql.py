@@ -1,0 +1,169 @@
+"""PostgreSQL behind the `Storage` port: a pool of connections, any number of processes.
+
+Each component has a schema of its own. A transaction that the server ended to break a deadlock is run again.
+"""
+
+import asyncio
+import random
+import re
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final, Self, TypeVar
+
+import asyncpg
+
+from joiner.errors import InvalidStateError
+from joiner.storage.migrations import NAME
+from joiner.storage.session import Dialect, Row, UniqueViolationError, Work
+
+Connection = Any
+Pool = Any
+"""asyncpg has no types of its own."""
+
+T = TypeVar("T")
+
+MOST_CONNECTIONS: Final = 16
+TRIES: Final = 8
+"""How often a transaction is begun that others keep ending."""
+MIGRATION_LOCK: Final = 0x6A6F696E6572
+AGAIN: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+MARK: Final = re.compile(r"\?(\d+)")
+
+
+@lru_cache(maxsize=2048)
+def numbered(sql: str) -> str:
+    """The statement with PostgreSQL's marks: `?1` becomes `$1`."""
+    return MARK.sub(r"$\1", sql)
+
+
+class _PostgresqlSession:
+    dialect: Dialect = "postgresql"
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def row(self, sql: str, *values: Any) -> Row | None:
+        try:
+            found: Row | None = await self._connection.fetchrow(numbered(sql), *values)
+        except asyncpg.UniqueViolationError as error:
+            raise UniqueViolationError(str(error)) from None
+        return found
+
+    async def rows(self, sql: str, *values: Any) -> Sequence[Row]:
+        found: Sequence[Row] = await self._connection.fetch(numbered(sql), *values)
+        return found
+
+    async def execute(self, sql: str, *values: Any) -> int:
+        try:
+            status: str = await self._connection.execute(numbered(sql), *values)
+        except asyncpg.UniqueViolationError as error:
+            raise UniqueViolationError(str(error)) from None
+        count = status.rpartition(" ")[2]
+        return int(count) if count.isdigit() else 0
+
+
+class PostgresqlDatabase:
+    """One database. Use `open`; belongs to the event loop it was opened on."""
+
+    dialect: Dialect = "postgresql"
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    @classmethod
+    async def open(
+        cls, url: str, schema: str, migrations: Mapping[str, Path], *, most_connections: int = MOST_CONNECTIONS
+    ) -> Self:
+        """Connects, makes `schema` and brings its tables up to date. Raises InvalidStateError."""
+        try:
+            pool = await asyncpg.create_pool(
+                url,
+                min_size=1,
+                max_size=most_connections,
+                max_inactive_connection_lifetime=300,
+                statement_cache_size=512,
+                server_settings={"search_path": schema, "application_name": "joiner", "jit": "off"},
+            )
+        except (OSError, asyncpg.PostgresError, ValueError) as error:
+            raise InvalidStateError(f"the database cannot be reached: {error}") from None
+        database = cls(pool)
+        try:
+            async with pool.acquire() as connection:
+                await _migrate(connection, schema, migrations)
+        except BaseException:
+            await database.close()
+            raise
+        return database
+
+    async def read(self, work: Work[T], *, long: bool = False) -> T:
+        """Runs `work` on a connection of the pool. A long one gets a snapshot."""
+        async with self._pool.acquire() as connection:
+            if not long:
+                return await work(_PostgresqlSession(connection))
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                return await work(_PostgresqlSession(connection))
+
+    async def write(self, work: Work[T], *, long: bool = False) -> T:
+        """Runs `work` in a transaction; again if the server ended it in favour of another."""
+        for attempt in range(1, TRIES + 1):
+            try:
+                async with self._pool.acquire() as connection, connection.transaction():
+                    return await work(_PostgresqlSession(connection))
+            except AGAIN:
+                if attempt == TRIES:
+                    raise
+                await asyncio.sleep(random.uniform(0, 0.005 * 2**attempt))  # noqa: S311 - only to be out of step
+        raise AssertionError("unreachable")
+
+    async def notify(self, channel: str) -> None:
+        """Tells every process that listens on the channel."""
+        await self._pool.execute("SELECT pg_notify($1, '')", channel)
+
+    @asynccontextmanager
+    async def listening(self, channel: str, heard: Callable[[], None], lost: Callable[[], None]) -> AsyncIterator[None]:
+        """Calls `heard` at each notification while the block lasts, and `lost` once if the connection ends before."""
+        connection = await self._pool.acquire()
+        connection.add_termination_listener(lambda _: lost())
+        try:
+            await connection.add_listener(channel, lambda *_: heard())
+            yield
+        finally:
+            connection.terminate()
+            await self._pool.release(connection)
+
+    async def close(self) -> None:
+        """Waits for what is under way. May be called twice."""
+        await self._pool.close()
+
+
+async def _migrate(connection: Any, schema: str, migrations: Mapping[str, Path]) -> None:
+    """As `migrations.migrate`; processes that start together wait for each other."""
+    async with connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", MIGRATION_LOCK)
+        await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
+        await connection.execute(
+            "CREATE TABLE IF NOT EXISTS schema_version (component TEXT PRIMARY KEY, version INTEGER NOT NULL)"
+        )
+        for component, folder in migrations.items():
+            files = sorted(folder.glob("*.sql"))
+            for number, file in enumerate(files, start=1):
+                match = NAME.fullmatch(file.name)
+                if match is None or int(match[1]) != number:
+                    raise RuntimeError(f"migration {file.name} should be number {number:04d}")
+            version = (
+                await connection.fetchval("SELECT version FROM schema_version WHERE component = $1", component) or 0
+            )
+            if version > len(files):
+                raise RuntimeError(
+                    f"the tables of '{component}' have version {version}, but this Joiner knows only {len(files)}; "
+                    "use a newer Joiner"
+                )
+            for file in files[version:]:
+                await connection.execute(await asyncio.to_thread(file.read_text, encoding="utf-8"))
+            await connection.execute(
+                "INSERT INTO schema_version VALUES ($1, $2) ON CONFLICT (component) DO UPDATE SET version = $2",
+                component,
+                len(files),
+            )
