@@ -33,6 +33,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The TCP port to listen on; 0 takes a free one."""
     log_level: LogLevel = "info"
     """The least important log lines that are written."""
+    database_url: str | None = None
+    """Where the application side keeps its data: the URL of a PostgreSQL database. Unset: a file in the data folder."""
     allow_private_targets: bool | None = None
     """Whether applications at loopback and private addresses may be called. Unset: loopback ones only, and only while
     the server itself listens on loopback."""

@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.scim_client import Client, opened_endpoint
 from tests.services import PostgreSQL, Slapd, require_program, run_postgresql, run_slapd, skipped_if_missing
 
 if TYPE_CHECKING:
@@ -25,6 +27,24 @@ def postgresql() -> Iterator[PostgreSQL]:
     """A PostgreSQL server, one for each test worker; tests make their own databases in it."""
     with skipped_if_missing(), run_postgresql() as server:
         yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def application_database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Path | str]:
+    """A new database for the application side: an SQLite file, or the URL of a PostgreSQL database."""
+    if request.param == "sqlite":
+        yield tmp_path / "application.db"
+        return
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    with server.new_database() as url:
+        yield url
+
+
+@pytest.fixture
+async def client(application_database: Path | str) -> AsyncIterator[Client]:
+    """An endpoint on each of the databases, and a client that holds a token of it."""
+    async with opened_endpoint(application_database) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import httpx
 from starlette.applications import Starlette
 
 from joiner.application.side import ApplicationSide
+from joiner.storage.session import Session
 from tests.world import StillClock
 
 CORE = "urn:ietf:params:scim:schemas:core:2.0:User"
@@ -73,6 +74,14 @@ class Client:
         group = await self.get(f"/Groups/{group_id}")
         return {member["value"] for member in group.get("members", [])}
 
+    async def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """What the database holds."""
+
+        async def work(session: Session) -> list[tuple[Any, ...]]:
+            return [tuple(row) for row in await session.rows(sql)]
+
+        return await self.side.storage.read(work)
+
     def _checked(self, answer: httpx.Response, status: int) -> Any:
         assert answer.status_code == status, answer.text
         if not answer.content:
@@ -88,13 +97,13 @@ class Client:
 
 
 @asynccontextmanager
-async def opened_endpoint(folder: Path) -> AsyncIterator[Client]:
-    """An endpoint on a new database in `folder`, and a client that holds a token of it."""
+async def opened_endpoint(database: Path | str) -> AsyncIterator[Client]:
+    """An endpoint on a new database (an SQLite file or a URL), and a client that holds a token of it."""
     clock = StillClock()
-    side = ApplicationSide.open(folder / "application.db", authorise_admin=lambda header: False, clock=clock)
+    side = await ApplicationSide.open(database, authorise_admin=lambda header: False, secret_key=bytes(32), clock=clock)
     token, record = await side.tokens.create()
     transport = httpx.ASGITransport(app=Starlette(routes=side.routes()))
     headers = {"Authorization": f"Bearer {token}"}
     async with httpx.AsyncClient(transport=transport, base_url="https://app.example/scim", headers=headers) as http:
         yield Client(http, side, clock, record.id)
-    side.close()
+    await side.close()

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from uuid import uuid4
 
 import pytest
 
@@ -85,6 +86,16 @@ class PostgreSQL:
     def socket_url(self, database: str = "postgres") -> str:
         """The database's address over the Unix socket, which asks for no password."""
         return f"postgresql://{self.user}@/{database}?host={quote(str(self.socket_folder), safe='')}&port={self.port}"
+
+    @contextmanager
+    def new_database(self) -> Iterator[str]:
+        """The URL of an empty database that is dropped in the end."""
+        name = f"test_{uuid4().hex}"
+        self.psql(f"CREATE DATABASE {name}")
+        try:
+            yield self.url(name)
+        finally:
+            self.psql(f"DROP DATABASE {name} WITH (FORCE)")
 
     def psql(self, statement: str, database: str = "postgres") -> str:
         """What psql prints for the statement, without headings. Raises CalledProcessError."""

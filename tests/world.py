@@ -5,19 +5,19 @@ Cycles run as plain coroutines here: durability has tests of its own with real p
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import orjson
 import uvicorn
 from starlette.applications import Starlette
 
 from joiner.application.side import ApplicationSide
-from joiner.application.store import Actor
 from joiner.directory import applications, groups, users
 from joiner.directory import store as directory_store
 from joiner.directory.gallery import find_template
@@ -99,7 +99,9 @@ class World:
         self.service = self.side.service
         self.principal_id = ""
         self.job_id = ""
-        self.connection_id = ""
+        self.hand = ""
+        """A token of the application for what is done there by hand, and its id."""
+        self.hand_id = ""
         self._assignments: dict[str, str] = {}
 
     # The directory
@@ -220,46 +222,62 @@ class World:
 
     # The application
 
-    def accounts(self) -> dict[str, dict[str, Any]]:
+    async def accounts(self) -> dict[str, dict[str, Any]]:
         """User name without domain → the resource that the application holds, with its id."""
-        return {_local(person["userName"]): person for person in self._held("User")}
+        return {_local(person["userName"]): person for person in await self._held("Users")}
 
-    def held_groups(self) -> dict[str, set[str]]:
+    async def held_groups(self) -> dict[str, set[str]]:
         """Group name → user names of its members."""
-        names = {person["id"]: _local(person["userName"]) for person in self._held("User")}
+        names = {person["id"]: _local(person["userName"]) for person in await self._held("Users")}
         return {
-            group["displayName"]: {names.get(id_, id_) for id_, _, _ in self.application.store.members(group["id"])}
-            for group in self._held("Group")
+            group["displayName"]: {names.get(each["value"], each["value"]) for each in group.get("members", [])}
+            for group in await self._held("Groups")
         }
 
     async def application_add(self, **resource: Any) -> str:
         """An account that somebody made by hand."""
-        stored = await self.application.store.create(Actor(self.connection_id, "hand"), "User", resource, {})
-        return stored.id
+        made: dict[str, Any] = await self._by_hand("POST", "Users", resource)
+        id_: str = made["id"]
+        return id_
 
-    async def application_delete(self, id_: str, type_: str = "User") -> None:
-        await self.application.store.delete(Actor(self.connection_id, "hand"), type_, id_)
+    async def application_delete(self, id_: str, endpoint: str = "Users") -> None:
+        await self._by_hand("DELETE", f"{endpoint}/{id_}")
 
     async def application_change(self, id_: str, **changes: Any) -> None:
-        await self.application.store.change(
-            Actor(self.connection_id, "hand"), "User", id_, lambda held: ({**held, **changes}, [])
-        )
+        await self._by_hand("PATCH", f"Users/{id_}", {"Operations": [{"op": "replace", "value": changes}]})
 
-    def requests(self) -> int:
-        """How often the application was written to."""
-        db = self.application.store._db
-        number: int = db.reader.execute("SELECT count(*) FROM history WHERE token_id <> 'hand'").fetchone()[0]
-        return number
+    async def revoke_tokens(self) -> None:
+        """Every token but the one for what is done by hand."""
+        for token in await self.application.tokens.list():
+            if token.id != self.hand_id:
+                await self.application.tokens.revoke(token.id)
 
-    def _held(self, type_: str) -> Iterable[dict[str, Any]]:
-        _, page = self.application.store.query(self.connection_id, type_, None, 1, 10_000)
-        return [{"id": stored.id, **stored.resource} for stored in page]
+    async def requests(self) -> int:
+        """How often the application was written to by the engine."""
+        events = await self.application.events.after(0, limit=1_000_000)
+        return sum(event["tokenId"] != self.hand_id for event in events)
+
+    async def _held(self, endpoint: str) -> list[dict[str, Any]]:
+        listed: dict[str, Any] = await self._by_hand("GET", f"{endpoint}?count=1000")
+        assert listed["totalResults"] == len(listed["Resources"])
+        found: list[dict[str, Any]] = listed["Resources"]
+        return found
+
+    async def _by_hand(self, method: str, path: str, body: Any = None) -> Any:
+        transport = httpx.ASGITransport(app=Starlette(routes=self.application.routes()))
+        headers = {"Authorization": f"Bearer {self.hand}"}
+        async with httpx.AsyncClient(transport=transport, base_url=f"{self.url}/scim/", headers=headers) as http:
+            answer = await http.request(method, path, json=body)
+            assert answer.is_success, answer.text
+            return answer.json() if answer.content else None
 
 
 @asynccontextmanager
 async def opened(folder: Path, template: str = "ALVAO", **secrets: str) -> AsyncIterator[World]:
     """A world with an application added, credentials entered and a job created; nothing assigned."""
-    application = ApplicationSide.open(folder / "application.db", authorise_admin=lambda header: False)
+    application = await ApplicationSide.open(
+        folder / "application.db", authorise_admin=lambda header: False, secret_key=bytes(32)
+    )
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(Starlette(routes=application.routes()), log_level="warning", lifespan="off")
@@ -267,8 +285,9 @@ async def opened(folder: Path, template: str = "ALVAO", **secrets: str) -> Async
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     world = World(folder, application, f"http://127.0.0.1:{listener.getsockname()[1]}")
     try:
-        token, record = await application.tokens.create()
-        world.connection_id = record.connection_id
+        token, _ = await application.tokens.create()
+        world.hand, by_hand = await application.tokens.create()
+        world.hand_id = by_hand.id
         await world.add_application(token, template, **secrets)
         yield world
     finally:
@@ -277,7 +296,7 @@ async def opened(folder: Path, template: str = "ALVAO", **secrets: str) -> Async
         await serving
         listener.close()
         world.db.close()
-        application.close()
+        await application.close()
 
 
 def status_of(entry: dict[str, Any]) -> str:

@@ -1,77 +1,165 @@
-"""`/app/api`: what the command line and the web administration ask of the application side."""
+"""`/app/api`: what the command line, the web administration and applications built on Joiner ask of this side."""
 
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 import msgspec
-import orjson
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Route
 
-from joiner.application.store import ResourceStore
-from joiner.application.tokens import DEFAULT_CONNECTION, TokenService
-from joiner.errors import InvalidValueError, JoinerError, NotFoundError
+from joiner.application.access_endpoint import AccessAdministration
+from joiner.application.admin_requests import Authorise, Body, Entry, guarded_routes, read_body, read_number
+from joiner.application.connections import DEFAULT_CONNECTION, ConnectionService, ConnectionSettings
+from joiner.application.events import MOST_EVENTS, EventLog
+from joiner.application.store import ResourceReader
+from joiner.application.tokens import TokenService
+from joiner.application.webhooks import WebhookService
 
-Authorise = Callable[[str | None], bool]
-"""Whether an Authorization header has the right to administrate."""
-STATUS_CODES: dict[type[JoinerError], int] = {NotFoundError: 404, InvalidValueError: 400}
+LONGEST_WAIT: Final = 30
 
 
-class NewToken(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    """Body of the request for a token."""
-
+class NewToken(Body):
     connection: str = DEFAULT_CONNECTION
     expires_in_days: int | None = None
+    scope: str = "scim"
+    user_id: str | None = None
 
 
-def admin_routes(store: ResourceStore, tokens: TokenService, authorise: Authorise) -> list[Route]:
-    """Every route needs the administrator's key; errors are `{"error": text}`."""
+class NewConnection(Body):
+    name: str
+    settings: ConnectionSettings | None = None
 
-    async def list_tokens(request: Request) -> Any:
-        return 200, {"value": [msgspec.to_builtins(token) for token in tokens.list()]}
 
-    async def create_token(request: Request) -> Any:
-        try:
-            wanted = msgspec.json.decode(await request.body() or b"{}", type=NewToken)
-        except msgspec.MsgspecError as error:
-            raise InvalidValueError(str(error)) from None
+class NewWebhook(Body):
+    url: str
+    connection: str = DEFAULT_CONNECTION
+    after: int | None = None
+
+
+class Administration:
+    """What there is to ask; see `guarded_routes`."""
+
+    def __init__(
+        self,
+        reader: ResourceReader,
+        tokens: TokenService,
+        connections: ConnectionService,
+        events: EventLog,
+        webhooks: WebhookService,
+        access: AccessAdministration,
+        authorise: Authorise,
+    ) -> None:
+        self._reader = reader
+        self._tokens = tokens
+        self._connections = connections
+        self._events = events
+        self._webhooks = webhooks
+        self._access = access
+        self._authorise = authorise
+
+    def routes(self) -> list[Route]:
+        table: tuple[Entry, ...] = (
+            ("/tokens", "GET", self._list_tokens),
+            ("/tokens", "POST", self._create_token),
+            ("/tokens/{token}", "DELETE", self._revoke_token),
+            ("/connections", "GET", self._list_connections),
+            ("/connections", "POST", self._create_connection),
+            ("/connections/{connection}", "PATCH", self._change_connection),
+            ("/connections/{connection}/schemas", "GET", self._list_definitions),
+            ("/connections/{connection}/schemas", "POST", self._define_schema),
+            ("/connections/{connection}/schemas/{id}", "DELETE", self._undefine_schema),
+            ("/connections/{connection}/resource-types", "GET", self._list_definitions),
+            ("/connections/{connection}/resource-types", "POST", self._define_type),
+            ("/connections/{connection}/resource-types/{id}", "DELETE", self._undefine_type),
+            ("/events", "GET", self._list_events),
+            ("/webhooks", "GET", self._list_webhooks),
+            ("/webhooks", "POST", self._create_webhook),
+            ("/webhooks/{webhook}", "DELETE", self._delete_webhook),
+            ("/summary", "GET", self._summary),
+        )
+        return guarded_routes((*table, *self._access.entries()), self._authorise)
+
+    # Tokens
+
+    async def _list_tokens(self, request: Request) -> tuple[int, Any]:
+        return 200, {"value": [msgspec.to_builtins(token) for token in await self._tokens.list()]}
+
+    async def _create_token(self, request: Request) -> tuple[int, Any]:
+        wanted = await read_body(request, NewToken)
         days = wanted.expires_in_days
-        text, record = await tokens.create(wanted.connection, None if days is None else timedelta(days=days))
+        text, record = await self._tokens.create(
+            wanted.connection, None if days is None else timedelta(days=days), wanted.scope, wanted.user_id
+        )
         return 201, {**msgspec.to_builtins(record), "token": text}
 
-    async def revoke_token(request: Request) -> Any:
-        await tokens.revoke(request.path_params["token"])
+    async def _revoke_token(self, request: Request) -> tuple[int, Any]:
+        await self._tokens.revoke(request.path_params["token"])
         return 204, None
 
-    async def summary(request: Request) -> Any:
-        return 200, {**store.counts(), "scimEndpoint": f"{str(request.base_url).rstrip('/')}/scim"}
+    # Connections, schemas, resource types
 
-    table: tuple[tuple[str, str, Callable[[Request], Awaitable[Any]]], ...] = (
-        ("/tokens", "GET", list_tokens),
-        ("/tokens", "POST", create_token),
-        ("/tokens/{token}", "DELETE", revoke_token),
-        ("/summary", "GET", summary),
-    )
-    return [Route(path, _guarded(function, authorise), methods=[method]) for path, method, function in table]
+    async def _list_connections(self, request: Request) -> tuple[int, Any]:
+        found = await self._connections.all()
+        return 200, {"value": [{"name": name, "settings": msgspec.to_builtins(each)} for name, each in found]}
 
+    async def _create_connection(self, request: Request) -> tuple[int, Any]:
+        wanted = await read_body(request, NewConnection)
+        settings = wanted.settings or ConnectionSettings()
+        await self._connections.create(wanted.name, settings)
+        return 201, {"name": wanted.name.strip(), "settings": msgspec.to_builtins(settings)}
 
-def _guarded(
-    function: Callable[[Request], Awaitable[Any]], authorise: Authorise
-) -> Callable[[Request], Awaitable[Response]]:
-    async def respond(request: Request) -> Response:
-        if not authorise(request.headers.get("authorization")):
-            return _json(401, {"error": "the administrator's key is required"})
-        try:
-            status, body = await function(request)
-        except JoinerError as error:
-            return _json(STATUS_CODES.get(type(error), 400), {"error": str(error)})
-        return _json(status, body)
+    async def _change_connection(self, request: Request) -> tuple[int, Any]:
+        name = request.path_params["connection"]
+        settings = await self._connections.change(name, await read_body(request, dict[str, Any]))
+        return 200, {"name": name, "settings": msgspec.to_builtins(settings)}
 
-    return respond
+    async def _list_definitions(self, request: Request) -> tuple[int, Any]:
+        kind = "Schema" if request.url.path.endswith("/schemas") else "ResourceType"
+        found = await self._connections.definitions(request.path_params["connection"])
+        return 200, {"value": [document for each, document in found if each == kind]}
 
+    async def _define_schema(self, request: Request) -> tuple[int, Any]:
+        document = await read_body(request, dict[str, Any])
+        await self._connections.define(request.path_params["connection"], "Schema", document)
+        return 201, document
 
-def _json(status: int, body: Any) -> Response:
-    content = b"" if body is None else orjson.dumps(body)
-    return Response(content, status, media_type="application/json" if body is not None else None)
+    async def _define_type(self, request: Request) -> tuple[int, Any]:
+        document = await read_body(request, dict[str, Any])
+        await self._connections.define(request.path_params["connection"], "ResourceType", document)
+        return 201, document
+
+    async def _undefine_schema(self, request: Request) -> tuple[int, Any]:
+        await self._connections.undefine(request.path_params["connection"], "Schema", request.path_params["id"])
+        return 204, None
+
+    async def _undefine_type(self, request: Request) -> tuple[int, Any]:
+        await self._connections.undefine(request.path_params["connection"], "ResourceType", request.path_params["id"])
+        return 204, None
+
+    # Events
+
+    async def _list_events(self, request: Request) -> tuple[int, Any]:
+        """`after`: an event's id, or 0; `wait`: so many seconds for the next one if there is none yet."""
+        query = request.query_params
+        after = read_number(query, "after", 0, 2**62)
+        limit = read_number(query, "limit", MOST_EVENTS, MOST_EVENTS)
+        wait = read_number(query, "wait", 0, LONGEST_WAIT)
+        found = await self._events.following(after, limit=limit + 1, connection=query.get("connection"), seconds=wait)
+        page = found[:limit]
+        following = page[-1]["id"] if page else str(after)
+        return 200, {"value": page, "next": following, "more": len(found) > limit}
+
+    async def _list_webhooks(self, request: Request) -> tuple[int, Any]:
+        return 200, {"value": [msgspec.to_builtins(each) for each in await self._webhooks.list()]}
+
+    async def _create_webhook(self, request: Request) -> tuple[int, Any]:
+        wanted = await read_body(request, NewWebhook)
+        secret, made = await self._webhooks.create(wanted.connection, wanted.url, wanted.after)
+        return 201, {**msgspec.to_builtins(made), "secret": secret}
+
+    async def _delete_webhook(self, request: Request) -> tuple[int, Any]:
+        await self._webhooks.delete(request.path_params["webhook"])
+        return 204, None
+
+    async def _summary(self, request: Request) -> tuple[int, Any]:
+        return 200, {**await self._reader.counts(), "scimEndpoint": f"{str(request.base_url).rstrip('/')}/scim"}

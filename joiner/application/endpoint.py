@@ -1,20 +1,31 @@
 """The SCIM endpoint over HTTP (RFC 7644): routes, status codes, headers. The only place that knows them.
 
-One ASGI application: whatever is sent, the answer is SCIM, and never an unhandled error.
+One ASGI application that can be mounted at any path: whatever is sent, the answer is SCIM, never an unhandled error.
 """
 
+import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
 import structlog
 
-from joiner.application.filters import compile_filter
-from joiner.application.render import etag_of, location_of, render
-from joiner.application.requests import Receive, ScimRequest, Scope, Send, read_request
-from joiner.application.store import Actor, ResourceStore, Stored
-from joiner.application.tokens import TokenService
-from joiner.scim.core import GROUPS, RESOURCE_TYPES, USERS
+from joiner.application.bulk import answer_bulk
+from joiner.application.cursors import LIFETIME as CURSOR_LIFETIME
+from joiner.application.rates import Rates
+from joiner.application.render import etag_of, location_of
+from joiner.application.requests import MOST_BULK_BYTES, MOST_BYTES, Receive, ScimRequest, Scope, Send
+from joiner.application.service import (
+    DEFAULT_COUNT,
+    Caller,
+    Query,
+    ResourceService,
+    modification,
+    replacement,
+)
+from joiner.application.store import Stored
+from joiner.application.tokens import Identity, TokenService
+from joiner.scim.core import GROUP_URN
 from joiner.scim.discovery import resource_type_document, schema_document, service_provider_config
 from joiner.scim.errors import (
     ForbiddenError,
@@ -23,53 +34,37 @@ from joiner.scim.errors import (
     NotSupportedError,
     ResourceNotFoundError,
     ScimError,
+    TooManyRequestsError,
     UnauthorizedError,
 )
-from joiner.scim.grammar import parse_filter
-from joiner.scim.messages import error_response, list_response, parse_patch
-from joiner.scim.patches import MemberChange, apply_patch, members_in, split_members
+from joiner.scim.messages import error_response, list_response, parse_search
 from joiner.scim.projection import Projection, parse_projection
-from joiner.scim.resources import check_primary, check_required, normalise_resource, without_secrets
-from joiner.scim.schemas import ResourceType, Schema
+from joiner.scim.schemas import ResourceType
 
-MEDIA_TYPE: Final = b"application/scim+json"
-DEFAULT_COUNT: Final = 100
-MOST_RESULTS: Final = 1000
-KEPT_BY_PUT: Final = ("active",)
-"""What a PUT that does not name it leaves as it is (REQ-S-204)."""
+MEDIA_TYPE: Final = (b"content-type", b"application/scim+json")
+READING: Final = ("GET", "HEAD")
 
 log = structlog.get_logger(__name__)
 
-Headers = list[tuple[bytes, bytes]]
-
 
 class Answer:
-    """Status, body (None: no body) and headers beyond the media type."""
+    """Status, body (None: no body; bytes: ready JSON) and headers beyond the media type."""
 
     __slots__ = ("body", "headers", "status")
 
-    def __init__(self, status: int, body: Any = None, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(self, status: int, body: Any = None, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
         self.status = status
         self.body = body
-        self.headers = headers or {}
-
-
-Act = Callable[["ScimRequest", Actor], Awaitable[Answer]]
+        self.headers = headers
 
 
 class ScimEndpoint:
-    """ASGI application for everything below one base path, such as `/scim`."""
+    """ASGI application of one SCIM service provider, at whatever path it is mounted; `/v2` below it is the same."""
 
-    def __init__(self, store: ResourceStore, tokens: TokenService, prefix: str) -> None:
-        self._store = store
+    def __init__(self, service: ResourceService, tokens: TokenService, rates: Rates) -> None:
+        self._service = service
         self._tokens = tokens
-        self._prefix = prefix
-        self._types = {resource_type.endpoint.lower(): resource_type for resource_type in RESOURCE_TYPES.values()}
-        self._fixed: Mapping[str, Callable[[ScimRequest], Answer]] = {
-            "/serviceproviderconfig": self._service_provider_config,
-            "/resourcetypes": self._resource_types,
-            "/schemas": self._schemas,
-        }
+        self._rates = rates
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -78,174 +73,239 @@ class ScimEndpoint:
             answer = await self._answer(scope, receive)
         except ScimError as error:
             answer = _refusal(error)
-        except Exception:
-            # The log gets what happened, the client only that it happened (REQ-S-053).
-            log.exception("request failed", method=scope["method"])
+        except Exception as error:
+            # The log gets what happened, the client only that it happened (REQ-S-053). The trace is text: a logger that
+            # shows variables would show tokens and people.
+            log.error("request failed", method=scope["method"], trace="".join(traceback.format_exception(error)))
             answer = Answer(500, {**error_response(ScimError("internal error")), "status": "500"})
         await _send(send, answer, with_body=scope["method"] != "HEAD")
 
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
-        request = await read_request(scope, receive, self._prefix)
-        identity = await self._tokens.authenticate(request.headers.get("authorization"))
+        request = ScimRequest(scope, receive)
+        identity = await self._tokens.authenticate(request.header(b"authorization"))
         if identity is None:
             raise UnauthorizedError("a valid secret token is required: Authorization: Bearer …")
-        return await self._route(request, Actor(*identity))
+        request.check_accept()
+        self._rates.take(identity.connection)
+        if not identity.may_write and request.method not in READING and not request.path.lower().endswith(".search"):
+            raise ForbiddenError("this token may read only")
+        return await self._route(request, identity)
 
-    async def _route(self, request: ScimRequest, actor: Actor) -> Answer:
-        path = request.path.lower()
-        fixed = self._fixed.get(path)
-        if fixed is not None:
+    async def _route(self, request: ScimRequest, identity: Identity) -> Answer:
+        caller = Caller(identity.connection, identity.token_id, request.base)
+        parts = _parts(request.path, strict=identity.connection.settings.strict)
+        if not parts:
             _allow(request, "GET")
-            _refuse_filter(request)
-            return fixed(request)
-        head, _, rest = path[1:].partition("/")
-        resource_type = self._types.get(f"/{head}")
-        if resource_type is not None:
-            id_ = request.path[len(head) + 2 :]
-            if not rest:
-                return await self._collection(request, actor, resource_type)
-            if rest == ".search":
-                raise NotSupportedError("search by POST is not offered; use GET with a filter")
-            if "/" not in rest:
-                return await self._resource(request, actor, resource_type, id_)
-        if head in ("bulk", "me", ".search"):
-            raise NotSupportedError(f"'/{head.capitalize()}' is not offered")
-        if head in ("resourcetypes", "schemas") and rest:
+            return await self._everything(request, caller)
+        head = parts[0].lower()
+        resource_type = identity.connection.registry.by_endpoint.get(f"/{head}")
+        if resource_type is not None and _spelt(identity, parts[0], resource_type.endpoint):
+            if len(parts) == 1:
+                return await self._collection(request, caller, resource_type)
+            if len(parts) == 2:
+                if parts[1] == ".search":
+                    return await self._search(request, caller, [resource_type])
+                return await self._resource(request, caller, resource_type, parts[1])
+        if head == "me" and len(parts) == 1:
+            return await self._me(request, caller, identity)
+        if head == "bulk" and len(parts) == 1:
+            _allow(request, "POST")
+            return Answer(200, await answer_bulk(self._service, caller, await request.json(MOST_BULK_BYTES)))
+        if head == ".search" and len(parts) == 1:
+            return await self._search(request, caller, identity.connection.registry.resource_types)
+        if head in DISCOVERY and len(parts) <= 2:
             _allow(request, "GET")
-            return self._described(request, head, request.path.rpartition("/")[2])
+            if "filter" in request.query:
+                raise ForbiddenError("discovery endpoints cannot be filtered")
+            return DISCOVERY[head](caller, parts[1] if len(parts) == 2 else None)
         raise ResourceNotFoundError("there is no such endpoint")
 
-    # Users and groups
+    # Lists
 
-    async def _collection(self, request: ScimRequest, actor: Actor, resource_type: ResourceType) -> Answer:
+    async def _everything(self, request: ScimRequest, caller: Caller) -> Answer:
+        types = caller.connection.registry.resource_types
+        query = request.query
+        projections = {each.name: _projection(each, query) for each in types}
+        return Answer(200, await self._service.query(caller, types, _query(query), projections))
+
+    async def _collection(self, request: ScimRequest, caller: Caller, resource_type: ResourceType) -> Answer:
+        query = request.query
+        projection = _projection(resource_type, query)
+        if request.method in READING:
+            projections = {resource_type.name: projection}
+            return Answer(200, await self._service.query(caller, [resource_type], _query(query), projections))
         _allow(request, "GET", "POST")
-        projection = _projection(request, resource_type)
-        if request.method == "POST":
-            return await self._create(request, actor, resource_type, projection)
-        text = request.query.get("filter")
-        condition = compile_filter(resource_type, parse_filter(text)) if text is not None else None
-        start = max(1, _integer(request, "startindex", 1))
-        count = min(max(0, _integer(request, "count", DEFAULT_COUNT)), MOST_RESULTS)
-        total, page = self._store.query(actor.connection_id, resource_type.name, condition, start, count)
-        shown = render(self._store, actor.connection_id, page, request.base_url, projection)
-        return Answer(200, list_response(total, start, shown))
+        body = await request.json(_most_bytes(resource_type))
+        stored = await self._service.create(caller, resource_type, body)
+        return await self._shown(caller, resource_type, stored, projection.answering(body), 201)
 
-    async def _create(
-        self, request: ScimRequest, actor: Actor, resource_type: ResourceType, projection: Projection
-    ) -> Answer:
-        body = request.json()
-        resource, members = _incoming(resource_type, body)
-        if resource_type is USERS and not any(key.lower() == "active" for key in body):
-            resource["active"] = True
-        stored = await self._store.create(actor, resource_type.name, resource, members)
-        return self._shown(request, actor, stored, projection, 201)
+    async def _search(self, request: ScimRequest, caller: Caller, types: Sequence[ResourceType]) -> Answer:
+        _allow(request, "POST")
+        search = parse_search(await request.json())
+        projections = {each.name: parse_projection(each, search.attributes, search.excluded) for each in types}
+        query = Query(
+            filter=search.filter,
+            sort_by=search.sort_by,
+            sort_order=search.sort_order,
+            start_index=max(1, search.start_index or 1),
+            count=max(0, DEFAULT_COUNT if search.count is None else search.count),
+            cursor=None if search.start_index is not None else search.cursor,
+        )
+        return Answer(200, await self._service.query(caller, types, query, projections))
 
-    async def _resource(self, request: ScimRequest, actor: Actor, resource_type: ResourceType, id_: str) -> Answer:
+    # One resource
+
+    async def _me(self, request: ScimRequest, caller: Caller, identity: Identity) -> Answer:
+        """The user that the token belongs to, with the permanent Location (RFC 7644 §3.11)."""
+        if identity.user_id is None:
+            raise NotSupportedError("'/Me' is not offered: this token belongs to no user")
+        return await self._resource(request, caller, caller.connection.registry.by_name["User"], identity.user_id)
+
+    async def _resource(self, request: ScimRequest, caller: Caller, resource_type: ResourceType, id_: str) -> Answer:
         _allow(request, "GET", "PUT", "PATCH", "DELETE")
-        return await RESOURCE_VERBS[request.method](self, request, actor, resource_type, id_)
+        return await RESOURCE_VERBS[request.method](self, request, caller, resource_type, id_)
 
-    async def _read(self, request: ScimRequest, actor: Actor, resource_type: ResourceType, id_: str) -> Answer:
-        projection = _projection(request, resource_type)
-        stored = self._store.read(actor.connection_id, resource_type.name, id_)
-        known = request.headers.get("if-none-match")
+    async def _read(self, request: ScimRequest, caller: Caller, resource_type: ResourceType, id_: str) -> Answer:
+        projection = _projection(resource_type, request.query)
+        stored = await self._service.read(caller, resource_type, id_, projection)
+        known = request.header(b"if-none-match")
         if known is not None and _matches(known, stored.version):
-            return Answer(304, headers={"ETag": etag_of(stored)})
-        return self._shown(request, actor, stored, projection, 200)
+            return Answer(304, headers=[(b"etag", etag_of(stored).encode())])
+        return self._with_headers(caller, resource_type, stored, projection, 200)
 
-    async def _replace(self, request: ScimRequest, actor: Actor, resource_type: ResourceType, id_: str) -> Answer:
-        projection = _projection(request, resource_type)
-        resource, members = _incoming(resource_type, request.json())
+    async def _replace(self, request: ScimRequest, caller: Caller, resource_type: ResourceType, id_: str) -> Answer:
+        projection = _projection(resource_type, request.query)
+        body = await request.json(_most_bytes(resource_type))
+        change = replacement(caller, resource_type, body)
+        stored = await self._service.change(caller, resource_type, id_, change, _expected(request))
+        return await self._shown(caller, resource_type, stored, projection.answering(body), 200)
 
-        def change(stored: dict[str, Any]) -> tuple[dict[str, Any], Sequence[MemberChange]]:
-            kept = {name: stored[name] for name in KEPT_BY_PUT if name in stored and name not in resource}
-            changes = [MemberChange("replace", members)] if resource_type is GROUPS else []
-            return {**resource, **kept}, changes
+    async def _modify(self, request: ScimRequest, caller: Caller, resource_type: ResourceType, id_: str) -> Answer:
+        query = request.query
+        projection = _projection(resource_type, query)
+        body = await request.json(_most_bytes(resource_type))
+        change = modification(caller, resource_type, body)
+        stored = await self._service.change(caller, resource_type, id_, change, _expected(request))
+        if _answers_nothing(request, query, caller, resource_type):
+            return Answer(204, headers=_headers(caller, resource_type, stored))
+        return await self._shown(caller, resource_type, stored, projection.answering(change.asserted), 200)
 
-        stored = await self._store.change(actor, resource_type.name, id_, change, _expected(request))
-        return self._shown(request, actor, stored, projection, 200)
-
-    async def _modify(self, request: ScimRequest, actor: Actor, resource_type: ResourceType, id_: str) -> Answer:
-        projection = _projection(request, resource_type)
-        operations = parse_patch(request.json())
-        member_changes: list[MemberChange] = []
-        if resource_type is GROUPS:
-            operations, member_changes = split_members(resource_type, operations)
-
-        def change(stored: dict[str, Any]) -> tuple[dict[str, Any], Sequence[MemberChange]]:
-            return apply_patch(resource_type, stored, operations), member_changes
-
-        stored = await self._store.change(actor, resource_type.name, id_, change, _expected(request))
-        # Entra wants users back and groups not: all members of a large group would go over the wire (§5.1 auto).
-        if resource_type is GROUPS and "attributes" not in request.query:
-            return Answer(204, headers={"ETag": etag_of(stored), "Location": location_of(stored, request.base_url)})
-        return self._shown(request, actor, stored, projection, 200)
-
-    async def _delete(self, request: ScimRequest, actor: Actor, resource_type: ResourceType, id_: str) -> Answer:
-        await self._store.delete(actor, resource_type.name, id_, _expected(request))
+    async def _delete(self, request: ScimRequest, caller: Caller, resource_type: ResourceType, id_: str) -> Answer:
+        await self._service.delete(caller, resource_type, id_, _expected(request))
         return Answer(204)
 
-    def _shown(self, request: ScimRequest, actor: Actor, stored: Stored, projection: Projection, status: int) -> Answer:
-        [resource] = render(self._store, actor.connection_id, [stored], request.base_url, projection)
-        headers = {"ETag": etag_of(stored), "Location": location_of(stored, request.base_url)}
-        return Answer(status, resource, headers)
+    async def _shown(
+        self, caller: Caller, resource_type: ResourceType, stored: Stored, projection: Projection, status: int
+    ) -> Answer:
+        """The resource after a change, with what stands in other rows."""
+        if self._service.needs_more(caller, resource_type, stored, projection):
+            stored = await self._service.read(caller, resource_type, stored.id, projection)
+        return self._with_headers(caller, resource_type, stored, projection, status)
 
-    # Discovery
-
-    def _service_provider_config(self, request: ScimRequest) -> Answer:
-        return Answer(200, service_provider_config(request.base_url, most_results=MOST_RESULTS))
-
-    def _resource_types(self, request: ScimRequest) -> Answer:
-        found = [resource_type_document(item, request.base_url) for item in RESOURCE_TYPES.values()]
-        return Answer(200, list_response(len(found), 1, found))
-
-    def _schemas(self, request: ScimRequest) -> Answer:
-        found = [schema_document(schema, request.base_url) for schema in _all_schemas()]
-        return Answer(200, list_response(len(found), 1, found))
-
-    def _described(self, request: ScimRequest, head: str, name: str) -> Answer:
-        if head == "resourcetypes":
-            for resource_type in RESOURCE_TYPES.values():
-                if resource_type.name.lower() == name.lower():
-                    return Answer(200, resource_type_document(resource_type, request.base_url))
-        for schema in _all_schemas() if head == "schemas" else ():
-            if schema.id.lower() == name.lower():
-                return Answer(200, schema_document(schema, request.base_url))
-        raise ResourceNotFoundError(f"there is no '{name[:100]}' here")
+    def _with_headers(
+        self, caller: Caller, resource_type: ResourceType, stored: Stored, projection: Projection, status: int
+    ) -> Answer:
+        text = self._service.rendered(caller, resource_type, stored, projection)
+        return Answer(status, text, _headers(caller, resource_type, stored))
 
 
 RESOURCE_VERBS: Final[Mapping[str, Callable[..., Awaitable[Answer]]]] = {
     "GET": ScimEndpoint._read,
+    "HEAD": ScimEndpoint._read,
     "PUT": ScimEndpoint._replace,
     "PATCH": ScimEndpoint._modify,
     "DELETE": ScimEndpoint._delete,
 }
 
 
-def _incoming(resource_type: ResourceType, body: Any) -> tuple[dict[str, Any], Mapping[str, str | None]]:
-    """The resource to store, and the members that were named beside it."""
-    resource = normalise_resource(resource_type, body)
-    check_required(resource_type, resource)
-    check_primary(resource)
-    members = members_in(resource.pop("members", None)) if resource_type is GROUPS else {}
-    return without_secrets(resource_type, resource), members
+# Discovery
 
 
-def _projection(request: ScimRequest, resource_type: ResourceType) -> Projection:
-    return parse_projection(resource_type, request.query.get("attributes"), request.query.get("excludedattributes"))
+def _service_provider_config(caller: Caller, name: str | None) -> Answer:
+    if name is not None:
+        raise ResourceNotFoundError("there is no such endpoint")
+    settings = caller.connection.settings
+    document = service_provider_config(
+        caller.base.url,
+        most_results=settings.most_results,
+        default_results=DEFAULT_COUNT,
+        cursor_seconds=int(CURSOR_LIFETIME.total_seconds()),
+        most_operations=settings.most_operations,
+        most_bytes=MOST_BULK_BYTES,
+    )
+    return Answer(200, document)
 
 
-def _allow(request: ScimRequest, *methods: str) -> None:
-    if request.method not in methods and not (request.method == "HEAD" and "GET" in methods):
-        raise MethodNotAllowedError(f"{request.method} is not possible here; use {', '.join(methods)}", methods)
+def _resource_types(caller: Caller, name: str | None) -> Answer:
+    registry, url = caller.connection.registry, caller.base.url
+    if name is None:
+        return Answer(200, _listed([resource_type_document(each, url) for each in registry.resource_types]))
+    found = next((each for each in registry.resource_types if each.name.lower() == name.lower()), None)
+    if found is None:
+        raise ResourceNotFoundError(f"there is no resource type '{name[:100]}'")
+    return Answer(200, resource_type_document(found, url))
 
 
-def _refuse_filter(request: ScimRequest) -> None:
-    if "filter" in request.query:
-        raise ForbiddenError("discovery endpoints cannot be filtered")
+def _schemas(caller: Caller, name: str | None) -> Answer:
+    registry, url = caller.connection.registry, caller.base.url
+    if name is None:
+        return Answer(200, _listed([schema_document(each, url) for each in registry.schemas]))
+    found = next((each for each in registry.schemas if each.id.lower() == name.lower()), None)
+    if found is None:
+        raise ResourceNotFoundError(f"there is no schema '{name[:200]}'")
+    return Answer(200, schema_document(found, url))
 
 
-def _integer(request: ScimRequest, name: str, default: int) -> int:
-    text = request.query.get(name, "").strip()
+DISCOVERY: Final[Mapping[str, Callable[[Caller, str | None], Answer]]] = {
+    "serviceproviderconfig": _service_provider_config,
+    "resourcetypes": _resource_types,
+    "schemas": _schemas,
+}
+
+
+def _listed(documents: list[dict[str, Any]]) -> dict[str, Any]:
+    return list_response(len(documents), 1, documents)
+
+
+# Requests
+
+
+def _parts(path: str, *, strict: bool) -> list[str]:
+    """The segments of a path; doubled and trailing slashes do not count (T22)."""
+    parts = path.split("/")
+    if strict:
+        return parts[1:] if path not in ("", "/") else []
+    return [part for part in parts if part]
+
+
+def _spelt(identity: Identity, part: str, endpoint: str) -> bool:
+    """Whether the endpoint's name is spelt as it may be: in any case, unless the connection is strict (T22)."""
+    return not identity.connection.settings.strict or part == endpoint[1:]
+
+
+def _projection(resource_type: ResourceType, query: Mapping[str, str]) -> Projection:
+    return parse_projection(resource_type, query.get("attributes"), query.get("excludedattributes"))
+
+
+def _query(query: Mapping[str, str]) -> Query:
+    if not query:
+        return EVERYTHING
+    return Query(
+        filter=query.get("filter"),
+        sort_by=query.get("sortby") or None,
+        sort_order=query.get("sortorder") or None,
+        start_index=max(1, _integer(query, "startindex", 1)),
+        count=max(0, _integer(query, "count", DEFAULT_COUNT)),
+        # With startIndex the pages are index pages, whatever else is there (RFC 9865 §2.4).
+        cursor=None if "startindex" in query else query.get("cursor"),
+    )
+
+
+EVERYTHING: Final = Query()
+
+
+def _integer(query: Mapping[str, str], name: str, default: int) -> int:
+    text = query.get(name, "").strip()
     if not text:
         return default
     if not text.removeprefix("-").isdecimal() or len(text) > 18:
@@ -253,8 +313,17 @@ def _integer(request: ScimRequest, name: str, default: int) -> int:
     return int(text)
 
 
+def _most_bytes(resource_type: ResourceType) -> int:
+    return MOST_BULK_BYTES if resource_type.schema.id == GROUP_URN else MOST_BYTES
+
+
+def _allow(request: ScimRequest, *methods: str) -> None:
+    if request.method not in methods and not (request.method == "HEAD" and "GET" in methods):
+        raise MethodNotAllowedError(f"{request.method} is not possible here; use {', '.join(methods)}", methods)
+
+
 def _expected(request: ScimRequest) -> Callable[[int], bool] | None:
-    condition = request.headers.get("if-match")
+    condition = request.header(b"if-match")
     return None if condition is None else lambda version: _matches(condition, version)
 
 
@@ -264,29 +333,50 @@ def _matches(header: str, version: int) -> bool:
     return "*" in tags or str(version) in tags
 
 
-def _all_schemas() -> list[Schema]:
-    found: dict[str, Schema] = {}
-    for resource_type in RESOURCE_TYPES.values():
-        for schema in (resource_type.schema, *resource_type.extensions):
-            found[schema.id] = schema
-    return list(found.values())
+def _answers_nothing(
+    request: ScimRequest, query: Mapping[str, str], caller: Caller, resource_type: ResourceType
+) -> bool:
+    """Whether a PATCH is answered by 204. `attributes` asks for a body; else the client's preference (RFC 7240), else
+    the connection's setting: Entra wants users back and groups not, whose members would all go over the wire."""
+    if "attributes" in query:
+        return False
+    preferred = (request.header(b"prefer") or "").replace(" ", "").lower()
+    if "return=minimal" in preferred:
+        return True
+    if "return=representation" in preferred:
+        return False
+    wanted = caller.connection.settings.patch_response
+    return resource_type.schema.id == GROUP_URN if wanted == "auto" else wanted == "204"
+
+
+# Answers
+
+
+def _headers(caller: Caller, resource_type: ResourceType, stored: Stored) -> list[tuple[bytes, bytes]]:
+    location = location_of(stored, resource_type.endpoint, caller.base)
+    return [(b"etag", etag_of(stored).encode()), (b"location", location.encode("latin-1", "replace"))]
 
 
 def _refusal(error: ScimError) -> Answer:
-    headers = {}
+    headers: list[tuple[bytes, bytes]] = []
     if isinstance(error, UnauthorizedError):
-        headers["WWW-Authenticate"] = 'Bearer realm="scim"'
+        headers.append((b"www-authenticate", b'Bearer realm="scim"'))
     if isinstance(error, MethodNotAllowedError):
-        headers["Allow"] = ", ".join(error.allowed)
+        headers.append((b"allow", ", ".join(error.allowed).encode()))
+    if isinstance(error, TooManyRequestsError):
+        headers.append((b"retry-after", str(error.seconds).encode()))
     return Answer(error.status, error_response(error), headers)
 
 
 async def _send(send: Send, answer: Answer, *, with_body: bool) -> None:
-    headers: Headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in answer.headers.items()]
-    content = b"" if answer.body is None else orjson.dumps(answer.body)
-    if answer.body is not None:
-        headers.append((b"content-type", MEDIA_TYPE))
-    if answer.status not in (204, 304):
-        headers.append((b"content-length", str(len(content)).encode()))
+    body = answer.body
+    if body is None:
+        headers = list(answer.headers)
+        if answer.status not in (204, 304):
+            headers.append((b"content-length", b"0"))
+        content = b""
+    else:
+        content = body if isinstance(body, bytes) else orjson.dumps(body)
+        headers = [*answer.headers, MEDIA_TYPE, (b"content-length", str(len(content)).encode())]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": content if with_body else b""})

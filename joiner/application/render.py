@@ -1,12 +1,26 @@
-"""Stored resources as answers: `schemas`, `id`, `meta`, and what is computed from other rows."""
+"""Stored resources as they are answered. Bytes are joined, not parsed: what is stored is what is shown."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
-from joiner.application.store import ResourceStore, Stored
-from joiner.scim.core import ENTERPRISE_URN, RESOURCE_TYPES
+import orjson
+
+from joiner.application.store import Related, Stored
+from joiner.scim.core import ENTERPRISE_URN
+from joiner.scim.messages import PREFIX
 from joiner.scim.projection import Projection
-from joiner.scim.resources import schemas_of
+
+LIST_HEAD: Final = f'{{"schemas":["{PREFIX}ListResponse"],'
+
+
+class Base:
+    """The endpoint's URL as the client sees it: `url` for headers, `json` to stand inside a JSON string."""
+
+    __slots__ = ("json", "url")
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.json = orjson.dumps(url).decode()[1:-1]
 
 
 def etag_of(stored: Stored) -> str:
@@ -14,72 +28,58 @@ def etag_of(stored: Stored) -> str:
     return f'W/"{stored.version}"'
 
 
-def location_of(stored: Stored, base_url: str) -> str:
-    return f"{base_url}{RESOURCE_TYPES[stored.type].endpoint}/{stored.id}"
+def location_of(stored: Stored, endpoint: str, base: Base) -> str:
+    return f"{base.url}{endpoint}/{stored.id}"
 
 
-def render(
-    store: ResourceStore, connection_id: str, resources: Sequence[Stored], base_url: str, projection: Projection
-) -> list[dict[str, Any]]:
-    """The resources as they are shown. What the projection leaves out is not even read (REQ-S-188)."""
-    users = [stored for stored in resources if stored.type == "User"]
-    groups = store.groups_of([stored.id for stored in users]) if users and projection.shows("groups") else {}
-    managers = [stored.manager_id for stored in users if stored.manager_id]
-    names = store.display_names(connection_id, managers) if managers else {}
-    result = []
-    for stored in resources:
-        resource = _resource(stored, base_url)
-        if stored.type == "User":
-            _add_groups(resource, groups.get(stored.id, ()), base_url)
-            _add_manager(resource, stored, names, base_url)
-        elif projection.shows("members"):
-            _add_members(resource, store.members(stored.id), base_url)
-        result.append(resource if projection.is_everything else projection.apply(resource))
-    return result
+def related_to(type_: str, projection: Projection, *, indirect: bool = False) -> Related | None:
+    """What has to be read from other rows to show resources of the type."""
+    if type_ == "Group":
+        return "members" if projection.shows("members") else None
+    if type_ == "User" and projection.shows("groups"):
+        return "indirect groups" if indirect else "groups"
+    return None
 
 
-def _resource(stored: Stored, base_url: str) -> dict[str, Any]:
-    body = stored.resource
-    return {
-        "schemas": schemas_of(RESOURCE_TYPES[stored.type], body),
-        "id": stored.id,
-        **body,
-        "meta": {
-            "resourceType": stored.type,
-            "created": stored.created_at,
-            "lastModified": stored.modified_at,
-            "location": location_of(stored, base_url),
-            "version": etag_of(stored),
-        },
-    }
+def render(stored: Stored, endpoint: str, base: Base, projection: Projection) -> bytes:
+    """The resource as JSON. `endpoint` is that of its type, such as `/Users`."""
+    body = stored.body
+    cut = body.index("]") + 1
+    rest = body[cut:-1]
+    if stored.manager_display is not None:
+        rest = _with_manager(rest, stored, base)
+    head = f'{body[:cut]},"id":"{stored.id}"{rest}'
+    tail = (
+        f',"meta":{{"resourceType":"{stored.type}","created":"{stored.created_at}",'
+        f'"lastModified":"{stored.modified_at}","location":"{base.json}{endpoint}/{stored.id}",'
+        f'"version":"W/\\"{stored.version}\\""}}}}'
+    )
+    if stored.related is None:
+        shown = (head + tail).encode()
+    else:
+        name = b',"members":[' if stored.type == "Group" else b',"groups":['
+        shown = b"".join((head.encode(), name, stored.related, b"]", tail.encode()))
+    if projection.is_everything or projection.leaves_out_only_related:
+        return shown
+    return orjson.dumps(projection.apply(orjson.loads(shown)))
 
 
-def _add_groups(resource: dict[str, Any], groups: Sequence[tuple[str, str]], base_url: str) -> None:
-    if groups:
-        resource["groups"] = [
-            {"value": id_, "$ref": f"{base_url}/Groups/{id_}", "display": name, "type": "direct"}
-            for id_, name in groups
-        ]
+def render_list(total: int, start_index: int | None, shown: Sequence[bytes], following: str | None = None) -> bytes:
+    """A ListResponse of rendered resources; with `start_index` None one of cursor pages (RFC 9865 §2)."""
+    start = "" if start_index is None else f'"startIndex":{start_index},'
+    cursor = "" if following is None else f'"nextCursor":"{following}",'
+    head = f'{LIST_HEAD}"totalResults":{total},{start}"itemsPerPage":{len(shown)},{cursor}"Resources":['
+    return b"".join((head.encode(), b",".join(shown), b"]}"))
 
 
-def _add_members(resource: dict[str, Any], members: Sequence[tuple[str, str, str]], base_url: str) -> None:
-    if members:
-        resource["members"] = [
-            {
-                "value": id_,
-                "$ref": f"{base_url}{RESOURCE_TYPES[type_].endpoint}/{id_}",
-                "type": type_,
-                **({"display": display} if display else {}),
-            }
-            for id_, type_, display in members
-        ]
-
-
-def _add_manager(resource: dict[str, Any], stored: Stored, names: dict[str, str | None], base_url: str) -> None:
+def _with_manager(rest: str, stored: Stored, base: Base) -> str:
     """`$ref` and `displayName` are the server's; a manager who is not here keeps the bare value (REQ-S-283)."""
-    if stored.manager_id in names:
-        manager = {"value": stored.manager_id, "$ref": f"{base_url}/Users/{stored.manager_id}"}
-        name = names[stored.manager_id]
-        if name is not None:
-            manager["displayName"] = name
-        resource[ENTERPRISE_URN] = {**resource[ENTERPRISE_URN], "manager": manager}
+    bare = f'"manager":{{"value":{orjson.dumps(stored.manager_id).decode()}}}'
+    name = f',"displayName":{stored.manager_display}' if stored.manager_display else ""
+    full = f'"manager":{{"value":"{stored.manager_id}","$ref":"{base.json}/Users/{stored.manager_id}"{name}}}'
+    if rest.count(bare) == 1:
+        return rest.replace(bare, full)
+    attributes: dict[str, Any] = orjson.loads("{" + rest.removeprefix(",") + "}")
+    extension = attributes[ENTERPRISE_URN]
+    extension["manager"] = orjson.loads("{" + full + "}")["manager"]
+    return "," + orjson.dumps(attributes).decode()[1:-1]

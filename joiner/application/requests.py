@@ -4,15 +4,16 @@ sees it. One lean layer over ASGI, because every request passes here."""
 import json
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_plus
 
 import orjson
 
+from joiner.application.render import Base
 from joiner.scim.errors import (
     InvalidAttributeError,
     InvalidSyntaxError,
+    InvalidVersionError,
     NotAcceptableError,
     TooLargeError,
     UnsupportedMediaTypeError,
@@ -23,82 +24,124 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 MOST_BYTES: Final = 1024 * 1024
+MOST_BULK_BYTES: Final = 16 * 1024 * 1024
+"""Also for a PATCH or PUT of a group, which may name a hundred thousand members."""
 DEEPEST_JSON: Final = 64
 JSON_TYPES: Final = ("application/scim+json", "application/json", "text/json")
 SURROGATE: Final = re.compile("[\ud800-\udfff]")
+VERSION: Final = re.compile(r"/v(\d+)(?=/|$)", re.IGNORECASE)
+MOST_BASES: Final = 1000
+
+_BASES: Final[dict[tuple[str, str, str], Base]] = {}
 
 
-@dataclass(frozen=True, slots=True)
 class ScimRequest:
-    """One request, read."""
+    """One request. The body is read when it is asked for."""
 
-    method: str
-    path: str
-    """Behind the base, for example `/Users/2819`; without doubled or trailing slashes."""
-    query: dict[str, str]
-    """Names lower-cased; the last of repeated ones."""
-    headers: dict[str, str]
-    base_url: str
-    body: bytes
+    __slots__ = ("_receive", "_scope", "base", "headers", "method", "path")
 
-    def json(self) -> Any:
-        """The parsed body. Raises InvalidSyntaxError, or InvalidAttributeError for lone surrogates (REQ-S-342)."""
-        content_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if content_type and content_type not in JSON_TYPES:
-            raise UnsupportedMediaTypeError(f"'{content_type}' is not accepted; send application/scim+json")
-        try:
-            parsed = orjson.loads(self.body)
-        except orjson.JSONDecodeError as error:
-            if _has_surrogates(self.body):
-                raise InvalidAttributeError("a text contains half of a surrogate pair") from None
-            raise InvalidSyntaxError(f"the body is not JSON: {error}") from None
-        if not isinstance(parsed, dict):
-            raise InvalidSyntaxError("the body must be a JSON object")
-        if self.body.count(b"{") + self.body.count(b"[") > DEEPEST_JSON:
-            _check_depth(parsed, DEEPEST_JSON)
-        return parsed
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        """Raises InvalidVersionError, NotAcceptableError."""
+        self._scope = scope
+        self._receive = receive
+        self.method: str = scope["method"]
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        """Names in lower case."""
+        root: str = scope.get("root_path", "")
+        path: str = scope["path"]
+        if root and path.startswith(root):
+            path = path[len(root) :]
+        version = VERSION.match(path)
+        if version is not None:
+            if version[1] != "2":
+                raise InvalidVersionError(f"version {version[1][:10]} of the protocol is not spoken here; use v2")
+            root, path = root + version[0], path[version.end() :]
+        self.path = path
+        """Behind the base, for example `/Users/2819`."""
+        self.base = self._base(root)
+
+    def check_accept(self) -> None:
+        """Raises NotAcceptableError if the client does not take JSON (REQ-S-042)."""
+        accept = self.headers.get(b"accept")
+        if accept and b"*/*" not in accept and b"json" not in accept and b"application/*" not in accept:
+            raise NotAcceptableError("answers are application/scim+json")
+
+    @property
+    def query(self) -> dict[str, str]:
+        """Names in lower case; the last of repeated ones. `+` and `%20` are blanks (REQ-S-050)."""
+        raw: bytes = self._scope.get("query_string", b"")
+        if not raw:
+            return {}
+        found = {}
+        for part in raw.decode("utf-8", "replace").split("&"):
+            name, _, value = part.partition("=")
+            found[unquote_plus(name).lower()] = unquote_plus(value)
+        return found
+
+    def header(self, name: bytes) -> str | None:
+        """A header by its lower-cased name."""
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    async def body(self, most_bytes: int = MOST_BYTES) -> bytes:
+        """Raises TooLargeError before more than `most_bytes` are read (REQ-S-054)."""
+        declared = self.headers.get(b"content-length", b"")
+        if declared.isdigit() and (len(declared) > 15 or int(declared) > most_bytes):
+            raise TooLargeError(f"the body has {declared[:20].decode()} bytes; at most {most_bytes} are accepted")
+        message = await self._receive()
+        first: bytes = message.get("body", b"")
+        if not message.get("more_body", False) and len(first) <= most_bytes:
+            if message["type"] == "http.disconnect":
+                raise InvalidSyntaxError("the client went away")
+            return first
+        chunks, size = [first], len(first)
+        while message.get("more_body", False) and size <= most_bytes:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise InvalidSyntaxError("the client went away")
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+        if size > most_bytes:
+            raise TooLargeError(f"at most {most_bytes} bytes are accepted")
+        return b"".join(chunks)
+
+    async def json(self, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
+        """The parsed body, an object. Raises UnsupportedMediaTypeError, TooLargeError, InvalidSyntaxError, and
+        InvalidAttributeError for lone surrogates (REQ-S-342)."""
+        content_type = self.headers.get(b"content-type", b"")
+        if content_type and content_type != b"application/scim+json":
+            kind = content_type.decode("latin-1").partition(";")[0].strip().lower()
+            if kind and kind not in JSON_TYPES:
+                raise UnsupportedMediaTypeError(f"'{kind[:100]}' is not accepted; send application/scim+json")
+        return parse_json(await self.body(most_bytes))
+
+    def _base(self, root: str) -> Base:
+        host = self.header(b"host")
+        if host is None:
+            server = self._scope.get("server") or ("localhost", 80)
+            host = f"{server[0]}:{server[1]}"
+        scheme: str = self._scope.get("scheme", "http")
+        base = _BASES.get((scheme, host, root))
+        if base is None:
+            if len(_BASES) >= MOST_BASES:
+                _BASES.clear()
+            base = _BASES[scheme, host, root] = Base(f"{scheme}://{host}{root}")
+        return base
 
 
-async def read_request(scope: Scope, receive: Receive, prefix: str) -> ScimRequest:
-    """Raises TooLargeError before the body is read whole, NotAcceptableError."""
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-    accept = headers.get("accept", "")
-    if accept and not any(kind in accept for kind in ("json", "*/*", "application/*")):
-        raise NotAcceptableError("answers are application/scim+json")
-    raw_query = scope.get("query_string", b"").decode("utf-8", "replace")
-    query = {name.lower(): value for name, value in parse_qsl(raw_query, keep_blank_values=True, errors="replace")}
-    host = headers.get("host") or "{}:{}".format(*(scope.get("server") or ("localhost", 80)))
-    path: str = scope["path"]
-    root = scope.get("root_path", "")
-    if root and path.startswith(root):
-        path = path[len(root) :]
-    return ScimRequest(
-        method=scope["method"],
-        path=re.sub(r"/{2,}", "/", "/" + path).rstrip("/"),
-        query=query,
-        headers=headers,
-        base_url=f"{scope.get('scheme', 'http')}://{host}{prefix}",
-        body=await _read_body(headers, receive),
-    )
-
-
-async def _read_body(headers: dict[str, str], receive: Receive) -> bytes:
-    declared = headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > MOST_BYTES:
-        raise TooLargeError(f"the body has {declared} bytes; at most {MOST_BYTES} are accepted")
-    chunks: list[bytes] = []
-    size, more = 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise InvalidSyntaxError("the client went away")
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size > MOST_BYTES:
-            raise TooLargeError(f"at most {MOST_BYTES} bytes are accepted")
-        chunks.append(chunk)
-        more = message.get("more_body", False)
-    return b"".join(chunks)
+def parse_json(body: bytes) -> dict[str, Any]:
+    """The object that a body holds. Raises InvalidSyntaxError, InvalidAttributeError."""
+    try:
+        parsed = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        if _has_surrogates(body):
+            raise InvalidAttributeError("a text contains half of a surrogate pair") from None
+        raise InvalidSyntaxError(f"the body is not JSON: {error}") from None
+    if not isinstance(parsed, dict):
+        raise InvalidSyntaxError("the body must be a JSON object")
+    if body.count(b"{") + body.count(b"[") > DEEPEST_JSON:
+        _check_depth(parsed, DEEPEST_JSON)
+    return parsed
 
 
 def _has_surrogates(body: bytes) -> bool:

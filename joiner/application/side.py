@@ -1,42 +1,188 @@
-"""The application side as one thing: open it on a file, get its routes, close it."""
+"""The application side as one thing: open it on a database, get its ASGI application, close it."""
 
+import asyncio
+import contextlib
+import secrets
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final, Self
 
 from starlette.routing import BaseRoute, Mount
+from starlette.types import ASGIApp
 
-from joiner.application.admin_endpoint import Authorise, admin_routes
+from joiner.application.access_endpoint import AccessAdministration
+from joiner.application.admin_endpoint import Administration
+from joiner.application.admin_requests import Authorise
+from joiner.application.connections import ConnectionService
+from joiner.application.deliveries import CheckUrl, Deliveries
 from joiner.application.endpoint import ScimEndpoint
-from joiner.application.store import ResourceStore
+from joiner.application.events import EventLog
+from joiner.application.issuers import IssuerService
+from joiner.application.key_fetch import key_fetch
+from joiner.application.key_sets import Fetch
+from joiner.application.oauth import ClientCredentials
+from joiner.application.oauth_clients import OAuthClients
+from joiner.application.oauth_endpoint import oauth_routes
+from joiner.application.rates import Rates
+from joiner.application.requests import Receive, Scope, Send
+from joiner.application.service import ResourceService
 from joiner.application.tokens import TokenService
+from joiner.application.webhooks import WebhookService
 from joiner.clock import Clock, system_clock
-from joiner.storage.sqlite import Database
+from joiner.storage.embedded import EmbeddedDatabase
+from joiner.storage.postgresql import PostgresqlDatabase
+from joiner.storage.session import Session, Storage
+from joiner.vault import Vault
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
-SCIM_PREFIXES: Final = ("/scim/v2", "/scim")
-"""The same tree under both; the longer one first, because it lies below the other."""
+COMPONENT: Final = "application"
+SCHEMA: Final = "joiner_application"
+CHANGED: Final = "joiner_application_changed"
+"""The channel on which processes tell each other that tokens, connections or definitions have changed."""
 
 
 class ApplicationSide:
     """Use `open`. `authorise_admin` judges the Authorization header of `/app/api`."""
 
-    def __init__(self, db: Database, clock: Clock, authorise_admin: Authorise) -> None:
-        self._db = db
+    def __init__(
+        self,
+        storage: Storage,
+        clock: Clock,
+        authorise_admin: Authorise,
+        cursor_key: bytes,
+        vault: Vault,
+        fetch: Fetch,
+    ) -> None:
+        self.storage = storage
+        self._clock = clock
         self._authorise_admin = authorise_admin
-        self.store = ResourceStore(db, clock)
-        self.tokens = TokenService(db, clock)
+        self._closing = AsyncExitStack()
+        self.events = EventLog(storage)
+        self.service = ResourceService(storage, self.events, clock, cursor_key)
+        self.issuers = IssuerService(storage, clock, fetch)
+        self.tokens = TokenService(storage, clock, self._tell, self.issuers.connection_of)
+        self.clients = OAuthClients(storage, clock)
+        self.connections = ConnectionService(storage, clock, self._changed)
+        self.webhooks = WebhookService(storage, clock, vault)
+        self.scim = ScimEndpoint(self.service, self.tokens, Rates())
 
     @classmethod
-    def open(cls, path: Path, *, authorise_admin: Authorise, clock: Clock = system_clock) -> Self:
-        """Opens, and if need be creates or upgrades, the database at `path`."""
-        return cls(Database(path, {"application": MIGRATIONS}), clock, authorise_admin)
+    async def open(
+        cls,
+        database: Path | str,
+        *,
+        authorise_admin: Authorise,
+        secret_key: bytes,
+        clock: Clock = system_clock,
+        allow_loopback: bool = False,
+        allow_private: bool = False,
+    ) -> Self:
+        """Opens, and if need be creates or upgrades, the SQLite file or PostgreSQL database (a URL).
+
+        `secret_key` (32 bytes) encrypts what has to be kept readable; processes on one database share it.
+        `allow_loopback` and `allow_private` say where the keys of trusted issuers may be fetched from.
+        """
+        if isinstance(database, Path):
+            storage: Storage = EmbeddedDatabase(database, {COMPONENT: MIGRATIONS / "sqlite"})
+        else:
+            storage = await PostgresqlDatabase.open(database, SCHEMA, {COMPONENT: MIGRATIONS / "postgresql"})
+        fetch = key_fetch(allow_loopback=allow_loopback, allow_private=allow_private)
+        side = cls(storage, clock, authorise_admin, await _cursor_key(storage), Vault(secret_key), fetch)
+        if isinstance(storage, PostgresqlDatabase):
+            await side._listen(storage)
+        return side
 
     def routes(self) -> list[BaseRoute]:
-        """`/scim`, `/scim/v2` and `/app/api`."""
-        scim: list[BaseRoute] = [
-            Mount(prefix, app=ScimEndpoint(self.store, self.tokens, prefix)) for prefix in SCIM_PREFIXES
+        """`/scim`, with `/scim/v2` below it, `/app/api` and `/oauth/token`."""
+        access = AccessAdministration(self.connections, self.clients, self.issuers, self._changed)
+        administration = Administration(
+            self.service.reader,
+            self.tokens,
+            self.connections,
+            self.events,
+            self.webhooks,
+            access,
+            self._authorise_admin,
+        )
+        credentials = ClientCredentials(self.clients, self._clock, self.issuers)
+        return [
+            Mount("/scim", app=self.scim),
+            Mount("/app/api", routes=administration.routes()),
+            *oauth_routes(credentials),
         ]
-        return [*scim, Mount("/app/api", routes=admin_routes(self.store, self.tokens, self._authorise_admin))]
 
-    def close(self) -> None:
-        self._db.close()
+    def in_front_of(self, app: ASGIApp) -> ASGIApp:
+        """`app`, but requests below `/scim` take the short way: no router between the socket and the endpoint."""
+        scim = self.scim
+
+        async def front(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "http":
+                path: str = scope["path"]
+                if path.startswith("/scim") and (len(path) == 5 or path[5] == "/"):
+                    scope["root_path"] = scope.get("root_path", "") + "/scim"
+                    await scim(scope, receive, send)
+                    return
+            await app(scope, receive, send)
+
+        return front
+
+    def deliveries(self, check_url: CheckUrl) -> Deliveries:
+        """To be entered while the server runs: it tells webhooks what has happened."""
+        return Deliveries(self.storage, self.webhooks, self.events, self._clock, check_url)
+
+    async def close(self) -> None:
+        """Waits for what was accepted. May be called twice."""
+        await self._closing.aclose()
+        await self.storage.close()
+
+    def _forget(self) -> None:
+        self.tokens.forget()
+        self.issuers.forget()
+
+    async def _changed(self) -> None:
+        self._forget()
+        await self._tell()
+
+    async def _tell(self) -> None:
+        if isinstance(self.storage, PostgresqlDatabase):
+            await self.storage.notify(CHANGED)
+
+    async def _listen(self, storage: PostgresqlDatabase) -> None:
+        """Follows the changes of other processes; while that is not possible, nothing is remembered."""
+        self.tokens.remembers = False
+        listening = asyncio.create_task(self._follow(storage), name="changes of other processes")
+
+        async def stop() -> None:
+            listening.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await listening
+
+        self._closing.push_async_callback(stop)
+
+    async def _follow(self, storage: PostgresqlDatabase) -> None:
+        while True:
+            lost = asyncio.Event()
+            with contextlib.suppress(*storage.FAILURES):
+                async with storage.listening(CHANGED, self._forget, lost.set):
+                    self._forget()
+                    self.tokens.remembers = True
+                    await lost.wait()
+            self.tokens.remembers = False
+            self._forget()
+            await asyncio.sleep(1)
+
+
+async def _cursor_key(storage: Storage) -> bytes:
+    """The installation's key for cursors, made at the first start."""
+
+    async def work(session: Session) -> str:
+        await session.execute(
+            "INSERT INTO installation (name, value) VALUES ('cursor key', ?1) ON CONFLICT (name) DO NOTHING",
+            secrets.token_hex(32),
+        )
+        row = await session.row("SELECT value FROM installation WHERE name = 'cursor key'")
+        assert row is not None
+        key: str = row[0]
+        return key
+
+    return bytes.fromhex(await storage.write(work))

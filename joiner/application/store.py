@@ -1,287 +1,245 @@
-"""Users and groups of the application side: reading, and writing as one transaction with its history.
+"""Reading the resources of a connection: one, or a page of them. Nothing of the others is ever seen (REQ-S-068).
 
-The resource is stored whole; what is searched for has columns beside it; memberships are rows. Every method concerns
-one connection and sees nothing of the others (REQ-S-068).
+What an answer does not show is not read: the members of a group above all (REQ-S-188).
 """
 
-import sqlite3
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Final, Literal
 
 import msgspec
 import orjson
 
-from joiner.application.filters import Condition
-from joiner.clock import Clock, to_iso
-from joiner.ids import new_id
-from joiner.scim.core import ENTERPRISE_URN
-from joiner.scim.errors import (
-    InvalidAttributeError,
-    PreconditionFailedError,
-    ResourceNotFoundError,
-    UniquenessError,
-)
-from joiner.scim.patches import MemberChange
-from joiner.scim.strings import prepare_text, prepare_user_name
-from joiner.storage.sqlite import Database
+from joiner.application.filters import Condition, Order, compile_after
+from joiner.application.statements import as_list, joined, listed_numbers
+from joiner.scim.errors import ResourceNotFoundError
+from joiner.storage.session import Dialect, Row, Session, Storage
 
-COLUMNS: Final = "id, type, body, version, created_at, modified_at, manager_id"
-UNIQUE: Final = {"User": "userName", "Group": "displayName"}
+Related = Literal["groups", "indirect groups", "members"]
+ALL: Final = Condition("", (), is_indexed=False)
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """One resource as it is kept."""
+    """One resource as it is kept, with what its representation needs from other rows."""
 
+    number: int
     id: str
     type: str
-    body: str
-    """JSON without schemas, id, meta, groups and members."""
     version: int
     created_at: str
     modified_at: str
+    body: str
+    """JSON beginning with `schemas`; without id, meta, groups and members."""
     manager_id: str | None
+    manager_display: str | None
+    """The manager's displayName as a JSON string, empty if it has none; None if the manager is not here."""
+    related: bytes | None
+    """The groups of a user, or the members of a group, as JSON objects joined by commas."""
 
     @property
     def resource(self) -> dict[str, Any]:
+        """The attributes, without `schemas`."""
         parsed: dict[str, Any] = orjson.loads(self.body)
+        del parsed["schemas"]
         return parsed
 
 
-class Actor(msgspec.Struct, frozen=True):
-    """Who acts: the connection and the token of a request."""
+class ResourceReader:
+    """Reads resources through `storage`."""
 
-    connection_id: str
-    token_id: str
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
 
+    async def read(self, connection_id: int, type_: str, id_: str, base: str, related: Related | None) -> Stored:
+        """One resource. `base` is the endpoint's URL for `$ref`, ready to stand in a JSON string.
 
-Change = Callable[[dict[str, Any]], tuple[dict[str, Any], Sequence[MemberChange]]]
-"""Given the stored resource, the one to store and what becomes of the members. Raises ScimError."""
-
-
-class ResourceStore:
-    """The resources in `db`."""
-
-    def __init__(self, db: Database, clock: Clock) -> None:
-        self._db = db
-        self._clock = clock
-
-    # Reading
-
-    def read(self, connection_id: str, type_: str, id_: str) -> Stored:
-        """Raises ResourceNotFoundError, also for another connection's resource."""
-        return _read(self._db.reader, connection_id, type_, id_)
-
-    def query(
-        self, connection_id: str, type_: str, condition: Condition | None, start_index: int, count: int
-    ) -> tuple[int, list[Stored]]:
-        """The total number, and the page in order of creation; `start_index` from 1."""
-        where = "connection_id = ? AND type = ?" + (f" AND {condition.sql}" if condition else "")
-        parameters = (connection_id, type_, *(condition.parameters if condition else ()))
-        reader = self._db.reader
-        total: int = reader.execute(f"SELECT count(*) FROM resource WHERE {where}", parameters).fetchone()[0]
-        if not total or not count or start_index > total:
-            return total, []
-        rows = reader.execute(
-            f"SELECT {COLUMNS} FROM resource WHERE {where} ORDER BY number LIMIT ? OFFSET ?",
-            (*parameters, count, start_index - 1),
-        )
-        return total, [Stored(*row) for row in rows]
-
-    def members(self, group_id: str) -> list[tuple[str, str, str]]:
-        """(id, type, display) of the members that exist, in the order of their ids."""
-        rows = self._db.reader.execute(
-            "SELECT m.member_id, coalesce(r.type, 'User'),"
-            " coalesce(m.display, r.body ->> '$.displayName', r.body ->> '$.userName', '') FROM membership m"
-            " LEFT JOIN resource r ON r.id = m.member_id WHERE m.group_id = ? ORDER BY m.member_id",
-            (group_id,),
-        )
-        return [(row[0], row[1], row[2]) for row in rows]
-
-    def groups_of(self, member_ids: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
-        """Member id → (id, name) of the groups it is a direct member of."""
-        marks = ", ".join("?" * len(member_ids))
-        found: dict[str, list[tuple[str, str]]] = {}
-        rows = self._db.reader.execute(
-            "SELECT m.member_id, g.id, g.body ->> '$.displayName' FROM membership m"
-            f" JOIN resource g ON g.id = m.group_id WHERE m.member_id IN ({marks}) ORDER BY g.number",
-            tuple(member_ids),
-        )
-        for member_id, group_id, name in rows:
-            found.setdefault(member_id, []).append((group_id, name))
-        return found
-
-    def display_names(self, connection_id: str, ids: Sequence[str]) -> dict[str, str | None]:
-        """Id → displayName, or None, of the users that exist."""
-        marks = ", ".join("?" * len(ids))
-        rows = self._db.reader.execute(
-            "SELECT id, body ->> '$.displayName' FROM resource"
-            f" WHERE connection_id = ? AND type = 'User' AND id IN ({marks})",
-            (connection_id, *ids),
-        )
-        return {row[0]: row[1] for row in rows}
-
-    def counts(self) -> dict[str, int]:
-        """How much there is, over all connections."""
-        row = self._db.reader.execute(
-            "SELECT count(*) FILTER (WHERE type = 'User'), count(*) FILTER (WHERE type = 'User' AND active),"
-            " count(*) FILTER (WHERE type = 'Group'), (SELECT count(*) FROM membership) FROM resource"
-        ).fetchone()
-        return dict(zip(("users", "activeUsers", "groups", "memberships"), row, strict=True))
-
-    # Writing
-
-    async def create(
-        self, actor: Actor, type_: str, resource: dict[str, Any], members: Mapping[str, str | None]
-    ) -> Stored:
-        """Raises UniquenessError."""
-
-        def work(connection: sqlite3.Connection) -> Stored:
-            now, id_ = to_iso(self._clock()), new_id()
-            _check_unique(connection, actor.connection_id, type_, resource, id_)
-            connection.execute(
-                "INSERT INTO resource (id, connection_id, type, user_name_key, display_name_key, external_id, active,"
-                " manager_id, body, version, created_at, modified_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?)",
-                (id_, actor.connection_id, type_, *_searched(type_, resource), _json(resource), now, now),
-            )
-            _change_members(connection, id_, [MemberChange("add", members)])
-            _note(connection, actor, type_, id_, "create", [*resource, *(["members"] if members else [])], now)
-            return _read(connection, actor.connection_id, type_, id_)
-
-        return await self._db.write(work)
-
-    async def change(
-        self, actor: Actor, type_: str, id_: str, change: Change, expected: Callable[[int], bool] | None = None
-    ) -> Stored:
-        """Applies `change` to what is stored at that moment: nothing that happens in parallel is lost.
-
-        What changes nothing writes nothing (REQ-S-228). `expected` judges the present version (If-Match).
-        Raises ResourceNotFoundError, PreconditionFailedError, UniquenessError, and what `change` raises.
+        Raises ResourceNotFoundError, also for another connection's resource.
         """
 
-        def work(connection: sqlite3.Connection) -> Stored:
-            stored = _read(connection, actor.connection_id, type_, id_)
-            if expected is not None and not expected(stored.version):
-                raise PreconditionFailedError(f'the resource has changed; its version is W/"{stored.version}"')
-            before = stored.resource
-            after, member_changes = change(before)
-            members_changed = _change_members(connection, id_, member_changes)
-            if after == before and not members_changed:
-                return stored
-            _check_unique(connection, actor.connection_id, type_, after, id_)
-            now = to_iso(self._clock())
-            connection.execute(
-                "UPDATE resource SET user_name_key = ?, display_name_key = ?, external_id = ?, active = ?,"
-                " manager_id = ?, body = ?, version = version + 1, modified_at = ? WHERE id = ?",
-                (*_searched(type_, after), _json(after), now, id_),
+        async def work(session: Session) -> Stored:
+            return await read_resource(session, connection_id, type_, id_, base, related)
+
+        return await self._storage.read(work, long=related == "members")
+
+    async def page(
+        self,
+        connection_id: int,
+        types: Sequence[str],
+        condition: Condition,
+        order: Order,
+        start_index: int,
+        count: int,
+        base: str,
+        related: Related | None,
+    ) -> tuple[int, list[Stored]]:
+        """The total number, and one page; `start_index` counts from 1."""
+
+        async def work(session: Session) -> tuple[int, list[Stored]]:
+            where, values = _where(session.dialect, connection_id, types, condition)
+            numbers = await session.rows(
+                f"SELECT r.number FROM resource r WHERE {where} {order.sql}"
+                f" LIMIT ?{len(values) + 1} OFFSET ?{len(values) + 2}",
+                *values,
+                count,
+                start_index - 1,
             )
-            changed = [name for name in before | after if before.get(name) != after.get(name)]
-            _note(connection, actor, type_, id_, "update", changed + ["members"] * members_changed, now)
-            return _read(connection, actor.connection_id, type_, id_)
+            if len(numbers) < count and (numbers or start_index == 1):
+                total = start_index - 1 + len(numbers)
+            else:
+                total = await _count(session, where, values)
+            return total, await _rows_in_order(session, [row[0] for row in numbers], base, related)
 
-        return await self._db.write(work)
+        long = not condition.is_indexed and (bool(condition.sql) or related == "members" or start_index > 1)
+        return await self._storage.read(work, long=long)
 
-    async def delete(self, actor: Actor, type_: str, id_: str, expected: Callable[[int], bool] | None = None) -> None:
-        """Removes the resource, its memberships, and the references to it. Its groups get a new version."""
+    async def page_after(
+        self,
+        connection_id: int,
+        types: Sequence[str],
+        condition: Condition,
+        order: Order,
+        after: tuple[Any, int] | None,
+        count: int,
+        base: str,
+        related: Related | None,
+    ) -> tuple[int, list[Stored], tuple[Any, int] | None]:
+        """The total number, one page, and where the next page begins (sort value, number), None on the last."""
 
-        def work(connection: sqlite3.Connection) -> None:
-            stored = _read(connection, actor.connection_id, type_, id_)
-            if expected is not None and not expected(stored.version):
-                raise PreconditionFailedError(f'the resource has changed; its version is W/"{stored.version}"')
-            now = to_iso(self._clock())
-            connection.execute(
-                "UPDATE resource SET version = version + 1, modified_at = ? WHERE id IN"
-                " (SELECT group_id FROM membership WHERE member_id = ?)",
-                (now, id_),
+        async def work(session: Session) -> tuple[int, list[Stored], tuple[Any, int] | None]:
+            where, values = _where(session.dialect, connection_id, types, condition)
+            total = await _count(session, where, values)
+            if after is not None:
+                behind = compile_after(order, after, len(values) + 1)
+                where, values = f"{where} AND {behind.sql}", (*values, *behind.values)
+            rows = await session.rows(
+                f"SELECT r.number, {order.expression} FROM resource r WHERE {where} {order.sql}"
+                f" LIMIT ?{len(values) + 1}",
+                *values,
+                count + 1,
             )
-            connection.execute("DELETE FROM membership WHERE member_id = ?", (id_,))
-            connection.execute("DELETE FROM resource WHERE id = ?", (id_,))
-            _note(connection, actor, type_, id_, "delete", [], now)
+            following = (rows[count - 1][1], rows[count - 1][0]) if count and len(rows) > count else None
+            return total, await _rows_in_order(session, [row[0] for row in rows[:count]], base, related), following
 
-        await self._db.write(work)
+        return await self._storage.read(work, long=True)
+
+    async def counts(self) -> dict[str, int]:
+        """How much there is, over all connections."""
+
+        async def work(session: Session) -> Row | None:
+            return await session.row(
+                "SELECT count(*) FILTER (WHERE type = 'User'), count(*) FILTER (WHERE type = 'User' AND active = 1),"
+                " count(*) FILTER (WHERE type = 'Group'), (SELECT count(*) FROM membership) FROM resource"
+            )
+
+        row = await self._storage.read(work, long=True)
+        return dict(zip(("users", "activeUsers", "groups", "memberships"), row or (), strict=True))
 
 
-def _read(connection: sqlite3.Connection, connection_id: str, type_: str, id_: str) -> Stored:
-    row = connection.execute(
-        f"SELECT {COLUMNS} FROM resource WHERE id = ? AND connection_id = ? AND type = ?",
-        (id_, connection_id, type_),
-    ).fetchone()
+async def read_resource(
+    session: Session,
+    connection_id: int,
+    type_: str,
+    id_: str,
+    base: str = "",
+    related: Related | None = None,
+    *,
+    lock: bool = False,
+) -> Stored:
+    """Inside a transaction; `lock` keeps others from changing it. Raises ResourceNotFoundError."""
+    sql, needs_base = _select(session.dialect, related, "r.id = ?1 AND r.connection_id = ?2 AND r.type = ?3", 4)
+    if lock and session.dialect == "postgresql":
+        sql += " FOR UPDATE OF r"
+    row = await session.row(sql, id_, connection_id, type_, *([base] if needs_base else []))
     if row is None:
         raise ResourceNotFoundError(f"there is no {type_} with the id '{id_[:100]}'")
     return Stored(*row)
 
 
-def _searched(type_: str, resource: dict[str, Any]) -> tuple[Any, ...]:
-    """user_name_key, display_name_key, external_id, active, manager_id."""
-    display_name = resource.get("displayName")
-    shown = None if display_name is None else prepare_text(display_name)
-    if type_ == "Group":
-        return None, shown, resource.get("externalId"), None, None
-    manager = resource.get(ENTERPRISE_URN, {}).get("manager", {})
+async def manager_display(session: Session, connection_id: int, manager_id: str) -> str | None:
+    """As `Stored.manager_display`."""
+    row = await session.row(
+        f"SELECT {MANAGER_NAME} FROM resource boss WHERE id = ?1 AND connection_id = ?2 AND type = 'User'",
+        manager_id,
+        connection_id,
+    )
+    return None if row is None else row[0]
+
+
+MANAGER_NAME: Final = "CASE WHEN boss.display_key IS NULL THEN '' ELSE boss.display END"
+COLUMNS: Final = (
+    "r.number, r.id, r.type, r.version, r.created_at, r.modified_at, r.body, r.manager_id,"
+    f" (SELECT {MANAGER_NAME} FROM resource boss WHERE boss.id = r.manager_id AND boss.connection_id = r.connection_id"
+    " AND boss.type = 'User')"
+)
+
+
+@lru_cache(maxsize=64)
+def _select(dialect: Dialect, related: Related | None, where: str, base_mark: int) -> tuple[str, bool]:
+    """The statement, and whether it needs the base URL as its parameter `base_mark`."""
+    expression = "NULL" if related is None else _related(dialect, related, f"?{base_mark}")
+    return f"SELECT {COLUMNS}, {expression} FROM resource r WHERE {where}", related is not None
+
+
+def _related(dialect: Dialect, related: Related, base: str) -> str:
+    if dialect == "postgresql":
+        base = f"{base}::text"
+    if related == "members":
+        element = (
+            '\'{"value":"\' || m.member_id || CASE m.type'
+            f' WHEN \'User\' THEN \'","$ref":"\' || {base} || \'/Users/\' || m.member_id || \'","type":"User"\''
+            f' WHEN \'Group\' THEN \'","$ref":"\' || {base} || \'/Groups/\' || m.member_id || \'","type":"Group"\''
+            " ELSE '\"' END || coalesce(',\"display\":' || coalesce(m.display, m.name) || '}', '}')"
+        )
+        found = f"SELECT {joined(dialect, element, 'm.member_id')} FROM membership m WHERE m.group_number = r.number"
+        return f"CASE WHEN r.type = 'Group' THEN ({found}) END"
+    element = (
+        '\'{"value":"\' || g.id || \'","$ref":"\' || '
+        + base
+        + " || '/Groups/' || g.id || '\",\"display\":' || g.display || ',\"type\":\"' || "
+        + ("'direct'" if related == "groups" else "CASE reached.depth WHEN 1 THEN 'direct' ELSE 'indirect' END")
+        + " || '\"}'"
+    )
+    found = f"CASE WHEN r.type = 'User' THEN (SELECT {joined(dialect, element, 'g.number')} FROM"
+    if related == "groups":
+        return (
+            f"{found} membership m JOIN resource g ON g.number = m.group_number AND g.connection_id = r.connection_id"
+            " WHERE m.member_id = r.id) END"
+        )
     return (
-        prepare_user_name(resource["userName"]),
-        shown,
-        resource.get("externalId"),
-        resource.get("active"),
-        manager.get("value"),
+        f"{found} (WITH RECURSIVE above (number, depth) AS"
+        " (SELECT m.group_number, 1 FROM membership m WHERE m.member_id = r.id"
+        " UNION SELECT m.group_number, 2 FROM above JOIN resource inner_group ON inner_group.number = above.number"
+        " JOIN membership m ON m.member_id = inner_group.id)"
+        " SELECT number, min(depth) AS depth FROM above GROUP BY number) reached"
+        " JOIN resource g ON g.number = reached.number AND g.connection_id = r.connection_id) END"
     )
 
 
-def _check_unique(
-    connection: sqlite3.Connection, connection_id: str, type_: str, resource: dict[str, Any], id_: str
-) -> None:
-    """Names are unique in a connection without regard to case (REQ-S-082, REQ-S-083, REQ-S-100)."""
-    name = UNIQUE[type_]
-    column, prepare = ("user_name_key", prepare_user_name) if type_ == "User" else ("display_name_key", prepare_text)
-    taken = connection.execute(
-        f"SELECT 1 FROM resource WHERE connection_id = ? AND type = ? AND {column} = ? AND id <> ?",
-        (connection_id, type_, prepare(resource[name]), id_),
-    ).fetchone()
-    if taken:
-        raise UniquenessError(f"{name} '{resource[name]}' is taken")
+def _where(
+    dialect: Dialect, connection_id: int, types: Sequence[str], condition: Condition
+) -> tuple[str, tuple[Any, ...]]:
+    """`condition` numbers its marks from 3 on."""
+    kind = "r.type = ?2" if len(types) == 1 else f"r.type IN {_texts(dialect, 2)}"
+    value = types[0] if len(types) == 1 else as_list(dialect, types)
+    where = f"r.connection_id = ?1 AND {kind}"
+    if condition.sql:
+        where += f" AND ({condition.sql})"
+    return where, (connection_id, value, *condition.values)
 
 
-def _change_members(connection: sqlite3.Connection, group_id: str, changes: Sequence[MemberChange]) -> bool:
-    """Set arithmetic on rows, in order; whether anything changed. Costs what is named, not what is there."""
-    changed = 0
-    for change in changes:
-        if group_id in change.members and change.kind in ("add", "replace"):
-            raise InvalidAttributeError("a group cannot be its own member")
-        if change.kind == "clear":
-            changed += connection.execute("DELETE FROM membership WHERE group_id = ?", (group_id,)).rowcount
-        if change.kind == "replace":
-            kept = _json(list(change.members))
-            changed += connection.execute(
-                "DELETE FROM membership WHERE group_id = ? AND member_id NOT IN (SELECT value FROM json_each(?))",
-                (group_id, kept),
-            ).rowcount
-        if change.kind in ("add", "replace") and change.members:
-            changed += connection.execute(
-                "INSERT OR IGNORE INTO membership SELECT ?, value ->> 0, value ->> 1 FROM json_each(?)",
-                (group_id, _json(list(change.members.items()))),
-            ).rowcount
-        if change.kind == "remove":
-            changed += connection.execute(
-                "DELETE FROM membership WHERE group_id = ? AND member_id IN (SELECT value FROM json_each(?))",
-                (group_id, _json(list(change.members))),
-            ).rowcount
-    return changed > 0
+def _texts(dialect: Dialect, mark: int) -> str:
+    return f"(SELECT value FROM json_each(?{mark}))" if dialect == "sqlite" else f"(SELECT unnest(?{mark}::text[]))"
 
 
-def _note(
-    connection: sqlite3.Connection,
-    actor: Actor,
-    type_: str,
-    id_: str,
-    verb: str,
-    attributes: Sequence[str],
-    now: str,
-) -> None:
-    connection.execute(
-        "INSERT INTO history (at, connection_id, token_id, resource_type, resource_id, verb, attributes)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (now, actor.connection_id, actor.token_id, type_, id_, verb, " ".join(attributes)),
-    )
+async def _count(session: Session, where: str, values: tuple[Any, ...]) -> int:
+    row = await session.row(f"SELECT count(*) FROM resource r WHERE {where}", *values)
+    return 0 if row is None else row[0]
 
 
-def _json(value: Any) -> str:
-    return orjson.dumps(value).decode()
+async def _rows_in_order(session: Session, numbers: Sequence[int], base: str, related: Related | None) -> list[Stored]:
+    if not numbers:
+        return []
+    sql, needs_base = _select(session.dialect, related, f"r.number IN {listed_numbers(session.dialect, 1)}", 2)
+    rows = await session.rows(sql, as_list(session.dialect, numbers), *([base] if needs_base else []))
+    found = {row[0]: Stored(*row) for row in rows}
+    return [found[number] for number in numbers if number in found]

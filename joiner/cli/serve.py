@@ -25,6 +25,12 @@ def serve(
         int | None, typer.Option(metavar="PORT", help="The port; 0 takes a free one. [default: 8080]")
     ] = None,
     only: Annotated[Literal["application", "directory"] | None, typer.Option(help="Serve this side alone.")] = None,
+    database_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Keep the application side's data in this PostgreSQL database. [default: a file in DIR]"
+        ),
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -37,7 +43,8 @@ def serve(
     """Serve the application side, the directory side and the engine until stopped."""
     if data is None:
         fail_use("say where to keep everything: --data DIR")
-    run_async(_serve(data, config, {"host": host, "port": port}, only, Output(as_json=output == "json")))
+    overrides = {"host": host, "port": port, "database_url": database_url}
+    run_async(_serve(data, config, overrides, only, Output(as_json=output == "json")))
 
 
 async def _serve(

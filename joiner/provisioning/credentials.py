@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from joiner.errors import InvalidValueError
-from joiner.provisioning.vault import Vault
+from joiner.vault import Vault
 
 MASK: Final = "*"
 MASKED: Final = frozenset(

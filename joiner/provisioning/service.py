@@ -22,8 +22,8 @@ from joiner.provisioning.run import JobContext
 from joiner.provisioning.schema import parse_schema
 from joiner.provisioning.target import ScimTarget
 from joiner.provisioning.templates import Template, template_by_id, templates_of
-from joiner.provisioning.vault import Vault
 from joiner.storage.sqlite import Database
+from joiner.vault import Vault
 
 CheckUrl = Callable[[str], Awaitable[None]]
 """Raises ForbiddenTargetError if the address must not be called."""

@@ -24,8 +24,8 @@ from joiner.provisioning.prepare import PlanCache, context_of
 from joiner.provisioning.run import JobContext
 from joiner.provisioning.service import ProvisioningService, target_names
 from joiner.provisioning.target import ScimTarget, Sleep
-from joiner.provisioning.vault import Vault
 from joiner.storage.sqlite import Database
+from joiner.vault import Vault
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 LONGEST_SLEEP: Final = 60.0

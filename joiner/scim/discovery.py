@@ -9,16 +9,32 @@ TYPE_URN: Final = "urn:ietf:params:scim:schemas:core:2.0:ResourceType"
 SCHEMA_URN: Final = "urn:ietf:params:scim:schemas:core:2.0:Schema"
 
 
-def service_provider_config(base_url: str, *, most_results: int) -> dict[str, Any]:
-    """What this service provider can do; `base_url` is where `/Users` hangs."""
+def service_provider_config(
+    base_url: str,
+    *,
+    most_results: int,
+    default_results: int,
+    most_operations: int,
+    most_bytes: int,
+    cursor_seconds: int,
+) -> dict[str, Any]:
+    """What this service provider can do; `base_url` is where `/Users` hangs (RFC 7643 §5, RFC 9865 §4)."""
     return {
         "schemas": [CONFIG_URN],
         "patch": {"supported": True},
-        "bulk": {"supported": False, "maxOperations": 0, "maxPayloadSize": 0},
+        "bulk": {"supported": True, "maxOperations": most_operations, "maxPayloadSize": most_bytes},
         "filter": {"supported": True, "maxResults": most_results},
-        "changePassword": {"supported": False},
-        "sort": {"supported": False},
+        "changePassword": {"supported": True},
+        "sort": {"supported": True},
         "etag": {"supported": True},
+        "pagination": {
+            "cursor": True,
+            "index": True,
+            "defaultPaginationMethod": "index",
+            "defaultPageSize": min(default_results, most_results),
+            "maxPageSize": most_results,
+            "cursorTimeout": cursor_seconds,
+        },
         "authenticationSchemes": [
             {
                 "type": "oauthbearertoken",
@@ -26,7 +42,14 @@ def service_provider_config(base_url: str, *, most_results: int) -> dict[str, An
                 "description": "A bearer token that is generated in the application's administration (RFC 6750)",
                 "specUri": "https://www.rfc-editor.org/info/rfc6750",
                 "primary": True,
-            }
+            },
+            {
+                "type": "oauth2",
+                "name": "Client credentials",
+                "description": "A short-lived bearer token of the token endpoint /oauth/token (RFC 6749 §4.4)",
+                "specUri": "https://www.rfc-editor.org/info/rfc6749",
+                "primary": False,
+            },
         ],
         "meta": {"resourceType": "ServiceProviderConfig", "location": f"{base_url}/ServiceProviderConfig"},
     }
@@ -40,7 +63,10 @@ def resource_type_document(resource_type: ResourceType, base_url: str) -> dict[s
         "description": resource_type.description,
         "endpoint": resource_type.endpoint,
         "schema": resource_type.schema.id,
-        "schemaExtensions": [{"schema": schema.id, "required": False} for schema in resource_type.extensions],
+        "schemaExtensions": [
+            {"schema": schema.id, "required": schema.id in resource_type.required_extensions}
+            for schema in resource_type.extensions
+        ],
         "meta": {"resourceType": "ResourceType", "location": f"{base_url}/ResourceTypes/{resource_type.name}"},
     }
 

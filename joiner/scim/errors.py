@@ -38,6 +38,12 @@ class MutabilityError(ScimError):
     scim_type = "mutability"
 
 
+class ConflictError(ScimError):
+    """What was asked depends on something that is not there: a bulk operation that failed, or a circle (§3.7.1)."""
+
+    status = 409
+
+
 class UniquenessError(ScimError):
     status = 409
     scim_type = "uniqueness"
@@ -81,3 +87,28 @@ class UnsupportedMediaTypeError(ScimError):
 
 class NotSupportedError(ScimError):
     status = 501
+
+
+class InvalidVersionError(ScimError):
+    scim_type = "invalidVers"
+
+
+class InvalidCursorError(ScimError):
+    scim_type = "invalidCursor"
+
+
+class ExpiredCursorError(ScimError):
+    scim_type = "expiredCursor"
+
+
+class InvalidCountError(ScimError):
+    scim_type = "invalidCount"
+
+
+class TooManyRequestsError(ScimError):
+    status = 429
+
+    def __init__(self, message: str, seconds: int) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+        """When it is worth trying again."""

@@ -15,6 +15,7 @@ from joiner.scim.tree import And, Comparison, Filter, Literal, Not, Or, Path, Va
 
 LONGEST: Final = 2048
 DEEPEST: Final = 10
+MOST_TERMS: Final = 100
 OPERATORS: Final = frozenset({"eq", "ne", "co", "sw", "ew", "gt", "ge", "lt", "le"})
 KNOWN_URNS: Final = (
     "urn:ietf:params:scim:schemas:core:2.0:User",
@@ -36,11 +37,20 @@ TOKEN: Final = re.compile(
 )
 
 
-def parse_filter(text: str, *, inside_brackets: bool = False) -> Filter:
-    """Raises InvalidFilterError saying what is wrong, near what."""
+SIMPLE: Final = re.compile(r'\s*([A-Za-z][A-Za-z0-9]*)\s+eq\s+"([^"\\\x00-\x1f]*)"\s*', re.IGNORECASE)
+"""What clients ask most: one attribute equals one text."""
+
+
+def parse_filter(text: str, *, inside_brackets: bool = False, strict: bool = False) -> Filter:
+    """Raises InvalidFilterError saying what is wrong, near what. `strict`: literals must be JSON."""
+    simple = SIMPLE.fullmatch(text)
+    if simple is not None and len(text) <= LONGEST:
+        return Comparison(Path(None, simple[1]), "eq", simple[2])
     if len(text) > LONGEST:
         raise InvalidFilterError(f"a filter may have {LONGEST} characters; this one has {len(text)}")
-    parser = _Parser(_tokens(text), inside_brackets)
+    if "\x00" in text:
+        raise InvalidFilterError("the filter contains a NUL character")
+    parser = _Parser(_tokens(text), inside_brackets, strict)
     tree = parser.disjunction(0)
     if parser.current[0] != "end":
         raise InvalidFilterError(f"unexpected '{parser.current[1]}' behind a complete filter")
@@ -48,7 +58,9 @@ def parse_filter(text: str, *, inside_brackets: bool = False) -> Filter:
 
 
 class _Parser:
-    def __init__(self, tokens: list[tuple[str, str]], inside_brackets: bool) -> None:
+    def __init__(self, tokens: list[tuple[str, str]], inside_brackets: bool, strict: bool) -> None:
+        self._strict = strict
+        self._terms = 0
         self._tokens = tokens
         self._index = 0
         self._inside_brackets = inside_brackets
@@ -95,6 +107,9 @@ class _Parser:
         if kind == "path" and self._inside_brackets:
             raise InvalidFilterError("a filter in brackets cannot have brackets itself")
         self._index += 1
+        self._terms += 1
+        if self._terms > MOST_TERMS:
+            raise InvalidFilterError(f"a filter may have {MOST_TERMS} comparisons")
         try:
             path = parse_path(text)
         except InvalidPathError as error:
@@ -115,9 +130,10 @@ class _Parser:
         self._index += 1
         if kind == "string":
             return _string(text)
-        if kind == "single":
-            return text[1:-1]
-        return _bare(text)
+        value = text[1:-1] if kind == "single" else _bare(text)
+        if self._strict and (kind == "single" or (isinstance(value, str))):
+            raise InvalidFilterError(f"{text[:50]} must stand in double quotes")
+        return value
 
     def _word(self, what: str) -> str:
         kind, text = self.current
@@ -151,7 +167,9 @@ def _string(text: str) -> str:
     try:
         value: str = orjson.loads(text)
     except orjson.JSONDecodeError:
-        raise InvalidFilterError(f"{text} is not a JSON string") from None
+        raise InvalidFilterError(f"{text[:100]} is not a JSON string") from None
+    if "\x00" in value:
+        raise InvalidFilterError("a text in the filter contains a NUL character")
     return value
 
 

@@ -8,6 +8,7 @@ from joiner.scim.errors import InvalidAttributeError, InvalidSyntaxError, NoTarg
 
 PREFIX: Final = "urn:ietf:params:scim:api:messages:2.0:"
 MOST_OPERATIONS: Final = 1000
+MOST_NUMBER: Final = 2**53
 
 Verb = Literal["add", "remove", "replace"]
 
@@ -20,6 +21,21 @@ class Operation:
     path: str | None
     value: Any
     has_value: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """The parameters of a SearchRequest; None for what is not there."""
+
+    filter: str | None
+    sort_by: str | None
+    sort_order: str | None
+    start_index: int | None
+    count: int | None
+    cursor: str | None
+    attributes: str | None
+    """Separated by commas."""
+    excluded: str | None
 
 
 def list_response(total: int, start_index: int, resources: Sequence[Any]) -> dict[str, Any]:
@@ -40,17 +56,50 @@ def error_response(error: ScimError) -> dict[str, Any]:
     return body
 
 
-def parse_patch(body: Any) -> list[Operation]:
-    """The operations of a PatchOp message. Names and verbs may be in any case, the URN may be missing, and there may
-    be no operation at all (T1, T2, T17, T27). Raises InvalidSyntaxError, InvalidAttributeError, NoTargetError."""
+def parse_patch(body: Any, *, strict: bool = False) -> list[Operation]:
+    """The operations of a PatchOp message. Names and verbs may be in any case; unless `strict`, the URN may be missing,
+    and there may be no operation at all (T1, T2, T17, T27).
+
+    Raises InvalidSyntaxError, InvalidAttributeError, NoTargetError.
+    """
     if not isinstance(body, Mapping):
         raise InvalidSyntaxError("the body must be a JSON object")
-    listed = _member(body, "operations")
+    if strict:
+        check_message(body, "PatchOp")
+    listed = _member(body, "Operations")
     if not isinstance(listed, list):
         raise InvalidSyntaxError("'Operations' must be a list")
+    if strict and not listed:
+        raise InvalidSyntaxError("'Operations' must have at least one operation")
     if len(listed) > MOST_OPERATIONS:
         raise InvalidSyntaxError(f"a PATCH may have {MOST_OPERATIONS} operations; this one has {len(listed)}")
     return [_operation(item, number) for number, item in enumerate(listed)]
+
+
+def parse_search(body: Mapping[str, Any]) -> Search:
+    """The parameters of a SearchRequest message (RFC 7644 §3.4.3). Raises InvalidSyntaxError (REQ-S-194),
+    InvalidAttributeError."""
+    check_message(body, "SearchRequest")
+    return Search(
+        filter=_text(body, "filter"),
+        sort_by=_text(body, "sortBy"),
+        sort_order=_text(body, "sortOrder"),
+        start_index=_number(body, "startIndex"),
+        count=_number(body, "count"),
+        cursor=_text(body, "cursor"),
+        attributes=_names(body, "attributes"),
+        excluded=_names(body, "excludedAttributes"),
+    )
+
+
+def check_message(body: Mapping[str, Any], name: str) -> None:
+    """Raises InvalidSyntaxError unless `schemas` says that the body is this message."""
+    schemas = _member(body, "schemas")
+    wanted = f"{PREFIX}{name}"
+    if not isinstance(schemas, list) or not any(
+        isinstance(each, str) and each.lower() == wanted.lower() for each in schemas
+    ):
+        raise InvalidSyntaxError(f"'schemas' must contain {wanted}")
 
 
 def _operation(item: Any, number: int) -> Operation:
@@ -63,15 +112,42 @@ def _operation(item: Any, number: int) -> Operation:
     path = _member(item, "path")
     if path is not None and not isinstance(path, str):
         raise InvalidSyntaxError(f"Operations[{number}].path must be text")
-    has_value = any(key.lower() == "value" for key in item)
     if verb == "remove" and not path:
         raise NoTargetError(f"Operations[{number}]: remove needs a path")
-    if verb == "add" and not has_value:
-        raise InvalidAttributeError(f"Operations[{number}]: add needs a value")
-    if verb == "replace" and not has_value:
-        raise InvalidAttributeError(f"Operations[{number}]: replace needs a value")
-    return Operation(verb, path or None, _member(item, "value"), has_value)  # type: ignore[arg-type] # checked above
+    value = _member(item, "value")
+    has_value = value is not None or any(key.lower() == "value" for key in item)
+    if verb != "remove" and not has_value:
+        raise InvalidAttributeError(f"Operations[{number}]: {verb} needs a value")
+    return Operation(verb, path or None, value, has_value)  # type: ignore[arg-type] # checked above
+
+
+def _text(body: Mapping[str, Any], name: str) -> str | None:
+    value = _member(body, name)
+    if value is not None and not isinstance(value, str):
+        raise InvalidAttributeError(f"'{name}' takes text")
+    return value
+
+
+def _number(body: Mapping[str, Any], name: str) -> int | None:
+    value = _member(body, name)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or abs(value) > MOST_NUMBER):
+        raise InvalidAttributeError(f"'{name}' must be a whole number")
+    return value
+
+
+def _names(body: Mapping[str, Any], name: str) -> str | None:
+    """A list of attributes, or the text with commas that a URL has."""
+    value = _member(body, name)
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return ",".join(value)
+    if value is not None and not isinstance(value, str):
+        raise InvalidAttributeError(f"'{name}' takes a list of attributes")
+    return value
 
 
 def _member(item: Mapping[str, Any], name: str) -> Any:
-    return next((value for key, value in item.items() if key.lower() == name), None)
+    """The member of this name; in its own spelling if it is there, else in any case (T2)."""
+    if name in item:
+        return item[name]
+    folded = name.lower()
+    return next((value for key, value in item.items() if key.lower() == folded), None)

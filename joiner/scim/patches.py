@@ -1,32 +1,33 @@
 """PATCH: operations applied to a resource (RFC 7644 §3.5.2), with what Entra and Okta send beside it (T1, T3, T5-T17).
 
-The members of a group are not part of this: they may be many and live in rows, so their operations come out of
-`split_members` as set arithmetic for the store.
+The members of a group are not part of this; see `members`.
 """
 
-import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
 
 from joiner.scim.elements import element_of, matches
 from joiner.scim.errors import (
     InvalidAttributeError,
-    InvalidFilterError,
     InvalidPathError,
     MutabilityError,
     NoTargetError,
 )
 from joiner.scim.grammar import parse_path
 from joiner.scim.messages import Operation
-from joiner.scim.resources import IGNORED, check_required, normalise_value, without_secrets
+from joiner.scim.resources import IGNORED, check_immutable, check_required, normalise_value
 from joiner.scim.schemas import Attribute, ResourceType, Schema
-from joiner.scim.tree import Comparison, Filter, Path, conjuncts
+from joiner.scim.tree import Filter, Path
 
 Resource = dict[str, Any]
 DECORATION: Final = frozenset({"type", "primary", "display"})
 """An element with nothing but these says nothing any more."""
-MEMBERS: Final = "members"
+MOST_PATHS: Final = 4096
+"""So many resolved paths are remembered: clients send the same ones again and again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,86 +41,95 @@ class Target:
 
     @property
     def name(self) -> str:
+        """How errors name it."""
         return f"{self.attribute.name}.{self.sub.name}" if self.sub else self.attribute.name
 
-
-@dataclass(frozen=True, slots=True)
-class MemberChange:
-    """A change of a group's members. `clear` and `replace` concern all members."""
-
-    kind: Literal["add", "remove", "replace", "clear"]
-    members: Mapping[str, str | None] = field(default_factory=dict)
-    """Id → how the member is to be shown, None for by its name."""
+    @property
+    def holder(self) -> str:
+        """The member of the resource in which it stands."""
+        return self.attribute.name if self.extension is None else self.extension.id
 
 
-def apply_patch(resource_type: ResourceType, resource: Resource, operations: Sequence[Operation]) -> Resource:
-    """A new resource, equal to `resource` if nothing changes. Raises ScimError, and then nothing has happened.
+class Patched(msgspec.Struct, frozen=True):
+    """What operations make of a resource."""
 
-    `resource` is a stored one, without `schemas`, `id` and `meta`. Required attributes are checked at the end.
+    resource: Resource
+    """Equal to what it was if nothing has changed."""
+    asserted: frozenset[str]
+    """Lower-cased names of the attributes and URNs of the extensions that were written (REQ-S-032)."""
+
+
+def apply_patch(
+    resource_type: ResourceType, resource: Resource, operations: Sequence[Operation], *, strict: bool = False
+) -> Patched:
+    """The resource after the operations. Raises ScimError, and then nothing has happened.
+
+    `resource` is a stored one, without `schemas`, `id` and `meta`; it is not changed. What is never returned, such as a
+    password, is no part of the result (see `secrets_in`). Required and immutable attributes are checked at the end.
     """
-    result = copy.deepcopy(resource)
+    result = dict(resource)
+    asserted: set[str] = set()
     for operation in operations:
-        for verb, target, value in _expanded(resource_type, operation):
-            _apply(result, verb, target, value)
+        for verb, target, value in _expanded(resource_type, operation, strict):
+            asserted.add(target.holder.lower())
+            if target.attribute.returned != "never":
+                _apply(result, verb, target, value, strict)
     check_required(resource_type, result)
-    return without_secrets(resource_type, result)
+    if resource_type.immutable:
+        check_immutable(resource_type, resource, result)
+    return Patched(result, frozenset(asserted))
 
 
-def split_members(
-    group_type: ResourceType, operations: Sequence[Operation]
-) -> tuple[list[Operation], list[MemberChange]]:
-    """The operations that are not about members, and the changes of members, each in order."""
-    others: list[Operation] = []
-    changes: list[MemberChange] = []
+def secrets_in(resource_type: ResourceType, operations: Sequence[Operation]) -> dict[str, Any]:
+    """The attributes that are never returned and that the operations set, None for those they remove.
+
+    Raises InvalidPathError, InvalidFilterError.
+    """
+    found: dict[str, Any] = {}
     for operation in operations:
         if operation.path is not None:
-            path = parse_path(operation.path, group_type.urns)
-            if path.attribute.lower() == MEMBERS:
-                changes.append(_member_change(path, operation))
-                continue
-        elif isinstance(operation.value, Mapping):
-            key = next((key for key in operation.value if _is_members(group_type, key)), None)
-            if key is not None:
-                changes.append(_listed(operation.verb, operation.value[key]))
-                rest = {name: value for name, value in operation.value.items() if name != key}
-                operation = Operation(operation.verb, None, rest, True)
-        others.append(operation)
-    return others, changes
-
-
-def members_in(value: Any) -> dict[str, str | None]:
-    """The members in a `members` value, id → display: a list of objects or ids, or one of them (T10)."""
-    found: dict[str, str | None] = {}
-    for item in value if isinstance(value, list) else [value]:
-        if item is None or item == "":
-            continue
-        parts = {k.lower(): v for k, v in item.items()} if isinstance(item, Mapping) else {"value": item}
-        named, shown = parts.get("value"), parts.get("display")
-        if not isinstance(named, str) or not named or "\x00" in named:
-            raise InvalidAttributeError("each of 'members' needs a value, the id of the member")
-        if not isinstance(shown, str | None) or "\x00" in (shown or ""):
-            raise InvalidAttributeError("'members.display' takes text")
-        found[named] = shown or None
+            named = {operation.path: operation.value}
+        else:
+            named = operation.value if isinstance(operation.value, dict) else {}
+        for name, value in named.items():
+            rest = name.lower().removeprefix(resource_type.schema.id.lower()).lstrip(":.")
+            attribute = resource_type.core.get(rest)
+            if attribute is not None and attribute.name in resource_type.secret_names:
+                found[attribute.name] = None if operation.verb == "remove" else value
     return found
 
 
 # Operations to targets
 
 
-def _expanded(resource_type: ResourceType, operation: Operation) -> Iterator[tuple[str, Target, Any]]:
+def _expanded(resource_type: ResourceType, operation: Operation, strict: bool) -> Iterator[tuple[str, Target, Any]]:
     if operation.path is not None:
-        path = parse_path(operation.path, resource_type.urns)
-        if not path.attribute:
-            yield from _extension(resource_type, operation, path)
-            return
-        yield operation.verb, _resolve(resource_type, path), operation.value
+        target = _target(resource_type, operation.path, strict)
+        if isinstance(target, Schema):
+            yield from _extension(resource_type, operation, target, strict)
+        else:
+            yield operation.verb, target, operation.value
         return
     if not isinstance(operation.value, Mapping):
         raise InvalidAttributeError(f"{operation.verb} without a path takes an object of attributes")
-    yield from _members_of(resource_type, operation.verb, operation.value)
+    yield from _members_of(resource_type, operation.verb, operation.value, strict)
 
 
-def _members_of(resource_type: ResourceType, verb: str, value: Mapping[str, Any]) -> Iterator[tuple[str, Target, Any]]:
+@lru_cache(maxsize=MOST_PATHS)
+def _target(resource_type: ResourceType, path: str, strict: bool) -> Target | Schema:
+    """Where an explicit path leads; a bare extension URN means the whole extension."""
+    parsed = parse_path(path, resource_type.urns)
+    if parsed.attribute:
+        return _resolve(resource_type, parsed, strict=strict)
+    schema = resource_type.by_urn.get((parsed.urn or "").lower())
+    if schema is None:
+        raise InvalidPathError(f"'{path}' is not an extension of {resource_type.name}")
+    return schema
+
+
+def _members_of(
+    resource_type: ResourceType, verb: str, value: Mapping[str, Any], strict: bool
+) -> Iterator[tuple[str, Target, Any]]:
     """Each key of an object without path is a path of its own: a name, `name.givenName`, or `urn:…:attribute` (T5)."""
     for key, item in value.items():
         extension = resource_type.by_urn.get(key.lower())
@@ -130,7 +140,7 @@ def _members_of(resource_type: ResourceType, verb: str, value: Mapping[str, Any]
                     yield verb, Target(attribute, extension), inner
             continue
         try:
-            target = _resolve(resource_type, parse_path(key, resource_type.urns), strict=False)
+            target = _resolve(resource_type, parse_path(key, resource_type.urns), strict=strict, explicit=False)
         except InvalidPathError:
             # Unknown members are ignored, as in POST and PUT (T13).
             continue
@@ -139,23 +149,21 @@ def _members_of(resource_type: ResourceType, verb: str, value: Mapping[str, Any]
         yield verb, target, item
 
 
-def _extension(resource_type: ResourceType, operation: Operation, path: Path) -> Iterator[tuple[str, Target, Any]]:
-    """A bare extension URN means the whole extension."""
-    schema = resource_type.by_urn.get((path.urn or "").lower())
-    if schema is None:
-        raise InvalidPathError(f"'{operation.path}' is not an extension of {resource_type.name}")
+def _extension(
+    resource_type: ResourceType, operation: Operation, schema: Schema, strict: bool
+) -> Iterator[tuple[str, Target, Any]]:
     if operation.verb == "remove":
         for attribute in schema.attributes:
             yield "remove", Target(attribute, schema), None
         return
     if not isinstance(operation.value, Mapping):
         raise InvalidAttributeError(f"'{operation.path}' takes an object of attributes")
-    yield from _members_of(resource_type, operation.verb, {schema.id: operation.value})
+    yield from _members_of(resource_type, operation.verb, {schema.id: operation.value}, strict)
 
 
-def _resolve(resource_type: ResourceType, path: Path, *, strict: bool = True) -> Target:
+def _resolve(resource_type: ResourceType, path: Path, *, strict: bool, explicit: bool = True) -> Target:
     """Raises InvalidPathError for what the schemas do not have, MutabilityError for what only the server writes."""
-    attribute, extension = _find(resource_type, path)
+    attribute, extension = _find(resource_type, path, strict)
     sub = None
     if path.sub_attribute is not None:
         sub = attribute.by_name.get(path.sub_attribute.lower())
@@ -163,12 +171,12 @@ def _resolve(resource_type: ResourceType, path: Path, *, strict: bool = True) ->
             raise InvalidPathError(f"'{attribute.name}' has no sub-attribute '{path.sub_attribute}'")
     if path.filter is not None and not attribute.multi_valued:
         raise InvalidPathError(f"'{attribute.name}' has one value, so nothing can be chosen in brackets")
-    if strict and (attribute.mutability == "readOnly" or (sub is not None and sub.mutability == "readOnly")):
+    if explicit and (attribute.mutability == "readOnly" or (sub is not None and sub.mutability == "readOnly")):
         raise MutabilityError(f"'{path}' is written by the server only")
     return Target(attribute, extension, path.filter, sub)
 
 
-def _find(resource_type: ResourceType, path: Path) -> tuple[Attribute, Schema | None]:
+def _find(resource_type: ResourceType, path: Path, strict: bool) -> tuple[Attribute, Schema | None]:
     name = path.attribute.lower()
     if path.urn is not None and path.urn.lower() != resource_type.schema.id.lower():
         schema = resource_type.by_urn.get(path.urn.lower())
@@ -178,7 +186,7 @@ def _find(resource_type: ResourceType, path: Path) -> tuple[Attribute, Schema | 
     if name in resource_type.core:
         return resource_type.core[name], None
     sole = resource_type.sole_extension_of(name)
-    if sole is None or path.urn is not None:
+    if sole is None or path.urn is not None or strict:
         raise InvalidPathError(f"'{path}' is not an attribute of {resource_type.name}")
     return sole.by_name[name], sole
 
@@ -186,23 +194,26 @@ def _find(resource_type: ResourceType, path: Path) -> tuple[Attribute, Schema | 
 # Applying
 
 
-def _apply(resource: Resource, verb: str, target: Target, value: Any) -> None:
+def _apply(resource: Resource, verb: str, target: Target, value: Any, strict: bool) -> None:
+    """Values are replaced, never changed in place: the resource we were given shares them."""
     extension = target.extension
-    holder: Resource = resource if extension is None else resource.setdefault(extension.id, {})
+    holder: Resource = resource
+    if extension is not None:
+        holder = resource[extension.id] = dict(resource.get(extension.id, ()))
     if target.filter is not None:
-        _apply_filtered(holder, verb, target, value)
+        _apply_filtered(holder, verb, target, value, strict)
     elif target.sub is not None:
-        _apply_sub(holder, verb, target, value)
+        _apply_sub(holder, verb, target, value, strict)
     else:
-        WHOLE[verb](holder, target.attribute, value)
+        WHOLE[verb](holder, target.attribute, value, strict)
     if extension is not None and not holder:
         del resource[extension.id]
 
 
-def _remove(holder: Resource, attribute: Attribute, value: Any) -> None:
+def _remove(holder: Resource, attribute: Attribute, value: Any, strict: bool) -> None:
     if attribute.required:
         raise MutabilityError(f"'{attribute.name}' is required and cannot be removed")
-    if attribute.multi_valued and value is not None:
+    if attribute.multi_valued and value is not None and not strict:
         # Entra removes by listing values; by the RFC the whole attribute would go (T8).
         gone = normalise_value(attribute, value) or []
         kept = [item for item in holder.get(attribute.name, []) if not any(_is_same(item, one) for one in gone)]
@@ -211,8 +222,8 @@ def _remove(holder: Resource, attribute: Attribute, value: Any) -> None:
     holder.pop(attribute.name, None)
 
 
-def _add(holder: Resource, attribute: Attribute, value: Any) -> None:
-    normalised = normalise_value(attribute, value)
+def _add(holder: Resource, attribute: Attribute, value: Any, strict: bool) -> None:
+    normalised = normalise_value(attribute, value, strict=strict)
     if attribute.multi_valued:
         held = holder.get(attribute.name, [])
         new = [item for item in normalised or [] if item not in held]
@@ -221,15 +232,15 @@ def _add(holder: Resource, attribute: Attribute, value: Any) -> None:
         _set_singular(holder, attribute, normalised)
 
 
-def _replace(holder: Resource, attribute: Attribute, value: Any) -> None:
-    normalised = normalise_value(attribute, value)
+def _replace(holder: Resource, attribute: Attribute, value: Any, strict: bool) -> None:
+    normalised = normalise_value(attribute, value, strict=strict)
     if attribute.multi_valued:
         _put(holder, attribute, _with_one_primary([], normalised or []))
     else:
         _set_singular(holder, attribute, normalised)
 
 
-WHOLE: Final[Mapping[str, Callable[[Resource, Attribute, Any], None]]] = {
+WHOLE: Final[Mapping[str, Callable[[Resource, Attribute, Any, bool], None]]] = {
     "add": _add,
     "remove": _remove,
     "replace": _replace,
@@ -239,10 +250,7 @@ WHOLE: Final[Mapping[str, Callable[[Resource, Attribute, Any], None]]] = {
 def _set_singular(holder: Resource, attribute: Attribute, value: Any) -> None:
     """Complex values are merged: sub-attributes that are not named stay."""
     if attribute.kind == "complex" and isinstance(value, dict):
-        if set(value) == {"value"}:
-            holder[attribute.name] = value
-        else:
-            holder[attribute.name] = {**holder.get(attribute.name, {}), **value}
+        holder[attribute.name] = {**holder.get(attribute.name, {}), **value}
     else:
         _put(holder, attribute, value)
 
@@ -256,10 +264,10 @@ def _put(holder: Resource, attribute: Attribute, value: Any) -> None:
         holder[attribute.name] = value
 
 
-def _apply_sub(holder: Resource, verb: str, target: Target, value: Any) -> None:
+def _apply_sub(holder: Resource, verb: str, target: Target, value: Any, strict: bool) -> None:
     attribute, sub = target.attribute, target.sub
     assert sub is not None
-    new = None if verb == "remove" else normalise_value(sub, value, target.name)
+    new = None if verb == "remove" else normalise_value(sub, value, target.name, strict=strict)
     if attribute.multi_valued:
         elements = holder.get(attribute.name) or ([{}] if new is not None else [])
         _put(holder, attribute, _with_sub(elements, elements, sub, new))
@@ -272,7 +280,7 @@ def _apply_sub(holder: Resource, verb: str, target: Target, value: Any) -> None:
     _put(holder, attribute, held)
 
 
-def _apply_filtered(holder: Resource, verb: str, target: Target, value: Any) -> None:
+def _apply_filtered(holder: Resource, verb: str, target: Target, value: Any, strict: bool) -> None:
     attribute, sub, condition = target.attribute, target.sub, target.filter
     assert condition is not None
     held: list[Resource] = holder.get(attribute.name, [])
@@ -286,17 +294,21 @@ def _apply_filtered(holder: Resource, verb: str, target: Target, value: Any) -> 
     if not chosen:
         made = element_of(condition, attribute)
         # `attr[filter]` without a match stays an error for replace; `attr[eq filter].sub` makes the element (T6, T7).
-        if made is None or (verb == "replace" and sub is None):
+        if made is None or (verb == "replace" and (sub is None or strict)):
             raise NoTargetError(f"no value of '{attribute.name}' matches [{condition}]")
-        new = normalise_value(sub, value, target.name) if sub else normalise_value(attribute, value)
+        new = (
+            normalise_value(sub, value, target.name, strict=strict)
+            if sub
+            else normalise_value(attribute, value, strict=strict)
+        )
         if new is not None:
             parts = {sub.name: new} if sub else new[0]
             _put(holder, attribute, _with_one_primary(held, [{**made, **parts}]))
         return
     if sub is not None:
-        _put(holder, attribute, _with_sub(held, chosen, sub, normalise_value(sub, value, target.name)))
+        _put(holder, attribute, _with_sub(held, chosen, sub, normalise_value(sub, value, target.name, strict=strict)))
         return
-    parts = (normalise_value(attribute, value) or [{}])[0]
+    parts = (normalise_value(attribute, value, strict=strict) or [{}])[0]
     keys = element_of(condition, attribute) or {}
     changed = [{**(item if verb == "add" else keys), **parts} for item in chosen]
     _put(holder, attribute, _merged(held, chosen, changed))
@@ -337,32 +349,3 @@ def _is_same(item: Any, listed: Any) -> bool:
             return bool(item.get("value") == listed["value"])
         return all(item.get(name) == value for name, value in listed.items())
     return bool(item == listed)
-
-
-# Members
-
-
-def _member_change(path: Path, operation: Operation) -> MemberChange:
-    if path.sub_attribute is not None:
-        raise MutabilityError("a member is added or removed, not edited")
-    if path.filter is None:
-        if operation.verb == "remove" and operation.value is None:
-            return MemberChange("clear")
-        return _listed(operation.verb, operation.value)
-    named: dict[str, str | None] = {}
-    for term in conjuncts(path.filter):
-        if not isinstance(term, Comparison) or term.operator != "eq" or term.path.attribute.lower() != "value":
-            raise InvalidFilterError('members are chosen by their value: members[value eq "id"]')
-        named[str(term.value)] = None
-    if operation.verb == "remove":
-        return MemberChange("remove", named)
-    raise MutabilityError("a member is added or removed, not edited")
-
-
-def _listed(verb: str, value: Any) -> MemberChange:
-    kinds: Mapping[str, Literal["add", "remove", "replace"]] = {"add": "add", "remove": "remove", "replace": "replace"}
-    return MemberChange(kinds[verb], members_in(value))
-
-
-def _is_members(group_type: ResourceType, key: str) -> bool:
-    return key.lower() in (MEMBERS, f"{group_type.schema.id}:{MEMBERS}".lower())

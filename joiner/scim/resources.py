@@ -1,100 +1,146 @@
-"""Incoming resources: folded to the schema's spelling, coerced, checked (RFC 7643 §2; tolerances T2-T4, T9-T13, T19).
+"""Incoming resources: folded to the schema's spelling, coerced, checked (RFC 7643 §2; tolerances T2-T4, T9-T14, T19).
 
-Unassigned values (null, empty list, empty text, empty complex) come out as absent: all of them are one state.
+What happens to an attribute is compiled from its schema once. Unassigned values (null, empty list, empty text, empty
+complex) come out as absent: all of them are one state.
 """
 
-import base64
-import binascii
-import re
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Mapping, Set
 from typing import Any, Final
 
-from joiner.scim.errors import InvalidAttributeError, InvalidSyntaxError
-from joiner.scim.schemas import Attribute, Kind, ResourceType
+import msgspec
+
+from joiner.scim.errors import InvalidAttributeError, InvalidSyntaxError, MutabilityError
+from joiner.scim.schemas import Attribute, ResourceType, Schema
+from joiner.scim.values import CONVERSIONS, STRICT_CONVERSIONS
 
 IGNORED: Final = frozenset({"schemas", "id", "meta"})
-INTEGER: Final = re.compile(r"-?[0-9]+")
-DECIMAL: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+"""What only the server writes, in every resource."""
+
+Convert = Callable[[Any], Any]
+Entry = tuple[str, Convert]
+"""The attribute's name, and what makes a value its own; None for an unassigned value."""
 
 
-def normalise_resource(resource_type: ResourceType, body: Any) -> dict[str, Any]:
-    """The resource to store: known, writable attributes in the schema's spelling, extensions under their URNs.
+class Incoming(msgspec.Struct, frozen=True):
+    """A resource as a client sent it."""
 
-    `schemas`, `id` and `meta` are the server's and are left out. Raises InvalidSyntaxError, InvalidAttributeError.
+    resource: dict[str, Any]
+    """What is stored: known, writable attributes in the schema's spelling, extensions under their URNs."""
+    secrets: dict[str, Any]
+    """What is never returned, above all `password`; not part of the resource."""
+    asserted: frozenset[str]
+    """Lower-cased names of the members of the body, whatever their values."""
+
+
+def read_incoming(resource_type: ResourceType, body: Any, *, strict: bool = False, creating: bool = False) -> Incoming:
+    """The resource of a POST (`creating`: with defaults) or PUT. Raises InvalidSyntaxError, InvalidAttributeError."""
+    if strict:
+        check_schemas(resource_type, body)
+    resource = normalise_resource(resource_type, body, strict=strict)
+    asserted = frozenset([key.lower() for key in body])
+    check_required(resource_type, resource)
+    check_primary(resource)
+    secrets = {name: resource.pop(name) for name in resource_type.secret_names if name in resource}
+    # A default that is explicitly cleared is not applied (REQ-S-089).
+    if creating and "active" in resource_type.core and "active" not in asserted:
+        resource["active"] = True
+    return Incoming(resource, secrets, asserted)
+
+
+def normalise_resource(resource_type: ResourceType, body: Any, *, strict: bool = False) -> dict[str, Any]:
+    """Known, writable attributes in the schema's spelling; `schemas`, `id` and `meta` are the server's and left out.
+
+    Raises InvalidSyntaxError, InvalidAttributeError.
     """
-    if not isinstance(body, Mapping):
+    if not isinstance(body, dict):
         raise InvalidSyntaxError("the body must be a JSON object")
+    core, extensions, misplaced = _plan(resource_type, strict)
     resource: dict[str, Any] = {}
-    exact: set[str] = set()
     for key, value in body.items():
+        entry = core.get(key)
+        if entry is not None:
+            # Of keys that differ in case only, the exact spelling wins (REQ-S-344).
+            _assign(resource, entry[0], entry[1](value))
+            continue
         folded = key.lower()
-        extension = resource_type.by_urn.get(folded)
-        if extension is not None:
-            contained = _normalise_members(extension.by_name, value, extension.id)
+        entry = core.get(folded)
+        if entry is not None:
+            if entry[0] not in resource:
+                _assign(resource, entry[0], entry[1](value))
+        elif folded in extensions:
+            name, convert = extensions[folded]
+            contained = convert(value)
             if contained:
-                resource.setdefault(extension.id, {}).update(contained)
-            continue
-        attribute = resource_type.core.get(folded)
-        if attribute is None:
-            sole = resource_type.sole_extension_of(folded)
-            if sole is not None:
-                # An attribute of an extension at top level (T14); the one in its place has precedence.
-                normalised = normalise_value(sole.by_name[folded], value)
-                if normalised is not None:
-                    resource.setdefault(sole.id, {}).setdefault(sole.by_name[folded].name, normalised)
-            continue
-        if folded in IGNORED or attribute.mutability == "readOnly":
-            continue
-        if attribute.name in exact:
-            continue
-        # Keys that differ in case only: the exact spelling wins (REQ-S-344).
-        if key == attribute.name:
-            exact.add(key)
-        normalised = normalise_value(attribute, value)
-        if normalised is None:
-            resource.pop(attribute.name, None)
-        else:
-            resource[attribute.name] = normalised
+                resource[name] = {**resource.get(name, {}), **contained}
+        elif folded in misplaced:
+            # An attribute of an extension at top level (T14); the one in its place has precedence.
+            urn, (name, convert) = misplaced[folded]
+            normalised = convert(value)
+            if normalised is not None:
+                resource[urn] = {name: normalised, **resource.get(urn, {})}
     return resource
 
 
-def normalise_value(attribute: Attribute, value: Any, path: str = "") -> Any:
+def normalise_value(attribute: Attribute, value: Any, path: str = "", *, strict: bool = False) -> Any:
     """The value in the attribute's type, None if it is unassigned. Raises InvalidAttributeError naming it."""
-    path = path or attribute.name
-    if value is None or value == "" or value == [] or value == {}:
-        return None
-    if attribute.multi_valued:
-        values = value if isinstance(value, list) else [value]
-        found = [item for item in (_normalise_one(attribute, v, path) for v in values) if item is not None]
-        return found or None
-    if isinstance(value, list):
-        if len(value) != 1:
-            raise InvalidAttributeError(f"'{path}' takes one value, not {len(value)}")
-        value = value[0]
-    return _normalise_one(attribute, value, path)
+    return converter(attribute, path or attribute.name, strict=strict)(value)
+
+
+def check_schemas(resource_type: ResourceType, body: Any) -> None:
+    """Raises InvalidSyntaxError unless `schemas` names the type's schema (RFC 7643 §3)."""
+    schemas = body.get("schemas") if isinstance(body, dict) else None
+    known = {each.lower() for each in schemas if isinstance(each, str)} if isinstance(schemas, list) else set()
+    if resource_type.schema.id.lower() not in known:
+        raise InvalidSyntaxError(f"'schemas' must contain {resource_type.schema.id}")
 
 
 def check_required(resource_type: ResourceType, resource: Mapping[str, Any]) -> None:
-    """Raises InvalidAttributeError naming the first required attribute that has no value (RFC 7643 §2.2)."""
-    for attribute in resource_type.schema.attributes:
-        if attribute.required:
-            value = resource.get(attribute.name)
-            if value is None or (isinstance(value, str) and not value.strip()):
-                raise InvalidAttributeError(f"attribute '{attribute.name}' is required")
-
-
-def without_secrets(resource_type: ResourceType, resource: Mapping[str, Any]) -> dict[str, Any]:
-    """The resource without what is never returned. There is nothing to sign in to with a password here: it is accepted,
-    and neither kept nor shown (REQ-S-023, REQ-A-043)."""
-    return {name: value for name, value in resource.items() if name not in resource_type.secret_names}
+    """Raises InvalidAttributeError naming the first required attribute that has no value (RFC 7643 §2.2, §6)."""
+    _check_attributes(resource_type.schema, resource)
+    for schema in resource_type.extensions:
+        held = resource.get(schema.id)
+        if held is None and schema.id in resource_type.required_extensions:
+            raise InvalidAttributeError(f"the extension '{schema.id}' is required")
+        if held is not None:
+            _check_attributes(schema, held)
 
 
 def check_primary(resource: Mapping[str, Any]) -> None:
     """Raises InvalidAttributeError if an attribute has several primary values (REQ-S-021)."""
     for name, value in resource.items():
-        if isinstance(value, list) and sum(isinstance(v, dict) and v.get("primary") is True for v in value) > 1:
-            raise InvalidAttributeError(f"'{name}' has more than one primary value")
+        if type(value) is list and len(value) > 1:
+            if sum([type(each) is dict and each.get("primary") is True for each in value]) > 1:
+                raise InvalidAttributeError(f"'{name}' has more than one primary value")
+        elif type(value) is dict:
+            check_primary(value)
+
+
+def replaced(
+    resource_type: ResourceType, stored: Mapping[str, Any], incoming: Mapping[str, Any], asserted: Set[str]
+) -> dict[str, Any]:
+    """What a PUT leaves behind (RFC 7644 §3.5.1): what is omitted is cleared, but for `active` and what is immutable
+    (REQ-S-204). Raises MutabilityError for another value of an immutable attribute (REQ-S-206)."""
+    result = dict(incoming)
+    if "active" in stored and "active" not in asserted:
+        result["active"] = stored["active"]
+    for holder, attribute in resource_type.immutable:
+        held = stored.get(holder, {}) if holder else stored
+        if attribute.name not in held:
+            continue
+        inside = result.get(holder, {}) if holder else result
+        if attribute.name not in inside:
+            kept = {attribute.name: held[attribute.name]}
+            result.update({holder: {**inside, **kept}} if holder else kept)
+    check_immutable(resource_type, stored, result)
+    return result
+
+
+def check_immutable(resource_type: ResourceType, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """Raises MutabilityError if an immutable attribute that had a value has another one or none."""
+    for holder, attribute in resource_type.immutable:
+        held = (before.get(holder, {}) if holder else before).get(attribute.name)
+        if held is not None and (after.get(holder, {}) if holder else after).get(attribute.name) != held:
+            raise MutabilityError(f"'{attribute.name}' cannot be changed once it is set")
 
 
 def schemas_of(resource_type: ResourceType, resource: Mapping[str, Any]) -> list[str]:
@@ -102,111 +148,163 @@ def schemas_of(resource_type: ResourceType, resource: Mapping[str, Any]) -> list
     return [resource_type.schema.id, *(schema.id for schema in resource_type.extensions if schema.id in resource)]
 
 
-def _normalise_one(attribute: Attribute, value: Any, path: str) -> Any:
-    if attribute.kind != "complex":
-        return None if value is None or value == "" else CONVERSIONS[attribute.kind](value, path)
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
-    if not isinstance(value, Mapping):
-        if isinstance(value, (str, int)) and "value" in attribute.by_name:
+# Compiling
+
+Plan = tuple[Mapping[str, Entry], Mapping[str, Entry], Mapping[str, tuple[str, Entry]]]
+"""Exact and lower-cased name → core attribute; lower-cased URN → extension; lower-cased name of an attribute that only
+one extension has → its URN and itself."""
+
+_PLANS: Final[dict[tuple[ResourceType, bool], Plan]] = {}
+_CONVERTERS: Final[dict[tuple[Attribute, str, bool], Convert]] = {}
+
+
+def converter(attribute: Attribute, path: str, *, strict: bool = False) -> Convert:
+    """What makes a value the attribute's own. `path` is how errors name it."""
+    key = (attribute, path, strict)
+    found = _CONVERTERS.get(key)
+    if found is None:
+        found = _CONVERTERS[key] = _compile(attribute, path, strict)
+    return found
+
+
+def _plan(resource_type: ResourceType, strict: bool) -> Plan:
+    plan = _PLANS.get((resource_type, strict))
+    if plan is None:
+        writable = {
+            name: attribute
+            for name, attribute in resource_type.core.items()
+            if name not in IGNORED and attribute.mutability != "readOnly"
+        }
+        core = _entries(writable, "", strict)
+        extensions = {
+            urn: (schema.id, _members(_entries(_kept(schema.by_name), schema.id, strict), schema.id))
+            for urn, schema in resource_type.by_urn.items()
+        }
+        misplaced: dict[str, tuple[str, Entry]] = {}
+        for schema in () if strict else resource_type.extensions:
+            for name, attribute in _kept(schema.by_name).items():
+                if resource_type.sole_extension_of(name) is schema:
+                    misplaced[name] = schema.id, (attribute.name, converter(attribute, attribute.name, strict=strict))
+        plan = _PLANS[resource_type, strict] = core, extensions, misplaced
+    return plan
+
+
+def _kept(attributes: Mapping[str, Attribute]) -> Mapping[str, Attribute]:
+    """What clients write and get back. Parts that are never returned have nowhere to go and are not kept."""
+    return {
+        name: attribute
+        for name, attribute in attributes.items()
+        if attribute.mutability != "readOnly" and attribute.returned != "never"
+    }
+
+
+def _entries(attributes: Mapping[str, Attribute], path: str, strict: bool) -> dict[str, Entry]:
+    entries: dict[str, Entry] = {}
+    for folded, attribute in attributes.items():
+        inner = attribute.name if not path else f"{path}{':' if path[:4] == 'urn:' else '.'}{attribute.name}"
+        entries[folded] = entries[attribute.name] = attribute.name, converter(attribute, inner, strict=strict)
+    return entries
+
+
+def _compile(attribute: Attribute, path: str, strict: bool) -> Convert:
+    one = _complex(attribute, path, strict) if attribute.kind == "complex" else _simple(attribute, path, strict)
+    return _several(one) if attribute.multi_valued else _single(one, path, strict)
+
+
+def _simple(attribute: Attribute, path: str, strict: bool) -> Convert:
+    convert = (STRICT_CONVERSIONS if strict else CONVERSIONS)[attribute.kind]
+    if attribute.kind in ("string", "reference"):
+        # Nearly every value is a text that is fine as it is.
+        def text(value: Any) -> Any:
+            if type(value) is str and value and "\x00" not in value:
+                return value
+            return None if value is None or value == "" else convert(value, path)
+
+        return text
+    return lambda value: None if value is None or value == "" else convert(value, path)
+
+
+def _complex(attribute: Attribute, path: str, strict: bool) -> Convert:
+    entries = _entries(_kept(attribute.by_name), path, strict)
+    if "display" in attribute.by_name and "displayname" not in attribute.by_name and "display" in entries:
+        entries.setdefault("displayname", entries["display"])
+    members = _members(entries, path)
+    has_value = "value" in attribute.by_name
+
+    def convert(value: Any) -> Any:
+        if type(value) is not dict:
+            if value is None or value == "" or value == []:
+                return None
+            if strict or not has_value or not isinstance(value, (str, int)):
+                raise InvalidAttributeError(f"'{path}' takes an object")
             value = {"value": value}
-        else:
+        return members(value) or None
+
+    return convert
+
+
+def _members(entries: Mapping[str, Entry], path: str) -> Convert:
+    def convert(value: Any) -> Any:
+        if type(value) is not dict:
+            if value is None or value == "" or value == []:
+                return {}
             raise InvalidAttributeError(f"'{path}' takes an object")
-    members = _normalise_members(attribute.by_name, value, path)
-    if "display" in attribute.by_name and "display" not in members and "displayname" not in attribute.by_name:
-        shown = next((v for key, v in value.items() if key.lower() == "displayname"), None)
-        if isinstance(shown, str) and shown:
-            members["display"] = shown
-    return members or None
+        members: dict[str, Any] = {}
+        for key, item in value.items():
+            entry = entries.get(key)
+            if entry is None:
+                entry = entries.get(key.lower())
+                if entry is None or entry[0] in members:
+                    continue
+            normalised = entry[1](item)
+            if normalised is not None:
+                members[entry[0]] = normalised
+            elif entry[0] in members:
+                del members[entry[0]]
+        return members
+
+    return convert
 
 
-def _normalise_members(by_name: Mapping[str, Attribute], value: Any, path: str) -> dict[str, Any]:
-    if value is None or value == "":
-        return {}
-    if not isinstance(value, Mapping):
-        raise InvalidAttributeError(f"'{path}' takes an object")
-    members: dict[str, Any] = {}
-    for key, item in value.items():
-        attribute = by_name.get(key.lower())
-        if attribute is None or attribute.mutability == "readOnly":
-            continue
-        if attribute.name in members and key != attribute.name:
-            continue
-        normalised = normalise_value(attribute, item, f"{path}.{attribute.name}")
-        if normalised is not None:
-            members[attribute.name] = normalised
-    return members
+def _several(one: Convert) -> Convert:
+    def convert(value: Any) -> Any:
+        if type(value) is not list:
+            # A single value where several are possible (T10).
+            item = one(value)
+            return None if item is None else [item]
+        found: list[Any] = []
+        for each in value:
+            item = one(each[0] if type(each) is list and len(each) == 1 else each)
+            # The same value twice says nothing more (RFC 7643 §2.4).
+            if item is not None and item not in found:
+                found.append(item)
+        return found or None
+
+    return convert
 
 
-def _string(value: Any, path: str) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, float)):
-        return str(value)
-    if not isinstance(value, str):
-        raise InvalidAttributeError(f"'{path}' takes text")
-    if "\x00" in value:
-        raise InvalidAttributeError(f"'{path}' contains a NUL character")
-    return value
+def _single(one: Convert, path: str, strict: bool) -> Convert:
+    def convert(value: Any) -> Any:
+        if type(value) is list:
+            if not value:
+                return None
+            if strict or len(value) != 1:
+                raise InvalidAttributeError(f"'{path}' takes one value, not a list of {len(value)}")
+            value = value[0]
+        return one(value)
+
+    return convert
 
 
-def _boolean(value: Any, path: str) -> bool:
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.strip().lower() in ("true", "false"):
-        return value.strip().lower() == "true"
-    raise InvalidAttributeError(f"'{path}' takes true or false")
+def _assign(resource: dict[str, Any], name: str, value: Any) -> None:
+    if value is None:
+        resource.pop(name, None)
+    else:
+        resource[name] = value
 
 
-def _integer(value: Any, path: str) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if isinstance(value, str) and INTEGER.fullmatch(value.strip()):
-        return int(value)
-    raise InvalidAttributeError(f"'{path}' takes a whole number")
-
-
-def _decimal(value: Any, path: str) -> float | int:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return value
-    if isinstance(value, str) and DECIMAL.fullmatch(value.strip()):
-        return float(value)
-    raise InvalidAttributeError(f"'{path}' takes a number")
-
-
-def _date_time(value: Any, path: str) -> str:
-    text = _string(value, path)
-    # Seven fraction digits are sent in practice; Python reads six.
-    trimmed = re.sub(r"(\.\d{6})\d+", r"\1", text)
-    try:
-        datetime.fromisoformat(trimmed)
-    except ValueError:
-        raise InvalidAttributeError(f"'{path}' takes a date and time such as 2024-05-06T07:08:09Z") from None
-    return text
-
-
-def _binary(value: Any, path: str) -> str:
-    text = _string(value, path)
-    padded = text.translate(str.maketrans("-_", "+/")).rstrip("=")
-    try:
-        base64.b64decode(padded + "=" * (-len(padded) % 4), validate=True)
-    except (binascii.Error, ValueError):
-        raise InvalidAttributeError(f"'{path}' takes base64") from None
-    return text
-
-
-def _complex(value: Any, path: str) -> Any:
-    raise AssertionError(f"complex '{path}' is not converted as a simple value")
-
-
-CONVERSIONS: Final[Mapping[Kind, Callable[[Any, str], Any]]] = {
-    "string": _string,
-    "reference": _string,
-    "boolean": _boolean,
-    "integer": _integer,
-    "decimal": _decimal,
-    "dateTime": _date_time,
-    "binary": _binary,
-    "complex": _complex,
-}
-"""Kind → conversion of one value that is assigned."""
+def _check_attributes(schema: Schema, resource: Mapping[str, Any]) -> None:
+    for attribute in schema.required:
+        value = resource.get(attribute.name)
+        if value is None or (isinstance(value, str) and not value.strip()):
+            raise InvalidAttributeError(f"attribute '{attribute.name}' is required")

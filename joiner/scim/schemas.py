@@ -47,6 +47,11 @@ class Schema:
         """Lower-cased name → attribute."""
         return {attribute.name.lower(): attribute for attribute in self.attributes}
 
+    @cached_property
+    def required(self) -> tuple[Attribute, ...]:
+        """Attributes that must have a value."""
+        return tuple(attribute for attribute in self.attributes if attribute.required)
+
 
 @dataclass(frozen=True, eq=False)
 class ResourceType:
@@ -58,6 +63,8 @@ class ResourceType:
     schema: Schema
     extensions: tuple[Schema, ...] = ()
     common: tuple[Attribute, ...] = field(default=())
+    required_extensions: frozenset[str] = frozenset()
+    """URNs of extensions that every resource must have data of (RFC 7643 §6)."""
 
     @cached_property
     def core(self) -> Mapping[str, Attribute]:
@@ -68,6 +75,17 @@ class ResourceType:
     def secret_names(self) -> frozenset[str]:
         """Core attributes that are never returned."""
         return frozenset(attribute.name for attribute in self.schema.attributes if attribute.returned == "never")
+
+    @cached_property
+    def immutable(self) -> tuple[tuple[str, Attribute], ...]:
+        """Attributes that keep the value they were given, each with the URN of its extension ('' for the core)."""
+        schemas = (("", self.schema), *((schema.id, schema) for schema in self.extensions))
+        return tuple(
+            (holder, attribute)
+            for holder, schema in schemas
+            for attribute in schema.attributes
+            if attribute.mutability == "immutable"
+        )
 
     @cached_property
     def by_urn(self) -> Mapping[str, Schema]:

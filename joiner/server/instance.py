@@ -3,6 +3,7 @@
 A side is imported when it is opened: a command that needs one alone would wait longest for importing the other.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
@@ -16,19 +17,23 @@ from starlette.routing import BaseRoute, Route
 from joiner.clock import Clock, system_clock
 from joiner.config import Settings
 from joiner.directory.api_keys import ApiKeys
+from joiner.net import check_target_url
 from joiner.server.access import Access
 from joiner.server.data_folder import DataFolder
 from joiner.server.overview import overview
 from joiner.storage.sqlite import Database
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from joiner.application.side import ApplicationSide
     from joiner.provisioning.side import ProvisioningSide
 
 Side = Literal["application", "directory"]
 SIDES: Final[tuple[Side, ...]] = ("application", "directory")
 METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 PATHS: Final[dict[Side, tuple[str, ...]]] = {
-    "application": ("/scim", "/scim/{rest:path}", "/app/{rest:path}"),
+    "application": ("/scim", "/scim/{rest:path}", "/app/{rest:path}", "/oauth/token"),
     "directory": ("/v1.0/{rest:path}", "/beta/{rest:path}"),
 }
 """Where a side's routes begin; a side that does not run here says so there."""
@@ -51,11 +56,12 @@ class Instance:
     ) -> None:
         self.folder = folder
         self.sides = tuple(sides)
-        self.app: Starlette
+        self.app: ASGIApp
         self._settings = settings
         self._clock = clock
         self._closing = AsyncExitStack()
         self._directory: Database | None = None
+        self._application: ApplicationSide | None = None
         self._provisioning: ProvisioningSide | None = None
 
     async def __aenter__(self) -> Self:
@@ -64,12 +70,14 @@ class Instance:
             api_keys = ApiKeys(directory, self._clock) if directory is not None else None
             access = Access(self.folder.local_key, api_keys)
             routes: list[BaseRoute] = []
-            if "application" in self.sides:
-                routes += self._open_application(opened, access)
+            application = await self._open_application(opened, access) if "application" in self.sides else None
+            if application is not None:
+                routes += application.routes()
             if directory is not None and api_keys is not None:
                 routes += self._open_directory(directory, api_keys, access)
-            self._directory = directory
-            self.app = Starlette(routes=[*routes, *self._common_routes()])
+            self._directory, self._application = directory, application
+            app = Starlette(routes=[*routes, *self._common_routes()])
+            self.app = app if application is None else application.in_front_of(app)
             self._closing = opened.pop_all()
         return self
 
@@ -80,28 +88,41 @@ class Instance:
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
-        """Runs cycles while the block lasts.
+        """Runs cycles and tells webhooks while the block lasts.
 
         To be entered when the server listens, and left before it stops: what a crash left behind goes on at once, and a
         cycle may well write into this very server's other side.
         """
-        if self._provisioning is None:
+        async with AsyncExitStack() as running:
+            if self._application is not None:
+                await running.enter_async_context(self._application.deliveries(self._check_url))
+            if self._provisioning is not None:
+                running.push_async_callback(self._provisioning.stop)
+                await self._provisioning.start()
             yield
-            return
-        await self._provisioning.start()
-        try:
-            yield
-        finally:
-            await self._provisioning.stop()
 
-    def _open_application(self, opened: AsyncExitStack, access: Access) -> list[BaseRoute]:
+    async def _open_application(self, opened: AsyncExitStack, access: Access) -> "ApplicationSide":
         from joiner.application.side import ApplicationSide
 
-        application = ApplicationSide.open(
-            self.folder.path / "application.db", clock=self._clock, authorise_admin=access.is_admin
+        application = await ApplicationSide.open(
+            self._settings.database_url or self.folder.path / "application.db",
+            clock=self._clock,
+            authorise_admin=access.is_admin,
+            secret_key=self.folder.secret_key,
+            allow_loopback=self._settings.allow_loopback,
+            allow_private=self._settings.allow_private,
         )
-        opened.callback(application.close)
-        return application.routes()
+        opened.push_async_callback(application.close)
+        return application
+
+    async def _check_url(self, url: str) -> None:
+        """Raises ForbiddenTargetError if a webhook's address must not be called. Resolving names may take a while."""
+        await asyncio.to_thread(
+            check_target_url,
+            url,
+            allow_loopback=self._settings.allow_loopback,
+            allow_private=self._settings.allow_private,
+        )
 
     def _open_database(self, opened: AsyncExitStack) -> Database:
         from joiner.directory import store

@@ -63,11 +63,17 @@ class _PostgresqlSession:
         count = status.rpartition(" ")[2]
         return int(count) if count.isdigit() else 0
 
+    async def attempt(self, work: Work[T]) -> T:
+        async with self._connection.transaction():
+            return await work(self)
+
 
 class PostgresqlDatabase:
     """One database. Use `open`; belongs to the event loop it was opened on."""
 
     dialect: Dialect = "postgresql"
+    FAILURES: Final[tuple[type[BaseException], ...]] = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+    """What may come out of a connection that is lost."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool

@@ -32,6 +32,9 @@ class Session(Protocol):
     async def execute(self, sql: str, *values: Any) -> int:
         """The number of rows concerned. Raises UniqueViolationError."""
 
+    async def attempt(self, work: "Work[T]") -> T:
+        """Runs `work` inside this transaction. Whatever it raises undoes what it did, and only that."""
+
 
 Work = Callable[[Session], Awaitable[T]]
 """What to do in a transaction. It may run more than once (a deadlock was broken), so it must not keep state, and it

@@ -22,13 +22,14 @@ Work = Callable[[sqlite3.Connection], Any]
 MAX_BATCH = 256
 """At most so many writes share one commit, which bounds how long the first of them waits."""
 
+CACHE_MIB = 64
+
 PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
     "PRAGMA busy_timeout = 10000",
     "PRAGMA temp_store = MEMORY",
-    "PRAGMA cache_size = -65536",
 )
 
 
@@ -110,7 +111,7 @@ class Database:
             raise RuntimeError(f"{self.path.name} is closed")
 
     def _connect(self) -> sqlite3.Connection:
-        connection = connect(self.path)
+        connection = connect(self.path, CACHE_MIB)
         connection.row_factory = sqlite3.Row
         return connection
 
@@ -133,11 +134,15 @@ class Database:
         connection.close()
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """A connection with our pragmas, for any thread. Transactions begin and end where the code says so."""
+def connect(path: Path, cache_mib: int) -> sqlite3.Connection:
+    """A connection with our pragmas, for any thread, and a page cache of so many MiB at most.
+
+    Transactions begin and end where the code says so.
+    """
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
     for pragma in PRAGMAS:
         connection.execute(pragma)
+    connection.execute(f"PRAGMA cache_size = {-1024 * cache_mib}")
     return connection
 
 

@@ -1,21 +1,12 @@
 """PATCH of users and groups, as Entra and Okta send it."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.scim_client import ENTERPRISE, ENTRA_USER, GROUP, Client, opened_endpoint
-
-
-@pytest.fixture
-async def client(tmp_path: Path) -> AsyncIterator[Client]:
-    async with opened_endpoint(tmp_path) as it:
-        yield it
-
+from tests.scim_client import ENTERPRISE, ENTRA_USER, GROUP, Client
 
 # PATCH of users
 

@@ -211,7 +211,7 @@ async def test_a_full_restart_matches_everybody_again(api: Api) -> None:
     await api.run()
     entry = api.world.entries()["ada"]
     assert any("Searched the target" in step["description"] for step in entry["provisioningSteps"])
-    assert len(api.world.accounts()) == 1
+    assert len(await api.world.accounts()) == 1
 
 
 @pytest.mark.req("REQ-P-140")
@@ -222,7 +222,7 @@ async def test_a_deleted_job_takes_its_links_along_and_leaves_the_accounts(api: 
     await api.ask("DELETE", api.job, status=204)
     await api.ask("GET", api.job, status=404)
     assert api.world.db.reader.execute("SELECT count(*) FROM link").fetchone()[0] == 0
-    assert set(api.world.accounts()) == {"ada"}
+    assert set(await api.world.accounts()) == {"ada"}
 
 
 @pytest.mark.req("REQ-P-141")
@@ -246,8 +246,7 @@ async def test_jobs_of_other_applications_are_not_found(api: Api) -> None:
 @pytest.mark.req("REQ-P-083", "REQ-P-084", "REQ-P-086")
 async def test_a_quarantine_is_tried_after_6_12_24_hours_then_daily_and_given_up_after_28_days(api: Api) -> None:
     await api.world.add_user("ada")
-    for token in api.world.application.tokens.list():
-        await api.world.application.tokens.revoke(token.id)
+    await api.world.revoke_tokens()
     await api.ask("POST", f"{api.job}/start", status=204)
     began = api.world.clock()
     waits: list[tuple[int, int, str]] = []

@@ -16,6 +16,7 @@ CREATE TABLE token (
   kind          TEXT NOT NULL CHECK (kind IN ('secret', 'access')),
   scope         TEXT NOT NULL CHECK (scope IN ('scim', 'scim.read')),
   client_id     TEXT,                   -- access tokens: the client that asked
+  user_id       TEXT,                   -- the user that /Me means
   created_at    TEXT NOT NULL,
   expires_at    TEXT,
   revoked_at    TEXT,
@@ -46,6 +47,18 @@ CREATE TABLE oauth_secret (
   revoked_at  TEXT
 );
 CREATE INDEX oauth_secret_by_client ON oauth_secret (client_id);
+
+-- Issuers whose signed tokens are accepted: as bearer tokens, or from the OAuth client that is named.
+CREATE TABLE trusted_issuer (
+  id            TEXT PRIMARY KEY,
+  connection_id BIGINT NOT NULL REFERENCES connection (id) ON DELETE CASCADE,
+  issuer        TEXT NOT NULL,
+  audience      TEXT NOT NULL,
+  jwks_uri      TEXT NOT NULL,
+  subject       TEXT,
+  client_id     TEXT,
+  created_at    TEXT NOT NULL
+);
 
 -- Schemas and resource types beyond those of the RFC, as the documents that describe them (RFC 7643 §6, §7).
 CREATE TABLE definition (
@@ -81,12 +94,14 @@ CREATE INDEX resource_by_external_id ON resource (connection_id, type, external_
 CREATE INDEX resource_by_manager ON resource (manager_id) WHERE manager_id IS NOT NULL;
 CREATE INDEX resource_in_order ON resource (connection_id, type, number);
 
--- Memberships are rows: adding one does not depend on how many there are.
+-- Memberships are rows: adding one does not depend on how many there are. They repeat what a group shows of its
+-- members, so that a large group is read without looking up each of them.
 CREATE TABLE membership (
   group_number  BIGINT NOT NULL REFERENCES resource (number) ON DELETE CASCADE,
   member_id     TEXT COLLATE "C" NOT NULL,  -- may name what is not here: T18
-  member_number BIGINT,        -- null: not here
-  display       TEXT COLLATE "C",           -- a JSON string, as the client wants it shown; null: by the member's name
+  type          TEXT COLLATE "C",           -- User or Group; null: not here
+  name          TEXT COLLATE "C",           -- the member's name as a JSON string, kept in step with resource.display
+  display       TEXT COLLATE "C",           -- a JSON string, as the client wants it shown instead of the name
   PRIMARY KEY (group_number, member_id)
 );
 CREATE INDEX membership_by_member ON membership (member_id);
@@ -139,4 +154,10 @@ CREATE TABLE webhook (
   failures      INTEGER NOT NULL DEFAULT 0,
   last_error    TEXT,
   next_attempt  TEXT
+);
+
+-- What the installation keeps to itself, such as the key that signs cursors.
+CREATE TABLE installation (
+  name  TEXT PRIMARY KEY,
+  value TEXT NOT NULL
 );

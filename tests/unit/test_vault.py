@@ -5,7 +5,7 @@ import os
 import pytest
 
 from joiner.errors import InvalidStateError
-from joiner.provisioning.vault import Vault
+from joiner.vault import Vault
 
 
 def test_a_credential_opens_only_with_its_key_and_at_its_place() -> None:

@@ -1,0 +1,257 @@
+"""Writing resources: each change is one transaction with its columns, its memberships and its event.
+
+The functions take a session, so that a bulk request can make several changes one after the other. What changes nothing
+writes nothing (REQ-S-228). Whatever happens in parallel, nothing is lost: a change is applied to what is stored at that
+moment, with its row locked.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from joiner.application.columns import Columns, columns_of, unique_attributes
+from joiner.application.connections import ConnectionSettings, for_update
+from joiner.application.events import Actor, note_event
+from joiner.application.memberships import change_members, rename_member
+from joiner.application.store import Stored, manager_display, read_resource
+from joiner.ids import new_id
+from joiner.scim.core import ENTERPRISE_URN
+from joiner.scim.errors import InvalidAttributeError, PreconditionFailedError, UniquenessError
+from joiner.scim.members import MemberChange
+from joiner.scim.schemas import ResourceType
+from joiner.storage.session import Session, UniqueViolationError
+
+Resource = Mapping[str, Any]
+
+
+class Target(msgspec.Struct, frozen=True):
+    """What a change needs to know besides the resource: who acts, when, on what type, under which settings."""
+
+    actor: Actor
+    resource_type: ResourceType
+    settings: ConnectionSettings
+    now: str
+
+
+class Altered(msgspec.Struct, frozen=True):
+    """What becomes of a resource. `resource` None: its attributes stay as they are."""
+
+    resource: Resource | None
+    members: Sequence[MemberChange] = ()
+    password: str | None = None
+    """The hash of a new one."""
+
+
+Alter = Callable[[dict[str, Any]], Altered]
+"""Given the stored attributes, what becomes of them. Raises ScimError, and then nothing has happened."""
+Expected = Callable[[int], bool]
+"""Judges the present version (If-Match)."""
+
+INSERT: Final = (
+    "INSERT INTO resource (id, connection_id, type, display, name_key, display_key, external_id, active, manager_id,"
+    " version, created_at, modified_at, body, search)"
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 1, ?10, ?10, ?11, ?12) RETURNING number"
+)
+UPDATE: Final = (
+    "UPDATE resource SET display = ?2, name_key = ?3, display_key = ?4, external_id = ?5, active = ?6, manager_id = ?7,"
+    " version = ?8, modified_at = ?9, body = ?10, search = ?11 WHERE number = ?1"
+)
+
+
+async def create_resource(session: Session, target: Target, altered: Altered) -> Stored:
+    """A new resource. Raises UniquenessError, InvalidAttributeError."""
+    resource = altered.resource or {}
+    connection_id = target.actor.connection_id
+    columns = columns_of(target.resource_type, resource, unique_groups=target.settings.unique_group_names)
+    id_ = new_id()
+    try:
+        row = await session.row(
+            INSERT,
+            id_,
+            connection_id,
+            target.resource_type.name,
+            columns.display,
+            columns.name_key,
+            columns.display_key,
+            columns.external_id,
+            columns.active,
+            columns.manager_id,
+            target.now,
+            columns.body,
+            columns.search,
+        )
+        assert row is not None
+        number: int = row[0]
+        await _index(session, target, number, columns.indexed)
+    except UniqueViolationError as error:
+        raise _taken(target.resource_type, resource, error) from None
+    members = None
+    if altered.members:
+        members = await change_members(
+            session, connection_id, (number, id_), altered.members, must_exist=target.settings.members_must_exist
+        )
+    if altered.password is not None:
+        await _keep_password(session, number, altered.password)
+    named = await _manager_named(session, target, columns)
+    kind = (target.resource_type.name, id_, 1)
+    await note_event(session, target.actor, kind, "create", target.now, resource, members)
+    return Stored(number, id_, kind[0], 1, target.now, target.now, columns.body, columns.manager_id, named, None)
+
+
+async def change_resource(
+    session: Session, target: Target, id_: str, alter: Alter, expected: Expected | None = None
+) -> Stored:
+    """The resource afterwards. Raises ResourceNotFoundError, PreconditionFailedError, UniquenessError, and what `alter`
+    raises."""
+    connection_id, type_ = target.actor.connection_id, target.resource_type.name
+    stored = await read_resource(session, connection_id, type_, id_, lock=True)
+    _check_version(stored, expected)
+    before = stored.resource
+    altered = alter(before)
+    after = before if altered.resource is None else altered.resource
+    changed = {} if after is before else differences(before, after)
+    members = None
+    if altered.members:
+        members = await change_members(
+            session, connection_id, (stored.number, id_), altered.members, must_exist=target.settings.members_must_exist
+        )
+    if altered.password is not None:
+        await _keep_password(session, stored.number, altered.password)
+        changed = {**changed, "password": None}
+    if not changed and not members:
+        return stored
+    version = stored.version + 1
+    if changed:
+        columns = columns_of(target.resource_type, after, unique_groups=target.settings.unique_group_names)
+        await _update(session, target, (stored.number, id_), version, before, after, columns)
+        manager = stored.manager_display
+        if columns.manager_id != stored.manager_id:
+            manager = await _manager_named(session, target, columns)
+        stored = msgspec.structs.replace(
+            stored, body=columns.body, manager_id=columns.manager_id, manager_display=manager
+        )
+    else:
+        await session.execute(
+            "UPDATE resource SET version = ?2, modified_at = ?3 WHERE number = ?1", stored.number, version, target.now
+        )
+    changed.pop("password", None)
+    await note_event(session, target.actor, (type_, id_, version), "update", target.now, changed, members)
+    return msgspec.structs.replace(stored, version=version, modified_at=target.now)
+
+
+async def delete_resource(session: Session, target: Target, id_: str, expected: Expected | None = None) -> None:
+    """Removes the resource, its memberships and its passwords. Its groups get a new version (REQ-S-282)."""
+    connection_id, type_ = target.actor.connection_id, target.resource_type.name
+    stored = await read_resource(session, connection_id, type_, id_, lock=True)
+    _check_version(stored, expected)
+    groups = await session.rows(
+        "SELECT number, id, version FROM resource WHERE number IN"
+        " (SELECT group_number FROM membership WHERE member_id = ?1) AND connection_id = ?2 ORDER BY number"
+        + for_update(session),
+        id_,
+        connection_id,
+    )
+    for number, group_id, version in groups:
+        await session.execute(
+            "UPDATE resource SET version = ?2, modified_at = ?3 WHERE number = ?1", number, version + 1, target.now
+        )
+        left = await change_members(
+            session, connection_id, (number, group_id), [MemberChange("remove", {id_: None})], must_exist=False
+        )
+        await note_event(session, target.actor, ("Group", group_id, version + 1), "update", target.now, members=left)
+    await session.execute("DELETE FROM resource WHERE number = ?1", stored.number)
+    await note_event(session, target.actor, (type_, id_, stored.version), "delete", target.now)
+
+
+def differences(before: Resource, after: Resource) -> dict[str, Any]:
+    """Attribute → its new value, None where it is gone."""
+    changed = {name: value for name, value in after.items() if before.get(name) != value}
+    changed.update((name, None) for name in before if name not in after)
+    return changed
+
+
+async def _update(
+    session: Session,
+    target: Target,
+    place: tuple[int, str],
+    version: int,
+    before: Resource,
+    after: Resource,
+    columns: Columns,
+) -> None:
+    number, id_ = place
+    try:
+        await session.execute(
+            UPDATE,
+            number,
+            columns.display,
+            columns.name_key,
+            columns.display_key,
+            columns.external_id,
+            columns.active,
+            columns.manager_id,
+            version,
+            target.now,
+            columns.body,
+            columns.search,
+        )
+        former = columns_of(target.resource_type, before)
+        if former.display != columns.display:
+            await rename_member(session, target.actor.connection_id, id_, columns.display)
+        held = former.indexed
+        if held != columns.indexed:
+            await session.execute("DELETE FROM indexed_value WHERE number = ?1", number)
+            await _index(session, target, number, columns.indexed)
+    except UniqueViolationError as error:
+        raise _taken(target.resource_type, after, error) from None
+
+
+async def _index(session: Session, target: Target, number: int, values: Sequence[tuple[str, str, int]]) -> None:
+    for path, value, unique in values:
+        await session.execute(
+            "INSERT INTO indexed_value (connection_id, type, path, value, number, must_be_unique)"
+            " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            target.actor.connection_id,
+            target.resource_type.name,
+            path,
+            value,
+            number,
+            unique,
+        )
+
+
+async def _manager_named(session: Session, target: Target, columns: Columns) -> str | None:
+    """The manager's name as a JSON string, None if there is none here. Raises InvalidAttributeError if one must be."""
+    if columns.manager_id is None:
+        return None
+    named = await manager_display(session, target.actor.connection_id, columns.manager_id)
+    if named is None and target.settings.members_must_exist:
+        raise InvalidAttributeError(f"'{ENTERPRISE_URN}:manager': there is no user '{columns.manager_id[:100]}'")
+    return named
+
+
+async def _keep_password(session: Session, number: int, hashed: str) -> None:
+    await session.execute(
+        "INSERT INTO password (number, hash) VALUES (?1, ?2) ON CONFLICT (number) DO UPDATE SET hash = ?2",
+        number,
+        hashed,
+    )
+
+
+def _check_version(stored: Stored, expected: Expected | None) -> None:
+    if expected is not None and not expected(stored.version):
+        raise PreconditionFailedError(f'the resource has changed; its version is W/"{stored.version}"')
+
+
+def _taken(resource_type: ResourceType, resource: Resource, error: UniqueViolationError) -> UniquenessError:
+    """Names the attribute, without what the database says."""
+    if resource_type.name == "Group":
+        names: Sequence[str] = ("displayName",)
+    else:
+        names = unique_attributes(resource_type)
+    if "indexed_value" in str(error) or "unique_value" in str(error):
+        names = names[1:]
+    if len(names) == 1:
+        return UniquenessError(f"{names[0]} '{resource.get(names[0])}' is taken")
+    return UniquenessError(f"one of {', '.join(names)} is taken")

@@ -1,0 +1,150 @@
+"""The members of a group, as rows: every change costs what it names, not what is there."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+
+from joiner.application.statements import as_list, listed
+from joiner.scim.core import GROUPS
+from joiner.scim.errors import InvalidAttributeError
+from joiner.scim.members import MemberChange, chosen_members
+from joiner.storage.session import Dialect, Session
+
+SHOWN: Final = 5
+"""So many unknown members are named in an error."""
+
+
+class MembershipChanges:
+    """What became of a group's members, for its event."""
+
+    __slots__ = ("added", "removed")
+
+    def __init__(self) -> None:
+        self.added: dict[str, None] = {}
+        self.removed: dict[str, None] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.removed)
+
+    def note(self, *, added: Sequence[str] = (), removed: Sequence[str] = ()) -> None:
+        for member in removed:
+            if self.added.pop(member, self) is self:
+                self.removed[member] = None
+        for member in added:
+            if self.removed.pop(member, self) is self:
+                self.added[member] = None
+
+    def json(self) -> str | None:
+        """As the event keeps it; None if nothing changed."""
+        parts = {name: list(ids) for name, ids in (("added", self.added), ("removed", self.removed)) if ids}
+        return orjson.dumps(parts).decode() if parts else None
+
+
+async def change_members(
+    session: Session,
+    connection_id: int,
+    group: tuple[int, str],
+    changes: Sequence[MemberChange],
+    *,
+    must_exist: bool,
+) -> MembershipChanges:
+    """Set arithmetic on rows, in order. `group` is its number and id.
+
+    Raises InvalidAttributeError for a group as its own member, and for members that are not here if they must be.
+    """
+    result = MembershipChanges()
+    number, group_id = group
+    for change in changes:
+        if change.kind in ("add", "replace") and group_id in change.members:
+            raise InvalidAttributeError("a group cannot be its own member")
+        match change.kind:
+            case "clear":
+                result.note(removed=await _delete(session, number, ""))
+            case "remove":
+                result.note(removed=await _delete_listed(session, number, list(change.members)))
+            case "remove_matching":
+                result.note(removed=await _delete_matching(session, number, change))
+            case "replace":
+                kept = as_list(session.dialect, list(change.members))
+                condition = f" AND member_id NOT IN {listed(session.dialect, 2)}"
+                result.note(removed=await _delete(session, number, condition, kept))
+                result.note(added=await _insert(session, connection_id, number, change.members, must_exist=must_exist))
+            case "add":
+                result.note(added=await _insert(session, connection_id, number, change.members, must_exist=must_exist))
+    return result
+
+
+async def _delete(session: Session, number: int, condition: str, *values: Any) -> list[str]:
+    rows = await session.rows(
+        f"DELETE FROM membership WHERE group_number = ?1{condition} RETURNING member_id", number, *values
+    )
+    return [row[0] for row in rows]
+
+
+async def _delete_listed(session: Session, number: int, members: Sequence[str]) -> list[str]:
+    condition = f" AND member_id IN {listed(session.dialect, 2)}"
+    return await _delete(session, number, condition, as_list(session.dialect, members))
+
+
+async def _delete_matching(session: Session, number: int, change: MemberChange) -> list[str]:
+    rows = await session.rows(
+        "SELECT member_id, type, coalesce(display, name) FROM membership WHERE group_number = ?1",
+        number,
+    )
+    elements = [
+        {"value": row[0], "type": row[1] or "User", **({"display": orjson.loads(row[2])} if row[2] else {})}
+        for row in rows
+    ]
+    return await _delete_listed(session, number, chosen_members(change, elements, GROUPS))
+
+
+INSERT: Final[Mapping[Dialect, str]] = {
+    "sqlite": (
+        "INSERT OR IGNORE INTO membership (group_number, member_id, display, type, name)"
+        " SELECT ?1, j.value ->> 0, j.value ->> 1, c.type, c.display FROM json_each(?3) j LEFT JOIN resource c"
+        " ON c.id = j.value ->> 0 AND c.connection_id = ?2 AND c.type IN ('User', 'Group')"
+        " RETURNING member_id, type"
+    ),
+    "postgresql": (
+        "INSERT INTO membership (group_number, member_id, display, type, name)"
+        " SELECT ?1, j.id, j.display, c.type, c.display FROM unnest(?3::text[], ?4::text[]) AS j (id, display)"
+        " LEFT JOIN resource c ON c.id = j.id AND c.connection_id = ?2 AND c.type IN ('User', 'Group')"
+        " ON CONFLICT DO NOTHING RETURNING member_id, type"
+    ),
+}
+
+
+async def rename_member(session: Session, connection_id: int, member_id: str, name: str) -> None:
+    """Lets the member's groups show its new name, a JSON string."""
+    await session.execute(
+        "UPDATE membership SET name = ?1 WHERE member_id = ?2 AND group_number IN"
+        " (SELECT number FROM resource WHERE connection_id = ?3)",
+        name,
+        member_id,
+        connection_id,
+    )
+
+
+async def _insert(
+    session: Session, connection_id: int, number: int, members: Mapping[str, str | None], *, must_exist: bool
+) -> list[str]:
+    if not members:
+        return []
+    shown = [None if display is None else orjson.dumps(display).decode() for display in members.values()]
+    if session.dialect == "sqlite":
+        pairs = orjson.dumps(list(zip(members, shown, strict=True))).decode()
+        rows = await session.rows(INSERT["sqlite"], number, connection_id, pairs)
+    else:
+        # A member that is being deleted meanwhile waits for us, or we for it: none is left dangling.
+        await session.rows(
+            "SELECT 1 FROM resource WHERE id = ANY(?1::text[]) AND connection_id = ?2 ORDER BY number FOR KEY SHARE",
+            list(members),
+            connection_id,
+        )
+        rows = await session.rows(INSERT["postgresql"], number, connection_id, list(members), shown)
+    if must_exist:
+        missing = [row[0] for row in rows if row[1] is None]
+        if missing:
+            raise InvalidAttributeError(f"there is no user or group {', '.join(map(repr, missing[:SHOWN]))}")
+    return [row[0] for row in rows]
