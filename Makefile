@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: demo test check format bench lock clean system-packages help
+.PHONY: demo test check format docs bench lock clean system-packages help
 
 demo: .venv/ready            ## run the tutorial: a directory is provisioned into an application
 	$(BIN)/joiner tutorial
@@ -20,6 +20,9 @@ check: .venv/ready           ## style, types, layers
 format: .venv/ready          ## put the code into the style that `check` wants
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: .venv/ready            ## write the pages that are made from the sources
+	$(BIN)/python -m tests.requirements
 
 bench: .venv/ready           ## objects/s and CPU ms per object of both sides
 	$(BIN)/python -m benchmarks
