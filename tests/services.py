@@ -93,8 +93,8 @@ class PostgreSQL:
 
 
 @contextmanager
-def run_postgresql() -> Iterator[PostgreSQL]:
-    """A PostgreSQL server of its own. Raises MissingProgramError."""
+def run_postgresql(*, is_durable: bool = False) -> Iterator[PostgreSQL]:
+    """A PostgreSQL server of its own, which waits for the disk only if `is_durable`. Raises MissingProgramError."""
     server, initdb = require_program("postgres"), require_program("initdb")
     account = _unprivileged_account()
     identity: dict[str, Any] = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []} if account else {}
@@ -113,7 +113,7 @@ def run_postgresql() -> Iterator[PostgreSQL]:
                 "listen_addresses": "127.0.0.1",
                 "port": str(port),
                 "unix_socket_directories": str(folder),
-                "fsync": "off",
+                "fsync": "on" if is_durable else "off",
                 "max_connections": "200",
             }
             return [server, "-D", str(data), *(f"--{name}={value}" for name, value in settings.items())]
