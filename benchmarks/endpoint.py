@@ -107,15 +107,23 @@ def _measure_size(plan: Plan, size: int, targets: Sequence[Target], console: Con
     users = max([size, *(workload.users for workload in workloads)])
     seeded = [target for target in targets if _seed(target, users, console)]
     for workload in workloads:
-        for target in seeded:
+        for target in _doing(workload, seeded):
             _warm_up(plan, workload, target, size)
     for number in range(1, plan.rounds + 1):
         for workload in workloads:
             for connections in (workload.connections,) if workload.connections else plan.connections:
-                for target in seeded:
-                    if workload not in target.lacks:
-                        yield from _measured(plan, workload, target, size, connections, number)
+                for target in _doing(workload, seeded):
+                    yield from _measured(plan, workload, target, size, connections, number)
         console.print(f"{size:,} users, round {number} of {plan.rounds} done", style="dim")
+
+
+def _doing(workload: Workload, targets: Sequence[Target]) -> list[Target]:
+    """The targets that have not shown that they do not do it."""
+    return [
+        target
+        for target in targets
+        if workload not in target.lacks and (not target.only or workload.name in target.only)
+    ]
 
 
 def _seed(target: Target, users: int, console: Console) -> bool:
@@ -139,7 +147,7 @@ def _warm_up(plan: Plan, workload: Workload, target: Target, size: int) -> None:
         failure = None if cell.done else next(iter(cell.errors), "no answer")
     except CELL_FAILURES as error:
         failure = str(error)
-    if failure is not None and workload not in target.lacks:
+    if failure is not None:
         _leave_out(target, workload, failure)
 
 

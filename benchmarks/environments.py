@@ -20,14 +20,15 @@ class InstallationError(Exception):
 
 def environment(folder: Path) -> Path:
     """The folder that holds the programs which `folder` lists. Raises InstallationError."""
-    listed = next(folder / name for name in INSTALLERS if (folder / name).exists())
-    digest = hashlib.sha256(listed.read_bytes()).hexdigest()[:12]
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:12]
+    install = next(INSTALLERS[path.name] for path in files if path.name in INSTALLERS)
     made = _cache() / f"{folder.name}-{digest}"
     finished = made / "finished"
     if not finished.exists():
         shutil.rmtree(made, ignore_errors=True)
         made.mkdir(parents=True)
-        INSTALLERS[listed.name](folder, made)
+        install(folder, made)
         finished.touch()
     return made
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -93,7 +94,7 @@ def _function(frame: str) -> str:
 
 def show_profile(found: Profile, console: Console) -> None:
     """The functions in which most of the time was spent."""
-    table = Table(title=f"{found.samples} samples of threads at work", title_justify="left")
+    table = Table(title=f"{found.samples} samples of threads at work", title_justify="left", box=SIMPLE_HEAD)
     for column in ("itself", "with calls"):
         table.add_column(column, justify="right")
     table.add_column("function", no_wrap=True)

@@ -9,12 +9,13 @@ from itertools import groupby
 from statistics import median
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.endpoint import Measurement, Outcome
 
-COLUMNS = ("workload", "connections", "server", "a second", "×", "CPU ms", "÷", "p50 ms", "p99 ms", "peak MB", "client")
+COLUMNS = ("workload", "at once", "server", "a second", "×", "CPU ms", "÷", "p50 ms", "p99 ms", "peak MB", "client")
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def show(results: Sequence[Result], outcome: Outcome, console: Console) -> None:
 
 
 def _table(title: str, results: Sequence[Result]) -> Table:
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     for column in COLUMNS:
         table.add_column(column, justify="left" if column in ("workload", "server") else "right", no_wrap=True)
     for _, case in groupby(results, key=lambda result: (result.what, result.connections)):

@@ -1,6 +1,7 @@
 """Starts what is measured: Joiner, its peers, and the ceiling. Each runs on a free port of the loopback interface."""
 
 import importlib.metadata
+import json
 import os
 import secrets
 import signal
@@ -70,12 +71,23 @@ def scim2_server(folder: Path) -> Iterator[Target]:
 
 
 @contextmanager
+def scimmy(folder: Path) -> Iterator[Target]:
+    """SCIMMY for Node.js behind Express, over a store in memory with indexes."""
+    here = PEERS / "scimmy"
+    command = ("node", str(environment(here) / "server.js"), "{port}")
+    version: str = json.loads((here / "package.json").read_bytes())["dependencies"]["scimmy"]
+    with _started("scimmy", version, "memory", "/scim", command) as target:
+        yield target
+
+
+@contextmanager
 def ceiling(folder: Path) -> Iterator[Target]:
     """What Python and SQLite can give when nothing is left but storing and answering."""
     command = (sys.executable, *UVICORN, "benchmarks.ceiling:app")
     version = importlib.metadata.version("uvicorn")
     database = {"CEILING_DATABASE": str(folder / "ceiling.db")}
     with _started("ceiling", f"uvicorn {version}", "SQLite, durable", "", command, database) as target:
+        target.only = ("w1", "w2", "w3")
         yield target
 
 
@@ -83,6 +95,7 @@ SERVERS: Mapping[str, Callable[[Path], AbstractContextManager[Target]]] = {
     "joiner": joiner_sqlite,
     "joiner-postgresql": joiner_postgresql,
     "scim2-server": scim2_server,
+    "scimmy": scimmy,
     "ceiling": ceiling,
 }
 

@@ -2,7 +2,7 @@
 
 import itertools
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,8 +36,10 @@ class Target:
     ids: list[str] = field(default_factory=list)
     """The users of the set: the id of user 0, of user 1, and so on."""
     notes: list[str] = field(default_factory=list)
+    only: Collection[str] = ()
+    """The names of the workloads that it is made for; none: all."""
     lacks: set[object] = field(default_factory=set)
-    """Workloads that it cannot do, or not in bearable time."""
+    """Workloads that it turned out not to do, or not in bearable time."""
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(FIRST_OF_CELLS))
 
     host = "127.0.0.1"
