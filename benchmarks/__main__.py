@@ -64,7 +64,7 @@ def _add_profile(parser: argparse.ArgumentParser) -> None:
 
 
 def _endpoint(options: argparse.Namespace) -> int:
-    console = Console(width=None if sys.stdout.isatty() else 150)
+    console = _console()
     workloads = [workload for workload in WORKLOADS if workload.name in options.workloads]
     plan = Plan(options.peers, options.sizes, options.connections, options.rounds, options.seconds, workloads)
     with tempfile.TemporaryDirectory() as folder:
@@ -90,10 +90,15 @@ def _profile(options: argparse.Namespace) -> int:
     workload = max(named, key=lambda each: each.members if each.members <= options.size else 0)
     with tempfile.TemporaryDirectory() as folder:
         found = profile(workload, options.size, options.connections, options.seconds, Path(folder))
-    console = Console()
+    console = _console()
     console.print(f"{workload.name}: {workload.what}")
     show_profile(found, console)
     return 0
+
+
+def _console() -> Console:
+    """As wide as the tables need when nobody says how wide it is."""
+    return Console(width=None if sys.stdout.isatty() else 140)
 
 
 def _numbers(text: str) -> list[int]:

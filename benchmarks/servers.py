@@ -71,6 +71,33 @@ def scim2_server(folder: Path) -> Iterator[Target]:
 
 
 @contextmanager
+def django_scim2(folder: Path) -> Iterator[Target]:
+    """django-scim2 under gunicorn, on a PostgreSQL of its own; it keeps the attributes that Django's users have."""
+    here = PEERS / "django-scim2"
+    programs = environment(here) / "bin"
+    with run_postgresql(is_durable=True) as database:
+        variables = {
+            "PGPORT": str(database.port),
+            "PGUSER": database.user,
+            "PGPASSWORD": database.password,
+            "DJANGO_SETTINGS_MODULE": "configuration",
+            "PYTHONPATH": str(here),
+        }
+        tables = [str(programs / "django-admin"), "migrate", "--run-syncdb", "--verbosity", "0"]
+        made = subprocess.run(
+            tables, env={**os.environ, **variables, "SCIM_TOKEN": "-"}, capture_output=True, text=True, check=False
+        )
+        if made.returncode:
+            raise StartError(made.stderr[-400:])
+        serve = ("--workers", "2", "--threads", "16", "--keep-alive", "75", "--log-level", "warning")
+        application = "django.core.wsgi:get_wsgi_application()"
+        command = (str(programs / "gunicorn"), "--bind", "127.0.0.1:{port}", *serve, application)
+        version, master = _pinned(here, "django-scim2"), _postmaster(database)
+        with _started("django-scim2", version, "PostgreSQL, durable", "/scim/v2", command, variables, master) as target:
+            yield target
+
+
+@contextmanager
 def scimmy(folder: Path) -> Iterator[Target]:
     """SCIMMY for Node.js behind Express, over a store in memory with indexes."""
     here = PEERS / "scimmy"
@@ -95,6 +122,7 @@ SERVERS: Mapping[str, Callable[[Path], AbstractContextManager[Target]]] = {
     "joiner": joiner_sqlite,
     "joiner-postgresql": joiner_postgresql,
     "scim2-server": scim2_server,
+    "django-scim2": django_scim2,
     "scimmy": scimmy,
     "ceiling": ceiling,
 }

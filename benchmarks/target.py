@@ -2,7 +2,7 @@
 
 import itertools
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,8 @@ from benchmarks.people import scim_user
 from benchmarks.usage import Processes
 
 SEEDING_CONNECTIONS = 8
+MOST_SHOWN = 140
+"""Characters of an unexpected answer's body."""
 
 FIRST_OF_CELLS = 1_000_000
 """Users from this number on are made and deleted by single cells; those below belong to the set."""
@@ -55,7 +57,7 @@ class Target:
         content = orjson.dumps(body)
         return f"{head}Content-Type: application/scim+json\r\nContent-Length: {len(content)}\r\n\r\n".encode() + content
 
-    def drive(self, job: Any, connections: int, patience: float) -> Drive:
+    def drive(self, job: Callable[[], Job], connections: int, patience: float) -> Drive:
         return client.drive(self.host, self.port, job, connections, patience)
 
     def exchange(self, *requests: bytes) -> list[Answer]:
@@ -64,7 +66,9 @@ class Target:
 
     def delete(self, paths: Iterable[str]) -> None:
         """Removes resources that a cell made. Raises UnexpectedAnswerError."""
-        requests = (self.request("DELETE", path) for path in paths)
+        requests = [self.request("DELETE", path) for path in paths]
+        if not requests:
+            return
         for answer in client.exchange(self.host, self.port, requests, SEEDING_CONNECTIONS):
             if answer.status not in (200, 204):
                 raise UnexpectedAnswerError(answer)
@@ -98,7 +102,8 @@ class UnexpectedAnswerError(Exception):
 
 def shown(answer: Answer) -> str:
     """The answer in a line that tells why it was refused."""
-    return f"{answer.status} {answer.body[:160].decode('utf-8', 'replace')}".strip()
+    text = answer.body.decode("utf-8", "replace")
+    return f"{answer.status} {' '.join(text.split())[:MOST_SHOWN]}".strip()
 
 
 def created_id(answer: Answer) -> str:
