@@ -69,7 +69,7 @@ def _endpoint(options: argparse.Namespace) -> int:
     plan = Plan(options.peers, options.sizes, options.connections, options.rounds, options.seconds, workloads)
     with tempfile.TemporaryDirectory() as folder:
         outcome = measure_endpoint(plan, Path(folder), Console(stderr=True))
-    results = report.summarise(outcome.measurements, next(iter(plan.peers), None))
+    results = report.summarise(outcome)
     report.show(results, outcome, console)
     if options.json:
         options.json.write_bytes(orjson.dumps(report.document(results, outcome), option=orjson.OPT_INDENT_2))
@@ -98,7 +98,7 @@ def _profile(options: argparse.Namespace) -> int:
 
 def _console() -> Console:
     """As wide as the tables need when nobody says how wide it is."""
-    return Console(width=None if sys.stdout.isatty() else 140)
+    return Console(width=None if sys.stdout.isatty() else 150)
 
 
 def _numbers(text: str) -> list[int]:

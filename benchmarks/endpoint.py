@@ -24,6 +24,8 @@ PATIENCE = 30.0
 """Seconds beyond its own time after which a cell is given up."""
 PEER_SEEDING_SECONDS = 60.0
 OWN_SEEDING_SECONDS = 600.0
+MOST_OF_A_LOG = 300
+"""Characters shown of what a server said that did not start."""
 
 CELL_FAILURES = (NotOfferedError, TooSlowError, UnexpectedAnswerError)
 START_FAILURES = (InstallationError, StartError, MissingProgramError)
@@ -34,7 +36,7 @@ class Plan:
     """What is to be measured."""
 
     peers: Sequence[str]
-    """Beside our own server; the first is the base of the ratios."""
+    """What runs beside our own server."""
     sizes: Sequence[int]
     connections: Sequence[int]
     rounds: int
@@ -85,6 +87,12 @@ class Outcome:
     """What could not be measured, and why."""
     measurements: Sequence[Measurement]
 
+    @property
+    def base(self) -> str | None:
+        """What ratios are to: the first server of others, or else the first beside ours."""
+        beside = sorted(self.servers[1:], key=lambda target: target.is_ours)
+        return beside[0].name if beside else None
+
 
 def measure_endpoint(plan: Plan, folder: Path, console: Console) -> Outcome:
     """Starts the servers, measures, stops them. Tells the console how far it is."""
@@ -96,7 +104,7 @@ def measure_endpoint(plan: Plan, folder: Path, console: Console) -> Outcome:
             try:
                 targets.append(running.enter_context(SERVERS[name](folder)))
             except START_FAILURES as error:
-                notes.append(f"{name} could not be started: {error}")
+                notes.append(f"{name} could not be started: {' '.join(str(error).split())[-MOST_OF_A_LOG:]}")
         measurements = [found for size in plan.sizes for found in _measure_size(plan, size, targets, console)]
         notes += [f"{target.name}: {note}" for target in targets for note in target.notes]
     return Outcome(targets, notes, measurements)

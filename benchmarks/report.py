@@ -46,12 +46,14 @@ class Result:
     """How many times less processor time than the base."""
 
 
-def summarise(measurements: Sequence[Measurement], base: str | None) -> list[Result]:
+def summarise(outcome: Outcome) -> list[Result]:
     """One result for each server and case, in the order of the measurements."""
     cases: dict[tuple[Any, ...], dict[str, list[Measurement]]] = {}
-    for each in measurements:
+    for each in outcome.measurements:
         cases.setdefault(_case(each), {}).setdefault(each.server, []).append(each)
-    return [_result(rounds, servers.get(base or "")) for servers in cases.values() for rounds in servers.values()]
+    return [
+        _result(rounds, servers.get(outcome.base or "")) for servers in cases.values() for rounds in servers.values()
+    ]
 
 
 def _case(each: Measurement) -> tuple[Any, ...]:
@@ -112,21 +114,25 @@ def _table(title: str, results: Sequence[Result]) -> Table:
                 f"{result.workload} {result.what}{unit}" if first else "",
                 str(result.connections) if first else "",
                 result.server,
-                f"{result.rate:,.0f}" + (f" ({sum(result.errors.values())} errors)" if result.errors else ""),
-                _ratio(result.faster),
-                f"{result.cpu_ms:.3f}",
-                _ratio(result.cheaper),
-                f"{result.p50_ms:.2f}",
-                f"{result.p99_ms:.2f}",
-                f"{result.peak_mb:.0f}",
+                _figure(result.rate) + (f" ({sum(result.errors.values())} errors)" if result.errors else ""),
+                _figure(result.faster),
+                _figure(result.cpu_ms),
+                _figure(result.cheaper),
+                _figure(result.p50_ms),
+                _figure(result.p99_ms),
+                _figure(result.peak_mb),
                 f"{result.client_share:.0%}",
             )
         table.add_section()
     return table
 
 
-def _ratio(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}" if value < 10 else f"{value:.0f}"
+def _figure(value: float | None) -> str:
+    """Three digits that count, or all before the point."""
+    if value is None:
+        return ""
+    decimals = next((places for least, places in ((100, 0), (10, 1), (1, 2)) if value >= least), 3)
+    return f"{value:,.{decimals}f}"
 
 
 def document(results: Sequence[Result], outcome: Outcome) -> Mapping[str, Any]:
