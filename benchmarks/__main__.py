@@ -24,6 +24,7 @@ def main() -> int:
     _add_endpoint(commands.add_parser("endpoint", help="the application side alone, beside its peers"))
     _add_cycles(commands.add_parser("cycles", help="whole cycles, from one side to the other"))
     _add_profile(commands.add_parser("profile", help="where the application side spends its time"))
+    _add_table(commands.add_parser("table", help="figures that endpoint wrote to a file, as Markdown"))
     options = parser.parse_args()
     # So that the servers are stopped as well when we are.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
@@ -63,6 +64,11 @@ def _add_profile(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_profile)
 
 
+def _add_table(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path)
+    parser.set_defaults(run=_show_table)
+
+
 def _endpoint(options: argparse.Namespace) -> int:
     console = _console()
     workloads = [workload for workload in WORKLOADS if workload.name in options.workloads]
@@ -93,6 +99,11 @@ def _profile(options: argparse.Namespace) -> int:
     console = _console()
     console.print(f"{workload.name}: {workload.what}")
     show_profile(found, console)
+    return 0
+
+
+def _show_table(options: argparse.Namespace) -> int:
+    print(report.markdown(orjson.loads(options.file.read_bytes())))
     return 0
 
 

@@ -4,6 +4,7 @@ What a connection sends is a job: a generator that yields ready requests and is 
 """
 
 import asyncio
+import gc
 import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
@@ -47,7 +48,12 @@ def drive(host: str, port: int, job: Callable[[], Job], connections: int, patien
     Raises OSError when the server does not accept connections, TooSlowError after `patience` seconds, and what a job
     raises.
     """
-    return uvloop.run(_drive(host, port, [job() for _ in range(connections)], patience))
+    # A collection would fall into one cell and not into another, and there is no garbage in cycles worth collecting.
+    gc.disable()
+    try:
+        return uvloop.run(_drive(host, port, [job() for _ in range(connections)], patience))
+    finally:
+        gc.enable()
 
 
 def exchange(host: str, port: int, requests: Iterable[bytes], connections: int = 1) -> list[Answer]:

@@ -11,16 +11,17 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks.cells import Cell, Workload
 from benchmarks.client import TooSlowError
 from benchmarks.environments import InstallationError
 from benchmarks.servers import SERVERS, StartError
 from benchmarks.target import Target, UnexpectedAnswerError
-from benchmarks.workloads import Cell, NotOfferedError, Workload
+from benchmarks.workloads import NotOfferedError
 from tests.services import MissingProgramError
 
 OURS = "joiner"
 WARM_UP_SECONDS = 0.3
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds beyond its own time after which a cell is given up."""
 PEER_SEEDING_SECONDS = 60.0
 OWN_SEEDING_SECONDS = 600.0
@@ -161,7 +162,7 @@ def _warm_up(plan: Plan, workload: Workload, target: Target, size: int) -> None:
 
 def _leave_out(target: Target, workload: Workload, reason: str) -> None:
     target.lacks.add(workload)
-    target.notes.append(f"{workload.name} ({workload.what}) is left out: {reason}")
+    target.notes.append(f"{workload.name} ({workload.what}) is left out from here on: {reason}")
 
 
 def _measured(

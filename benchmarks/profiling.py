@@ -13,9 +13,9 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.cells import Cell, Workload
 from benchmarks.environments import HERE, environment
 from benchmarks.servers import joiner_sqlite
-from benchmarks.workloads import Cell, Workload
 
 SAMPLES_A_SECOND = "250"
 MOST_CELLS = 10

@@ -85,6 +85,7 @@ def _result(rounds: Sequence[Measurement], base: Sequence[Measurement] | None) -
         client_us=median(each.client_cpu_seconds / max(1, each.requests) for each in rounds) * 1e6,
         errors=errors,
         faster=median(each.rate / other.rate for each, other in pairs) if pairs else None,
+        # The system counts processor time in ticks of 10 ms: of a short cell it may have seen nothing.
         cheaper=median(other.cpu_ms / max(each.cpu_ms, 1e-3) for each, other in pairs) if pairs else None,
     )
 
@@ -147,3 +148,34 @@ def document(results: Sequence[Result], outcome: Outcome) -> Mapping[str, Any]:
         "results": [asdict(result) for result in results],
         "measurements": [asdict(each) for each in outcome.measurements],
     }
+
+
+def markdown(written: Mapping[str, Any]) -> str:
+    """What `document` gave as tables for a page: for each size and number of connections one, with a row a workload."""
+    results = [Result(**result) for result in written["results"]]
+    servers = [server["name"] for server in written["servers"]]
+    tables = []
+    for size in dict.fromkeys(result.size for result in results):
+        for connections in sorted({result.connections for result in results if result.size == size}):
+            chosen = [result for result in results if (result.size, result.connections) == (size, connections)]
+            tables.append(f"{size:,} users, {connections} at once:\n\n{_markdown_table(chosen, servers)}")
+    return "\n\n".join(tables)
+
+
+def _markdown_table(results: Sequence[Result], servers: Sequence[str]) -> str:
+    present = [name for name in servers if any(result.server == name for result in results)]
+    lines = [
+        f"| | {' | '.join(f'{name}: a second | CPU ms | p50 / p99 ms' for name in present)} |",
+        f"|---|{'---:|' * 3 * len(present)}",
+    ]
+    for what, case in groupby(results, key=lambda result: (result.workload, result.what)):
+        by_server = {result.server: result for result in case}
+        cells = [_markdown_cells(by_server.get(name)) for name in present]
+        lines.append(f"| {' '.join(what)} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _markdown_cells(result: Result | None) -> str:
+    if result is None:
+        return " | | "
+    return f"{_figure(result.rate)} | {_figure(result.cpu_ms)} | {_figure(result.p50_ms)} / {_figure(result.p99_ms)}"

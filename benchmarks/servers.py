@@ -17,7 +17,7 @@ from benchmarks.environments import HERE, environment
 from benchmarks.target import Target
 from benchmarks.usage import Processes
 from tests.processes import PATIENCE, joiner, serving
-from tests.services import PostgreSQL, accepts_connections, free_port, run_postgresql
+from tests.services import PostgreSQL, accepts_connections, ending_with_us, free_port, run_postgresql
 from tests.waiting import wait_until
 
 PEERS = HERE / "peers"
@@ -142,7 +142,7 @@ def _started(
     port, token = free_port(), secrets.token_urlsafe(24)
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
-            [part.replace("{port}", str(port)) for part in command],
+            [*ending_with_us(signal.SIGTERM), *(part.replace("{port}", str(port)) for part in command)],
             env={**os.environ, **variables, "SCIM_TOKEN": token},
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -5,27 +5,36 @@ and removes what the cell made, so that every cell meets the same set of users.
 """
 
 import itertools
-import re
-import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 from urllib.parse import quote
 
 import orjson
 
+from benchmarks.cells import (
+    Case,
+    Cell,
+    Workload,
+    around,
+    has_members,
+    has_users,
+    in_turn,
+    is_acknowledged,
+    is_changed,
+    is_no_match,
+    is_ok_with,
+    is_one_match,
+)
 from benchmarks.client import Answer, Job
 from benchmarks.people import scim_user
-from benchmarks.target import Target, UnexpectedAnswerError, created_id, shown
+from benchmarks.target import Target, UnexpectedAnswerError, created_id
 
 GROUP = "urn:ietf:params:scim:schemas:core:2.0:Group"
 PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 BULK = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
 
-MOST_REQUESTS = 20_000
 MOST_NEW_USERS = 6_000
 """A cell ends when its time is over or this many were sent."""
 SAMPLE = 1_000
@@ -37,81 +46,6 @@ MOST_ADDED = 500
 CYCLE_GROUP = 50
 CYCLE_PATCH = 10
 BULK_USERS = 1_000
-
-NO_MATCH = re.compile(rb'"totalResults":\s*0\b')
-ONE_MATCH = re.compile(rb'"totalResults":\s*1\b')
-
-
-@dataclass
-class Cell:
-    """One workload on one target for a short time: what its connections share."""
-
-    target: Target
-    size: int
-    """Users in the set."""
-    seconds: float
-    done: int = 0
-    """Units that were answered as they should be."""
-    errors: Counter[str] = field(default_factory=Counter)
-    """What was answered instead → how often."""
-    deadline: float | None = None
-
-    def is_over(self) -> bool:
-        """Whether no more requests are to be sent. The time runs from the first call."""
-        now = time.perf_counter()
-        if self.deadline is None:
-            self.deadline = now + self.seconds
-        return now > self.deadline
-
-    def accept(self, answer: Answer, is_right: bool) -> bool:
-        """`is_right`; notes the answer as an error if not."""
-        if not is_right:
-            self.errors[shown(answer)] += 1
-        return is_right
-
-
-Case = tuple[bytes, Callable[[Answer], bool]]
-"""A request, and whether an answer to it is right."""
-
-Prepare = Callable[[Cell], AbstractContextManager[Callable[[], Job]]]
-
-
-@dataclass(frozen=True)
-class Workload:
-    """A line of the result."""
-
-    name: str
-    what: str
-    prepare: Prepare
-    unit: str = "requests"
-    members: int = 0
-    """Members of the group that it works on; 0: no group. With more than a hundred it is left out for smaller sets."""
-    added: int = 0
-    """Users that it adds to the group."""
-    connections: int | None = None
-    """A fixed number instead of those asked for."""
-
-    @property
-    def users(self) -> int:
-        """How many it needs in the set, whatever the size asked for."""
-        return self.members + self.added
-
-
-def in_turn(cell: Cell, cases: Iterator[Case]) -> Callable[[], Job]:
-    """The job of sending the cases, each by whichever connection is free."""
-
-    def job() -> Job:
-        for request, is_right in cases:
-            if cell.is_over():
-                return
-            answer = yield request
-            cell.done += cell.accept(answer, is_right(answer))
-
-    return job
-
-
-def around(cases: Sequence[Case]) -> Iterator[Case]:
-    return itertools.islice(itertools.cycle(cases), MOST_REQUESTS)
 
 
 # Users: w1 to w6
@@ -160,7 +94,7 @@ def _created(cell: Cell, answer: Answer, made: list[str]) -> bool:
 def read_users(cell: Cell) -> Iterator[Callable[[], Job]]:
     def case(number: int) -> Case:
         request = cell.target.request("GET", f"/Users/{cell.target.ids[number]}")
-        return request, partial(_is_ok_with, _name(number).encode())
+        return request, partial(is_ok_with, _name(number).encode())
 
     yield in_turn(cell, around([case(number) for number in sample(cell.size)]))
 
@@ -169,7 +103,7 @@ def read_users(cell: Cell) -> Iterator[Callable[[], Job]]:
 def find_users(cell: Cell, attribute: str) -> Iterator[Callable[[], Job]]:
     def case(number: int) -> Case:
         value = scim_user(number)[attribute]
-        return _find(cell.target, attribute, value), partial(_is_one_match, value.encode())
+        return _find(cell.target, attribute, value), partial(is_one_match, value.encode())
 
     yield in_turn(cell, around([case(number) for number in sample(cell.size)]))
 
@@ -186,7 +120,7 @@ def change_users(cell: Cell) -> Iterator[Callable[[], Job]]:
             {"op": "Replace", "path": "displayName", "value": name},
         ]
         request = target.request("PATCH", f"/Users/{target.ids[number]}", _patch(operations))
-        return request, partial(_is_changed, name.encode())
+        return request, partial(is_changed, name.encode())
 
     numbers = itertools.cycle(sample(cell.size))
     serials = itertools.islice(target.numbers, MOST_NEW_USERS)
@@ -199,7 +133,7 @@ def list_users(cell: Cell) -> Iterator[Callable[[], Job]]:
 
     def case(start: int) -> Case:
         there = min(PAGE, len(cell.target.ids) - start + 1)
-        return cell.target.request("GET", f"/Users?startIndex={start}&count={PAGE}"), partial(_has_users, there)
+        return cell.target.request("GET", f"/Users?startIndex={start}&count={PAGE}"), partial(has_users, there)
 
     yield in_turn(cell, around([case(start) for start in range(max(1, last - PAGE // 2), last)]))
 
@@ -244,14 +178,14 @@ def add_members_together(cell: Cell, members: int) -> Iterator[Callable[[], Job]
     target = cell.target
     added = target.ids[members : members + MEMBERS_AT_ONCE]
     with group_of(target, members) as path:
-        yield in_turn(cell, iter([(target.request("PATCH", path, _add(added)), _is_acknowledged)]))
+        yield in_turn(cell, iter([(target.request("PATCH", path, _add(added)), is_acknowledged)]))
 
 
 @contextmanager
 def read_group(cell: Cell, members: int, query: str, shown_members: int) -> Iterator[Callable[[], Job]]:
     with group_of(cell.target, members) as path:
         request = cell.target.request("GET", f"{path}{query}")
-        yield in_turn(cell, around([(request, partial(_has_members, shown_members))]))
+        yield in_turn(cell, around([(request, partial(has_members, shown_members))]))
 
 
 @contextmanager
@@ -262,7 +196,7 @@ def group_of(target: Target, members: int) -> Iterator[str]:
     for start in range(0, members, MEMBERS_AT_ONCE):
         ids = target.ids[start : min(start + MEMBERS_AT_ONCE, members)]
         [answer] = target.exchange(target.request("PATCH", path, _add(ids)))
-        if not _is_acknowledged(answer):
+        if not is_acknowledged(answer):
             raise UnexpectedAnswerError(answer)
     yield path
     target.delete([path])
@@ -304,14 +238,14 @@ def initial_cycle(cell: Cell) -> Iterator[Callable[[], Job]]:
         groups.append(path)
         for start in range(0, CYCLE_GROUP, CYCLE_PATCH):
             answer = yield target.request("PATCH", path, _add(members[start : start + CYCLE_PATCH]))
-            cell.accept(answer, _is_acknowledged(answer))
+            cell.accept(answer, is_acknowledged(answer))
 
     def job() -> Job:
         for find, post in pairs:
             if cell.is_over():
                 return
             answer = yield find
-            cell.accept(answer, answer.status == 200 and NO_MATCH.search(answer.body) is not None)
+            cell.accept(answer, is_no_match(answer))
             if _created(cell, (yield post), made):
                 groupless.append(made[-1])
             if len(groupless) == CYCLE_GROUP:
@@ -363,33 +297,6 @@ def _bulk_limit(target: Target, operation_bytes: int) -> int:
         raise NotOfferedError("/Bulk is not offered")
     fitting = (bulk["maxPayloadSize"] - 200) // operation_bytes
     return int(max(1, min(bulk["maxOperations"], fitting, BULK_USERS)))
-
-
-# Which answers are right
-
-
-def _is_ok_with(text: bytes, answer: Answer) -> bool:
-    return answer.status == 200 and text in answer.body
-
-
-def _is_one_match(text: bytes, answer: Answer) -> bool:
-    return answer.status == 200 and text in answer.body and ONE_MATCH.search(answer.body) is not None
-
-
-def _is_changed(text: bytes, answer: Answer) -> bool:
-    return answer.status == 204 or (answer.status == 200 and text in answer.body)
-
-
-def _has_users(count: int, answer: Answer) -> bool:
-    return answer.status == 200 and answer.body.count(b'"userName"') == count
-
-
-def _has_members(count: int, answer: Answer) -> bool:
-    return answer.status == 200 and answer.body.count(b'"value"') == count
-
-
-def _is_acknowledged(answer: Answer) -> bool:
-    return answer.status in (200, 204)
 
 
 def _of_group(members: int) -> tuple[Workload, ...]:

@@ -217,7 +217,7 @@ def _started(
         port = free_port()
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [*_ending_with_us(stop_signal), *command(port)],
+                [*ending_with_us(stop_signal), *command(port)],
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -235,7 +235,7 @@ def _started(
             raise ServiceFailedError(log.read_text(errors="replace"))
 
 
-def _ending_with_us(stop_signal: signal.Signals) -> list[str]:
+def ending_with_us(stop_signal: signal.Signals) -> list[str]:
     """A prefix for a command that ends it when the test process is killed and cannot stop it itself."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", stop_signal.name] if setpriv else []

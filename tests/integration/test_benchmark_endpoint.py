@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
+import orjson
 import pytest
 from rich.console import Console
 
@@ -54,6 +55,9 @@ def test_a_short_run_on_our_server_ends_without_errors(tmp_path: Path) -> None:
     too_large = [workload.what for workload in WORKLOADS if workload.members > 100]
     assert {result.what for result in results} == {workload.what for workload in WORKLOADS} - {*left_out, *too_large}
     assert set(left_out) <= {"/Bulk of 1,000 creates"}
+    written = orjson.loads(orjson.dumps(report.document(results, outcome)))
+    rows = [line for line in report.markdown(written).splitlines() if line.startswith("| w")]
+    assert len(rows) == len(results)
 
 
 def test_the_client_connects_again_when_the_server_closes() -> None:

@@ -1,17 +1,18 @@
 """The benchmark's workloads: the same at every run, and not content with any answer."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import orjson
 import pytest
 
+from benchmarks.cells import Cell, Workload
 from benchmarks.client import Answer
 from benchmarks.people import scim_user
 from benchmarks.profiling import Profile
 from benchmarks.target import Target
 from benchmarks.usage import Processes
-from benchmarks.workloads import WORKLOADS, Cell, Workload, sample
+from benchmarks.workloads import WORKLOADS, sample
 
 WITHOUT_PREPARATION = [
     workload for workload in WORKLOADS if workload.name in ("w1", "w2", "w3", "w4", "w5", "w6", "w9")
@@ -59,6 +60,32 @@ def test_the_right_answer_is_a_success() -> None:
         assert next(job).startswith(b"GET /scim/Users/id-0 HTTP/1.1\r\n")
         job.send(Answer(200, orjson.dumps(scim_user(0))))
     assert (cell.done, cell.errors) == (1, {})
+
+
+class Forgetful(Target):
+    """Acknowledges everything and shows groups without members."""
+
+    def exchange(self, *requests: bytes) -> list[Answer]:
+        return [
+            Answer(201, b'{"id": "g"}') if request.startswith(b"POST") else Answer(200, b'{"members": []}')
+            for request in requests
+        ]
+
+    def delete(self, paths: Iterable[str]) -> None:
+        assert list(paths) == ["/Groups/g"]
+
+
+def test_an_acknowledged_member_that_is_not_in_the_group_is_an_error() -> None:
+    [workload] = [workload for workload in WORKLOADS if workload.name == "w7a" and workload.members == 100]
+    forgetful = Forgetful("imagined", "1", "nowhere", 1, "/scim", "secret", Processes(), ids=target().ids)
+    cell = Cell(forgetful, size=200, seconds=60)
+    with workload.prepare(cell) as make_job:
+        job = make_job()
+        next(job)
+        job.send(Answer(204, b""))
+        job.send(Answer(500, b"refused"))
+    assert cell.done == 1
+    assert cell.errors == {"500 refused": 1, "an acknowledged member is not there": 1}
 
 
 def test_a_user_has_the_values_that_entra_sends() -> None:
