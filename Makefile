@@ -24,8 +24,9 @@ format: .venv/ready          ## put the code into the style that `check` wants
 docs: .venv/ready            ## write the pages that are made from the sources
 	$(BIN)/python -m tests.requirements
 
-bench: .venv/ready           ## objects/s and CPU ms per object of both sides
-	$(BIN)/python -m benchmarks
+bench: .venv/ready           ## a short look at the speed of both sides
+	$(BIN)/python -m benchmarks endpoint --peers "" --sizes 1000 --connections 8 --rounds 1 --seconds 0.5
+	$(BIN)/python -m benchmarks cycles --users 1000
 
 lock: .venv/ready            ## pin newer versions of everything
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes \

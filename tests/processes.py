@@ -54,6 +54,10 @@ class Server:
     def port(self) -> int:
         return int(self.url.rpartition(":")[2])
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def kill(self) -> None:
         """As the power cut does it."""
         self._process.send_signal(signal.SIGKILL)

@@ -102,7 +102,7 @@ async def opened_endpoint(database: Path | str) -> AsyncIterator[Client]:
     clock = StillClock()
     side = await ApplicationSide.open(database, authorise_admin=lambda header: False, secret_key=bytes(32), clock=clock)
     token, record = await side.tokens.create()
-    transport = httpx.ASGITransport(app=Starlette(routes=side.routes()))
+    transport = httpx.ASGITransport(app=side.in_front_of(Starlette(routes=side.routes())))
     headers = {"Authorization": f"Bearer {token}"}
     async with httpx.AsyncClient(transport=transport, base_url="https://app.example/scim", headers=headers) as http:
         yield Client(http, side, clock, record.id)

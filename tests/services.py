@@ -104,8 +104,8 @@ class PostgreSQL:
 
 
 @contextmanager
-def run_postgresql() -> Iterator[PostgreSQL]:
-    """A PostgreSQL server of its own. Raises MissingProgramError."""
+def run_postgresql(*, is_durable: bool = False) -> Iterator[PostgreSQL]:
+    """A PostgreSQL server of its own, which waits for the disk only if `is_durable`. Raises MissingProgramError."""
     server, initdb = require_program("postgres"), require_program("initdb")
     account = _unprivileged_account()
     identity: dict[str, Any] = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []} if account else {}
@@ -124,7 +124,7 @@ def run_postgresql() -> Iterator[PostgreSQL]:
                 "listen_addresses": "127.0.0.1",
                 "port": str(port),
                 "unix_socket_directories": str(folder),
-                "fsync": "off",
+                "fsync": "on" if is_durable else "off",
                 "max_connections": "200",
             }
             return [server, "-D", str(data), *(f"--{name}={value}" for name, value in settings.items())]
@@ -228,7 +228,7 @@ def _started(
         port = free_port()
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [*_ending_with_us(stop_signal), *command(port)],
+                [*ending_with_us(stop_signal), *command(port)],
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -246,7 +246,7 @@ def _started(
             raise ServiceFailedError(log.read_text(errors="replace"))
 
 
-def _ending_with_us(stop_signal: signal.Signals) -> list[str]:
+def ending_with_us(stop_signal: signal.Signals) -> list[str]:
     """A prefix for a command that ends it when the test process is killed and cannot stop it itself."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", stop_signal.name] if setpriv else []

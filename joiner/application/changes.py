@@ -14,7 +14,7 @@ from joiner.application.columns import Columns, columns_of, unique_attributes
 from joiner.application.connections import ConnectionSettings, for_update
 from joiner.application.events import Actor, note_event
 from joiner.application.memberships import change_members, rename_member
-from joiner.application.store import Stored, manager_display, read_resource
+from joiner.application.store import Related, Stored, manager_display, read_resource
 from joiner.ids import new_id
 from joiner.scim.core import ENTERPRISE_URN
 from joiner.scim.errors import InvalidAttributeError, PreconditionFailedError, UniquenessError
@@ -32,6 +32,9 @@ class Target(msgspec.Struct, frozen=True):
     resource_type: ResourceType
     settings: ConnectionSettings
     now: str
+    base: str = ""
+    """The endpoint's URL, for what is read with a changed resource."""
+    related: Related | None = None
 
 
 class Altered(msgspec.Struct, frozen=True):
@@ -105,7 +108,7 @@ async def change_resource(
     """The resource afterwards. Raises ResourceNotFoundError, PreconditionFailedError, UniquenessError, and what `alter`
     raises."""
     connection_id, type_ = target.actor.connection_id, target.resource_type.name
-    stored = await read_resource(session, connection_id, type_, id_, lock=True)
+    stored = await read_resource(session, connection_id, type_, id_, target.base, target.related, lock=True)
     _check_version(stored, expected)
     before = stored.resource
     altered = alter(before)

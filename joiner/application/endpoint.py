@@ -177,7 +177,7 @@ class ScimEndpoint:
         projection = _projection(resource_type, request.query)
         body = await request.json(_most_bytes(resource_type))
         change = replacement(caller, resource_type, body)
-        stored = await self._service.change(caller, resource_type, id_, change, _expected(request))
+        stored = await self._service.change(caller, resource_type, id_, change, _expected(request), projection)
         return await self._shown(caller, resource_type, stored, projection.answering(body), 200)
 
     async def _modify(self, request: ScimRequest, caller: Caller, resource_type: ResourceType, id_: str) -> Answer:
@@ -185,7 +185,7 @@ class ScimEndpoint:
         projection = _projection(resource_type, query)
         body = await request.json(_most_bytes(resource_type))
         change = modification(caller, resource_type, body)
-        stored = await self._service.change(caller, resource_type, id_, change, _expected(request))
+        stored = await self._service.change(caller, resource_type, id_, change, _expected(request), projection)
         if _answers_nothing(request, query, caller, resource_type):
             return Answer(204, headers=_headers(caller, resource_type, stored))
         return await self._shown(caller, resource_type, stored, projection.answering(change.asserted), 200)
@@ -198,7 +198,7 @@ class ScimEndpoint:
         self, caller: Caller, resource_type: ResourceType, stored: Stored, projection: Projection, status: int
     ) -> Answer:
         """The resource after a change, with what stands in other rows."""
-        if self._service.needs_more(caller, resource_type, stored, projection):
+        if self._service.needs_more(caller, resource_type, projection):
             stored = await self._service.read(caller, resource_type, stored.id, projection)
         return self._with_headers(caller, resource_type, stored, projection, status)
 
@@ -272,6 +272,8 @@ def _listed(documents: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _parts(path: str, *, strict: bool) -> list[str]:
     """The segments of a path; doubled and trailing slashes do not count (T22)."""
+    if "\x00" in path:
+        raise ResourceNotFoundError("there is no such endpoint")
     parts = path.split("/")
     if strict:
         return parts[1:] if path not in ("", "/") else []

@@ -122,16 +122,24 @@ class ResourceService:
         return await self._written(work, long=change.long)
 
     async def change(
-        self, caller: Caller, resource_type: ResourceType, id_: str, change: Change, expected: Expected | None
+        self,
+        caller: Caller,
+        resource_type: ResourceType,
+        id_: str,
+        change: Change,
+        expected: Expected | None,
+        projection: Projection,
     ) -> Stored:
-        """Raises ScimError."""
+        """The resource afterwards, with the groups of a user if they are shown; see `needs_more`. Raises ScimError."""
         hashed = await hash_password(change.password)
+
+        target = self.target(caller, resource_type, self._related(caller, resource_type, projection))
 
         def alter(stored: dict[str, Any]) -> Altered:
             return change.alter(stored, hashed)
 
         async def work(session: Session) -> Stored:
-            return await change_resource(session, self.target(caller, resource_type), id_, alter, expected)
+            return await change_resource(session, target, id_, alter, expected)
 
         return await self._written(work, long=change.long)
 
@@ -152,15 +160,17 @@ class ResourceService:
         self._events.announce()
         return result
 
-    def target(self, caller: Caller, resource_type: ResourceType) -> Target:
-        return Target(caller.actor, resource_type, caller.connection.settings, to_iso(self._clock()))
+    def target(self, caller: Caller, resource_type: ResourceType, related: Related | None = None) -> Target:
+        """What the functions of `changes` have to know. The members of a group are not read before a change of them."""
+        shown = None if related == "members" else related
+        now = to_iso(self._clock())
+        return Target(caller.actor, resource_type, caller.connection.settings, now, caller.base.json, shown)
 
     # Answers
 
-    def needs_more(self, caller: Caller, resource_type: ResourceType, stored: Stored, projection: Projection) -> bool:
-        """Whether the answer to a change shows what stands in other rows and was not read with it."""
-        related = self._related(caller, resource_type, projection)
-        return related is not None and not (stored.version == 1 and related == "groups")
+    def needs_more(self, caller: Caller, resource_type: ResourceType, projection: Projection) -> bool:
+        """Whether the answer to a change shows what was not read with it: the members of a group."""
+        return self._related(caller, resource_type, projection) == "members"
 
     def rendered(self, caller: Caller, resource_type: ResourceType, stored: Stored, projection: Projection) -> bytes:
         return render(stored, resource_type.endpoint, caller.base, projection)

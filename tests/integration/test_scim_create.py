@@ -1,18 +1,10 @@
 """Creating users and groups: what a POST needs, tolerates, refuses and answers."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.scim_client import CORE, ENTERPRISE, ENTRA_USER, GROUP, Client, opened_endpoint
-
-
-@pytest.fixture
-async def client(tmp_path: Path) -> AsyncIterator[Client]:
-    async with opened_endpoint(tmp_path) as it:
-        yield it
+from tests.scim_client import CORE, ENTERPRISE, ENTRA_USER, GROUP, Client
 
 
 @pytest.mark.req("REQ-S-080")

@@ -1,20 +1,12 @@
 """Deleting, and what becomes of references; versions that guard reads and writes."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
-from tests.scim_client import ENTERPRISE, Client, opened_endpoint
+from tests.scim_client import ENTERPRISE, Client
 
 RENAME = {"op": "replace", "path": "displayName", "value": "New"}
-
-
-@pytest.fixture
-async def client(tmp_path: Path) -> AsyncIterator[Client]:
-    async with opened_endpoint(tmp_path) as it:
-        yield it
 
 
 @pytest.mark.req("REQ-S-280", "REQ-S-281", "REQ-S-267")

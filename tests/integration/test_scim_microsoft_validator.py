@@ -4,13 +4,11 @@ Its data is random: locales, countries and manager ids are texts that mean nothi
 PATCH it reads the resource back and compares.
 """
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.scim_client import CORE, ENTERPRISE, GROUP, Client, opened_endpoint
+from tests.scim_client import CORE, ENTERPRISE, GROUP, Client
 
 USER: dict[str, Any] = {
     "schemas": [CORE, ENTERPRISE],
@@ -62,12 +60,6 @@ USER: dict[str, Any] = {
     },
 }
 READ_ONLY = ("schemas", "id", "meta")
-
-
-@pytest.fixture
-async def client(tmp_path: Path) -> AsyncIterator[Client]:
-    async with opened_endpoint(tmp_path) as it:
-        yield it
 
 
 async def patched(client: Client, path: str, *operations: Any) -> Any:

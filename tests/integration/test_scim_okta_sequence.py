@@ -1,13 +1,11 @@
 """What Okta's SPEC and CRUD tests send, in their order, and what they check (REQ-S-348)."""
 
 import time
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.scim_client import CORE, ERROR, GROUP, Client, opened_endpoint
+from tests.scim_client import CORE, ERROR, GROUP, Client
 
 HEADERS = {
     "Accept": "application/scim+json",
@@ -37,12 +35,11 @@ FIRST_USER: dict[str, Any] = {
 
 
 @pytest.fixture
-async def client(tmp_path: Path) -> AsyncIterator[Client]:
+async def client(client: Client) -> Client:
     """The endpoint with the one user that the tests want to find."""
-    async with opened_endpoint(tmp_path) as it:
-        it.http.headers.update(HEADERS)
-        await it.post("/Users", FIRST_USER)
-        yield it
+    client.http.headers.update(HEADERS)
+    await client.post("/Users", FIRST_USER)
+    return client
 
 
 async def find(client: Client, endpoint: str, filter_: str) -> Any:

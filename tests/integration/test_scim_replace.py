@@ -1,19 +1,11 @@
 """PUT: what it sets, clears, keeps, ignores and refuses."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.scim_client import CORE, ENTERPRISE, ENTRA_USER, Client, opened_endpoint
-
-
-@pytest.fixture
-async def client(tmp_path: Path) -> AsyncIterator[Client]:
-    async with opened_endpoint(tmp_path) as it:
-        yield it
+from tests.scim_client import CORE, ENTERPRISE, ENTRA_USER, Client
 
 
 @pytest.mark.req("REQ-S-200")

@@ -1,19 +1,11 @@
 """Texts as they are compared and kept, hostile bodies, large groups, the record of changes."""
 
 import time
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.scim_client import PATCH, Client, opened_endpoint
-
-
-@pytest.fixture
-async def client(tmp_path: Path) -> AsyncIterator[Client]:
-    async with opened_endpoint(tmp_path) as it:
-        yield it
+from tests.scim_client import PATCH, Client
 
 
 @pytest.mark.req("REQ-S-340", "REQ-S-341")
