@@ -5,17 +5,17 @@ writes nothing (REQ-S-228). Whatever happens in parallel, nothing is lost: a cha
 moment, with its row locked.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from joiner.application.columns import Columns, columns_of, unique_attributes
+from joiner.application.columns import Columns, changes_index, columns_of, display_of, unique_attributes
 from joiner.application.connections import ConnectionSettings, for_update
 from joiner.application.events import Actor, note_event
 from joiner.application.memberships import change_members, rename_member
 from joiner.application.store import Related, Stored, manager_display, read_resource
-from joiner.ids import new_id
+from joiner.ids import new_ordered_id
 from joiner.scim.core import ENTERPRISE_URN
 from joiner.scim.errors import InvalidAttributeError, PreconditionFailedError, UniquenessError
 from joiner.scim.members import MemberChange
@@ -67,7 +67,7 @@ async def create_resource(session: Session, target: Target, altered: Altered) ->
     resource = altered.resource or {}
     connection_id = target.actor.connection_id
     columns = columns_of(target.resource_type, resource, unique_groups=target.settings.unique_group_names)
-    id_ = new_id()
+    id_ = new_ordered_id()
     try:
         row = await session.row(
             INSERT,
@@ -127,7 +127,7 @@ async def change_resource(
     version = stored.version + 1
     if changed:
         columns = columns_of(target.resource_type, after, unique_groups=target.settings.unique_group_names)
-        await _update(session, target, (stored.number, id_), version, before, after, columns)
+        await _update(session, target, (stored.number, id_), version, before, after, changed, columns)
         manager = stored.manager_display
         if columns.manager_id != stored.manager_id:
             manager = await _manager_named(session, target, columns)
@@ -163,6 +163,7 @@ async def delete_resource(session: Session, target: Target, id_: str, expected: 
             session, connection_id, (number, group_id), [MemberChange("remove", {id_: None})], must_exist=False
         )
         await note_event(session, target.actor, ("Group", group_id, version + 1), "update", target.now, members=left)
+    await _unindex(session, target, stored.number, stored.resource)
     await session.execute("DELETE FROM resource WHERE number = ?1", stored.number)
     await note_event(session, target.actor, (type_, id_, stored.version), "delete", target.now)
 
@@ -181,6 +182,7 @@ async def _update(
     version: int,
     before: Resource,
     after: Resource,
+    changed: Collection[str],
     columns: Columns,
 ) -> None:
     number, id_ = place
@@ -199,12 +201,10 @@ async def _update(
             columns.body,
             columns.search,
         )
-        former = columns_of(target.resource_type, before)
-        if former.display != columns.display:
-            await rename_member(session, target.actor.connection_id, id_, columns.display)
-        held = former.indexed
-        if held != columns.indexed:
-            await session.execute("DELETE FROM indexed_value WHERE number = ?1", number)
+        if display_of(before) != columns.display:
+            await rename_member(session, id_, columns.display)
+        if changes_index(target.resource_type, changed):
+            await _unindex(session, target, number, before)
             await _index(session, target, number, columns.indexed)
     except UniqueViolationError as error:
         raise _taken(target.resource_type, after, error) from None
@@ -221,6 +221,19 @@ async def _index(session: Session, target: Target, number: int, values: Sequence
             value,
             number,
             unique,
+        )
+
+
+async def _unindex(session: Session, target: Target, number: int, resource: Resource) -> None:
+    for path, value, _ in columns_of(target.resource_type, resource).indexed:
+        await session.execute(
+            "DELETE FROM indexed_value WHERE connection_id = ?1 AND type = ?2 AND path = ?3 AND value = ?4"
+            " AND number = ?5",
+            target.actor.connection_id,
+            target.resource_type.name,
+            path,
+            value,
+            number,
         )
 
 

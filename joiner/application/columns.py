@@ -1,17 +1,21 @@
 """What stands beside a stored resource so that it can be found: keys, its name, and values that have an index."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 import orjson
 
 from joiner.scim.core import ENTERPRISE_URN
+from joiner.scim.resources import schemas_of
 from joiner.scim.schemas import ResourceType
 from joiner.scim.search import search_document
 
 INDEXED_PATHS: Final[Mapping[str, frozenset[str]]] = {"User": frozenset({"emails.value"})}
 """Resource type → paths of attributes with several values that are found by equality without reading everything."""
+
+
+NOTHING: Final[Mapping[str, Any]] = {}
 
 
 class Columns(msgspec.Struct, frozen=True):
@@ -35,40 +39,54 @@ def columns_of(resource_type: ResourceType, resource: Mapping[str, Any], *, uniq
     search = search_document(resource_type, resource)
     active = resource.get("active")
     unique = unique_attributes(resource_type)
-    indexed = (
-        [("emails.value", item["value"], 0) for item in search.get("emails", ()) if "value" in item]
-        if (name == "User")
-        else []
-    )
-    if name == "Group":
-        name_key = search.get("displayName") if unique_groups else None
-    else:
-        name_key = _text(search.get(unique[0])) if unique else None
-        indexed += [(path, _text(search[path]) or "", 1) for path in unique[1:] if path in search]
-    manager = resource.get(ENTERPRISE_URN, {}).get("manager", {}) if name == "User" else {}
-    schemas = [resource_type.schema.id, *(each.id for each in resource_type.extensions if each.id in resource)]
+    name_key = search.get("displayName" if name == "Group" else unique[0]) if unique_groups or name != "Group" else None
+    manager = resource.get(ENTERPRISE_URN, NOTHING).get("manager", NOTHING) if name == "User" else NOTHING
     return Columns(
-        display=_json(resource.get("displayName") or resource.get("userName") or _text(resource.get("name")) or ""),
-        name_key=name_key,
+        display=display_of(resource),
+        name_key=_text(name_key),
         display_key=_text(search.get("displayName")),
         external_id=resource.get("externalId"),
         active=None if active is None else int(active),
         manager_id=manager.get("value"),
-        body=_json({"schemas": schemas, **resource}),
+        body=_json({"schemas": schemas_of(resource_type, resource), **resource}),
         search=_json(search),
-        indexed=sorted(set(indexed)),
+        indexed=_indexed(name, unique, search),
     )
 
 
+def display_of(resource: Mapping[str, Any]) -> str:
+    """The resource's name as a JSON string, as members, groups and managers show it."""
+    return _json(resource.get("displayName") or resource.get("userName") or _text(resource.get("name")) or "")
+
+
+def changes_index(resource_type: ResourceType, changed: Collection[str]) -> bool:
+    """Whether a change of these attributes may change the values that are indexed."""
+    paths = INDEXED_PATHS.get(resource_type.name, ())
+    return any(path.partition(".")[0] in changed for path in (*paths, *unique_attributes(resource_type)[1:]))
+
+
+def _indexed(name: str, unique: Sequence[str], search: Mapping[str, Any]) -> Sequence[tuple[str, str, int]]:
+    found = {
+        (path, each[sub], 0)
+        for path in INDEXED_PATHS.get(name, ())
+        for attribute, _, sub in (path.partition("."),)
+        for each in search.get(attribute, ())
+        if sub in each
+    }
+    found.update((path, _text(search[path]) or "", 1) for path in unique[1:] if path in search)
+    return sorted(found)
+
+
 def unique_attributes(resource_type: ResourceType) -> Sequence[str]:
-    """The core attributes whose values may occur once in a connection; the first is the resource's name."""
+    """The core attributes whose values may occur once in a connection; the first, which may be empty, is the resource's
+    name."""
     found = _UNIQUE.get(resource_type)
     if found is None:
         found = _UNIQUE[resource_type] = tuple(
             attribute.name
             for attribute in resource_type.schema.attributes
             if attribute.uniqueness != "none" and attribute.kind != "complex" and not attribute.multi_valued
-        )
+        ) or ("",)
     return found
 
 

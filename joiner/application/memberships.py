@@ -115,15 +115,10 @@ INSERT: Final[Mapping[Dialect, str]] = {
 }
 
 
-async def rename_member(session: Session, connection_id: int, member_id: str, name: str) -> None:
-    """Lets the member's groups show its new name, a JSON string."""
-    await session.execute(
-        "UPDATE membership SET name = ?1 WHERE member_id = ?2 AND group_number IN"
-        " (SELECT number FROM resource WHERE connection_id = ?3)",
-        name,
-        member_id,
-        connection_id,
-    )
+async def rename_member(session: Session, member_id: str, name: str) -> None:
+    """Lets the member's groups show its new name, a JSON string. What has no type is not this member, but an id that
+    another connection has made up."""
+    await session.execute("UPDATE membership SET name = ?1 WHERE member_id = ?2 AND type IS NOT NULL", name, member_id)
 
 
 async def _insert(

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 import msgspec
 import orjson
 
-from joiner.application.filters import Condition, Order, compile_after
+from joiner.application.filters import CREATION, Condition, Order, compile_after
 from joiner.application.statements import as_list, joined, listed_numbers
 from joiner.scim.errors import ResourceNotFoundError
 from joiner.storage.session import Dialect, Row, Session, Storage
@@ -76,6 +76,10 @@ class ResourceReader:
 
         async def work(session: Session) -> tuple[int, list[Stored]]:
             where, values = _where(session.dialect, connection_id, types, condition)
+            if condition.is_indexed and order is CREATION and start_index == 1:
+                found = await _first(session, where, values, count, base, related)
+                if found is not None:
+                    return len(found), found
             numbers = await session.rows(
                 f"SELECT r.number FROM resource r WHERE {where} {order.sql}"
                 f" LIMIT ?{len(values) + 1} OFFSET ?{len(values) + 2}",
@@ -234,6 +238,16 @@ def _texts(dialect: Dialect, mark: int) -> str:
 async def _count(session: Session, where: str, values: tuple[Any, ...]) -> int:
     row = await session.row(f"SELECT count(*) FROM resource r WHERE {where}", *values)
     return 0 if row is None else row[0]
+
+
+async def _first(
+    session: Session, where: str, values: tuple[Any, ...], count: int, base: str, related: Related | None
+) -> list[Stored] | None:
+    """All resources that meet an indexed condition, None if they are more than `count`: one statement, no counting."""
+    sql, needs_base = _select(session.dialect, related, where, len(values) + 2)
+    limited = f"{sql} ORDER BY r.number LIMIT ?{len(values) + 1}"
+    rows = await session.rows(limited, *values, count + 1, *([base] if needs_base else []))
+    return None if len(rows) > count else [Stored(*row) for row in rows]
 
 
 async def _rows_in_order(session: Session, numbers: Sequence[int], base: str, related: Related | None) -> list[Stored]:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import gc
 import signal
 import socket
 from collections.abc import AsyncIterator, Generator
@@ -59,6 +60,7 @@ async def listening(app: ASGIApp, host: str, port: int) -> AsyncIterator[str]:
         timeout_graceful_shutdown=SECONDS_TO_FINISH,
     )
     server = Server(config)
+    _calm_collector()
     serving = asyncio.create_task(server.serve([bound]), name="http server")
     ready = asyncio.create_task(server.ready.wait())
     await asyncio.wait((serving, ready), return_when=asyncio.FIRST_COMPLETED)
@@ -84,6 +86,14 @@ async def stop_signal() -> signal.Signals:
     finally:
         for number in STOP_SIGNALS:
             loop.remove_signal_handler(number)
+
+
+def _calm_collector() -> None:
+    """What was imported stays; requests leave few cycles behind. Looking for them after every 700 objects costs a
+    twentieth of the processor time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -1,16 +1,20 @@
-"""SQLite behind the `Storage` port: one writer with group commit, which never makes the event loop wait for the disk.
+"""SQLite behind the `Storage` port: one writer with group commit.
 
-Writes that wait together share one transaction and one `fsync`; each runs in a savepoint, so each fails alone. Their
-statements run on the event loop, where they cost microseconds and need no handing over between threads; the commit runs
-on the writer's thread, while the loop reads and takes the next writes. A write's result is delivered only after the
-commit that holds it.
+Writes that wait together share one transaction and one `fsync`; each runs in a savepoint, so each fails alone. Its
+result is delivered only after the commit that holds it.
+
+Statements run on the event loop, where they cost microseconds and need no handing over between threads. So does the
+commit while the disk is fast enough that handing it over would cost more; otherwise, and for what takes long, there is
+the writer's thread, and the loop reads and takes the next writes meanwhile.
 """
 
 import asyncio
 import contextlib
+import os
 import queue
 import sqlite3
 import threading
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,11 +26,21 @@ from joiner.storage.session import Dialect, Row, Session, UniqueViolationError, 
 from joiner.storage.sqlite import connect
 
 T = TypeVar("T")
+Waiting = tuple[Work[Any], "asyncio.Future[Any]", bool]
+"""What to do, who waits for it, and whether it takes long."""
 Outcome = tuple["asyncio.Future[Any]", Any, Exception | None]
 
 MOST_IN_A_BATCH: Final = 256
 """So many writes share one commit, which bounds how long the first of them waits."""
 LONG_READERS: Final = 2
+QUICK_COMMIT: Final = 0.001
+"""Seconds that a commit may take on the event loop, on average."""
+ROUNDS: Final = 3
+"""So many rounds of the event loop a batch waits for more, as long as more come."""
+WAL_BYTES: Final = 16 * 1024 * 1024
+"""The size of the write-ahead log at which it is copied into the database."""
+LOOK_EVERY: Final = 16
+"""Batches after which the size is looked at."""
 WRITER_CACHE_MIB: Final = 16
 READER_CACHE_MIB: Final = 8
 """Small on purpose: what does not fit is in the system's page cache, a microsecond away."""
@@ -77,7 +91,11 @@ class EmbeddedDatabase:
 
     def __init__(self, path: Path, migrations: Mapping[str, Path]) -> None:
         self.path = path
+        self._log = f"{path}-wal"
         self._writer = connect(path, WRITER_CACHE_MIB)
+        self._writer.execute("PRAGMA wal_autocheckpoint = 0")
+        # After a checkpoint the log begins anew, and its file with it: its size tells how much there is to copy.
+        self._writer.execute("PRAGMA journal_size_limit = 0")
         try:
             for component, folder in migrations.items():
                 migrate(self._writer, component, folder)
@@ -87,10 +105,14 @@ class EmbeddedDatabase:
         self._writing: Session = _SqliteSession(self._writer)
         self._reader = _reader(path)
         self._reading: Session = _SqliteSession(self._reader)
-        self._waiting: deque[tuple[Work[Any], asyncio.Future[Any], bool]] = deque()
+        self._waiting: deque[Waiting] = deque()
         self._busy = False
         self._closed = False
         self._idle: asyncio.Future[None] | None = None
+        self._commit_seconds = 0.0
+        """How long a commit takes: a moving average."""
+        self._batches = 0
+        self._checkpoint_at = WAL_BYTES
         self._orders: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._obey, name=f"writer of {path.name}", daemon=True)
         self._thread.start()
@@ -115,8 +137,7 @@ class EmbeddedDatabase:
         self._waiting.append((work, future, long))
         if not self._busy:
             self._busy = True
-            # In the next round of the loop: the requests of this round join the batch.
-            loop.call_soon(self._start_batch, loop)
+            loop.call_soon(self._gather, loop, 1, 1)
         return await future
 
     async def close(self) -> None:
@@ -135,18 +156,37 @@ class EmbeddedDatabase:
 
     # Batches
 
+    def _gather(self, loop: asyncio.AbstractEventLoop, seen: int, rounds: int) -> None:
+        """Begins a batch once no more writes come, or soon in any case: the more share a commit, the better."""
+        waiting = len(self._waiting)
+        if rounds == 1 or (waiting > seen and rounds < ROUNDS):
+            loop.call_soon(self._gather, loop, waiting, rounds + 1)
+        else:
+            self._start_batch(loop)
+
     def _start_batch(self, loop: asyncio.AbstractEventLoop) -> None:
         batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_IN_A_BATCH))]
         outcomes: list[Outcome] = []
+        self._batches += 1
         if any(long for _, _, long in batch):
             self._orders.put(lambda: self._work_and_commit(loop, batch, outcomes))
             return
         failure = self._run_all(batch, outcomes)
-        self._orders.put(lambda: self._commit(loop, batch, outcomes, failure))
+        if self._commit_seconds < QUICK_COMMIT and not self._is_log_long():
+            self._deliver(loop, self._commit(batch, outcomes, failure))
+        else:
+            self._orders.put(lambda: self._commit_aside(loop, batch, outcomes, failure))
 
-    def _run_all(
-        self, batch: Sequence[tuple[Work[Any], "asyncio.Future[Any]", bool]], outcomes: list[Outcome]
-    ) -> Exception | None:
+    def _is_log_long(self) -> bool:
+        """Whether the write-ahead log has to be copied into the database, which takes a while."""
+        if self._batches % LOOK_EVERY:
+            return False
+        try:
+            return os.stat(self._log).st_size >= self._checkpoint_at
+        except FileNotFoundError:
+            return False
+
+    def _run_all(self, batch: Sequence[Waiting], outcomes: list[Outcome]) -> Exception | None:
         try:
             self._writer.execute("BEGIN IMMEDIATE")
             for work, future, _ in batch:
@@ -165,33 +205,43 @@ class EmbeddedDatabase:
             order()
 
     def _work_and_commit(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        batch: Sequence[tuple[Work[Any], "asyncio.Future[Any]", bool]],
-        outcomes: list[Outcome],
+        self, loop: asyncio.AbstractEventLoop, batch: Sequence[Waiting], outcomes: list[Outcome]
     ) -> None:
-        self._commit(loop, batch, outcomes, self._run_all(batch, outcomes))
+        self._commit_aside(loop, batch, outcomes, self._run_all(batch, outcomes))
 
-    def _commit(
+    def _commit_aside(
         self,
         loop: asyncio.AbstractEventLoop,
-        batch: Sequence[tuple[Work[Any], "asyncio.Future[Any]", bool]],
+        batch: Sequence[Waiting],
         outcomes: list[Outcome],
         failure: Exception | None,
     ) -> None:
+        outcomes = self._commit(batch, outcomes, failure)
+        if self._is_log_long():
+            self._checkpoint()
+        # A loop that was closed meanwhile has nobody left who waits for the answer.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(self._deliver, loop, outcomes)
+
+    def _commit(self, batch: Sequence[Waiting], outcomes: list[Outcome], failure: Exception | None) -> list[Outcome]:
         if failure is None:
+            began = time.perf_counter()
             try:
                 self._writer.execute("COMMIT")
             except Exception as error:
                 failure = error
+            self._commit_seconds += (time.perf_counter() - began - self._commit_seconds) / 8
         if failure is not None:
             # Nothing of this batch is durable: the disk is full, or the file was taken away.
             outcomes = [(future, None, failure) for _, future, _ in batch]
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK")
-        # A loop that was closed meanwhile has nobody left who waits for the answer.
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(self._deliver, loop, outcomes)
+        return outcomes
+
+    def _checkpoint(self) -> None:
+        """Copies the log into the database. What readers still need stays, and is tried again when it has grown."""
+        _, pages, copied = self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        self._checkpoint_at = WAL_BYTES if pages == copied else os.stat(self._log).st_size + WAL_BYTES
 
     def _deliver(self, loop: asyncio.AbstractEventLoop, outcomes: Sequence[Outcome]) -> None:
         for future, result, failure in outcomes:

@@ -89,7 +89,8 @@ CREATE TABLE resource (
   search        TEXT NOT NULL   -- the same with every value as it is compared
 ) STRICT;
 CREATE UNIQUE INDEX resource_by_name ON resource (connection_id, type, name_key) WHERE name_key IS NOT NULL;
-CREATE INDEX resource_by_display_name ON resource (connection_id, type, display_key);
+-- Not for users: nobody finds users by a name that many have, and an index costs every write.
+CREATE INDEX resource_by_display_name ON resource (connection_id, type, display_key) WHERE type <> 'User';
 CREATE INDEX resource_by_external_id ON resource (connection_id, type, external_id) WHERE external_id IS NOT NULL;
 CREATE INDEX resource_by_manager ON resource (manager_id) WHERE manager_id IS NOT NULL;
 CREATE INDEX resource_in_order ON resource (connection_id, type);
@@ -107,17 +108,17 @@ CREATE TABLE membership (
 CREATE INDEX membership_by_member ON membership (member_id);
 
 -- Values that are found by equality, one row each: attributes with several values, and those that must be unique.
+-- Whoever writes a resource keeps its rows; they are found by their values.
 CREATE TABLE indexed_value (
   connection_id INTEGER NOT NULL,
   type          TEXT NOT NULL,
   path          TEXT NOT NULL,
   value         TEXT NOT NULL,
-  number        INTEGER NOT NULL REFERENCES resource (number) ON DELETE CASCADE,
+  number        INTEGER NOT NULL,
   must_be_unique INTEGER NOT NULL,
   PRIMARY KEY (connection_id, type, path, value, number)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX unique_value ON indexed_value (connection_id, type, path, value) WHERE must_be_unique = 1;
-CREATE INDEX indexed_value_by_resource ON indexed_value (number);
 
 -- Passwords that were set, as argon2id hashes. Never read for an answer.
 CREATE TABLE password (
