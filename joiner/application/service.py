@@ -12,6 +12,7 @@ from joiner.application.changes import (
     change_resource,
     create_resource,
     delete_resource,
+    is_single,
 )
 from joiner.application.connections import Connection
 from joiner.application.cursors import Place, digest, read_cursor, write_cursor
@@ -114,12 +115,12 @@ class ResourceService:
     async def create(self, caller: Caller, resource_type: ResourceType, body: Mapping[str, Any]) -> Stored:
         """Raises ScimError."""
         change = creation(caller, resource_type, body)
-        hashed = await hash_password(change.password)
+        altered = change.alter({}, await hash_password(change.password))
 
         async def work(session: Session) -> Stored:
-            return await create_resource(session, self.target(caller, resource_type), change.alter({}, hashed))
+            return await create_resource(session, self.target(caller, resource_type), altered)
 
-        return await self._written(work, long=change.long)
+        return await self._written(work, long=change.long, single=is_single(altered))
 
     async def change(
         self,
@@ -155,8 +156,8 @@ class ResourceService:
         """Several changes in one transaction; see `attempt` of a session for those that may fail alone."""
         return await self._written(work, long=True)
 
-    async def _written(self, work: Work[T], *, long: bool) -> T:
-        result = await self._storage.write(work, long=long)
+    async def _written(self, work: Work[T], *, long: bool, single: bool = False) -> T:
+        result = await self._storage.write(work, long=long, single=single)
         self._events.announce()
         return result
 

@@ -150,7 +150,8 @@ async def read_resource(
     lock: bool = False,
 ) -> Stored:
     """Inside a transaction; `lock` keeps others from changing it. Raises ResourceNotFoundError."""
-    sql, needs_base = _select(session.dialect, related, "r.id = ?1 AND r.connection_id = ?2 AND r.type = ?3", 4)
+    # `+`: found by the id, whatever the planner thinks of the other indexes.
+    sql, needs_base = _select(session.dialect, related, "r.id = ?1 AND +r.connection_id = ?2 AND r.type = ?3", 4)
     if lock and session.dialect == "postgresql":
         sql += " FOR UPDATE OF r"
     row = await session.row(sql, id_, connection_id, type_, *([base] if needs_base else []))
@@ -162,7 +163,7 @@ async def read_resource(
 async def manager_display(session: Session, connection_id: int, manager_id: str) -> str | None:
     """As `Stored.manager_display`."""
     row = await session.row(
-        f"SELECT {MANAGER_NAME} FROM resource boss WHERE id = ?1 AND connection_id = ?2 AND type = 'User'",
+        f"SELECT {MANAGER_NAME} FROM resource boss WHERE id = ?1 AND +connection_id = ?2 AND type = 'User'",
         manager_id,
         connection_id,
     )
@@ -172,7 +173,7 @@ async def manager_display(session: Session, connection_id: int, manager_id: str)
 MANAGER_NAME: Final = "CASE WHEN boss.display_key IS NULL THEN '' ELSE boss.display END"
 COLUMNS: Final = (
     "r.number, r.id, r.type, r.version, r.created_at, r.modified_at, r.body, r.manager_id,"
-    f" (SELECT {MANAGER_NAME} FROM resource boss WHERE boss.id = r.manager_id AND boss.connection_id = r.connection_id"
+    f" (SELECT {MANAGER_NAME} FROM resource boss WHERE boss.id = r.manager_id AND +boss.connection_id = r.connection_id"
     " AND boss.type = 'User')"
 )
 
@@ -225,7 +226,7 @@ def _where(
     """`condition` numbers its marks from 3 on."""
     kind = "r.type = ?2" if len(types) == 1 else f"r.type IN {_texts(dialect, 2)}"
     value = types[0] if len(types) == 1 else as_list(dialect, types)
-    where = f"r.connection_id = ?1 AND {kind}"
+    where = f"{'r.connection_id' if condition.is_indexed else '(r.connection_id + 0)'} = ?1 AND {kind}"
     if condition.sql:
         where += f" AND ({condition.sql})"
     return where, (connection_id, value, *condition.values)
@@ -245,7 +246,7 @@ async def _first(
 ) -> list[Stored] | None:
     """All resources that meet an indexed condition, None if they are more than `count`: one statement, no counting."""
     sql, needs_base = _select(session.dialect, related, where, len(values) + 2)
-    limited = f"{sql} ORDER BY r.number LIMIT ?{len(values) + 1}"
+    limited = f"{sql} ORDER BY +r.number LIMIT ?{len(values) + 1}"
     rows = await session.rows(limited, *values, count + 1, *([base] if needs_base else []))
     return None if len(rows) > count else [Stored(*row) for row in rows]
 

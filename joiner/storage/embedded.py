@@ -128,7 +128,7 @@ class EmbeddedDatabase:
             return await asyncio.get_running_loop().run_in_executor(self._long_readers, self._read_aside, work)
         return await work(self._reading)
 
-    async def write(self, work: Work[T], *, long: bool = False) -> T:
+    async def write(self, work: Work[T], *, long: bool = False, single: bool = False) -> T:
         """Runs `work` in the writer's transaction; `long` on the writer's thread. Returns when it is durable."""
         if self._closed:
             raise RuntimeError(f"{self.path.name} is closed")

@@ -27,6 +27,9 @@ T = TypeVar("T")
 MOST_CONNECTIONS: Final = 16
 TRIES: Final = 8
 """How often a transaction is begun that others keep ending."""
+STARTING_TRIES: Final = 150
+STARTING_WAIT: Final = 0.2
+"""Seconds between attempts to reach a server that says it is starting."""
 MIGRATION_LOCK: Final = 0x6A6F696E6572
 AGAIN: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 MARK: Final = re.compile(r"\?(\d+)")
@@ -82,18 +85,11 @@ class PostgresqlDatabase:
     async def open(
         cls, url: str, schema: str, migrations: Mapping[str, Path], *, most_connections: int = MOST_CONNECTIONS
     ) -> Self:
-        """Connects, makes `schema` and brings its tables up to date. Raises InvalidStateError."""
-        try:
-            pool = await asyncpg.create_pool(
-                url,
-                min_size=1,
-                max_size=most_connections,
-                max_inactive_connection_lifetime=300,
-                statement_cache_size=512,
-                server_settings={"search_path": schema, "application_name": "joiner", "jit": "off"},
-            )
-        except (OSError, asyncpg.PostgresError, ValueError) as error:
-            raise InvalidStateError(f"the database cannot be reached: {error}") from None
+        """Connects, makes `schema` and brings its tables up to date. Waits for a server that is just starting.
+
+        Raises InvalidStateError.
+        """
+        pool = await _connected(url, schema, most_connections)
         database = cls(pool)
         try:
             async with pool.acquire() as connection:
@@ -111,12 +107,15 @@ class PostgresqlDatabase:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 return await work(_PostgresqlSession(connection))
 
-    async def write(self, work: Work[T], *, long: bool = False) -> T:
-        """Runs `work` in a transaction; again if the server ended it in favour of another."""
+    async def write(self, work: Work[T], *, long: bool = False, single: bool = False) -> T:
+        """Runs `work` in a transaction, unless it is `single`; again if the server ended it in favour of another."""
         for attempt in range(1, TRIES + 1):
             try:
-                async with self._pool.acquire() as connection, connection.transaction():
-                    return await work(_PostgresqlSession(connection))
+                async with self._pool.acquire() as connection:
+                    if single:
+                        return await work(_PostgresqlSession(connection))
+                    async with connection.transaction():
+                        return await work(_PostgresqlSession(connection))
             except AGAIN:
                 if attempt == TRIES:
                     raise
@@ -142,6 +141,36 @@ class PostgresqlDatabase:
     async def close(self) -> None:
         """Waits for what is under way. May be called twice."""
         await self._pool.close()
+
+
+async def _connected(url: str, schema: str, most_connections: int) -> Pool:
+    settings = {
+        "search_path": schema,
+        "application_name": "joiner",
+        "jit": "off",
+        # Statements find single rows by an index; planning them anew would cost more than running them.
+        "plan_cache_mode": "force_generic_plan",
+    }
+    for _ in range(STARTING_TRIES):
+        try:
+            return await asyncpg.create_pool(
+                url,
+                min_size=1,
+                max_size=most_connections,
+                max_inactive_connection_lifetime=300,
+                statement_cache_size=512,
+                reset=_keep,
+                server_settings=settings,
+            )
+        except asyncpg.CannotConnectNowError:
+            await asyncio.sleep(STARTING_WAIT)
+        except (OSError, asyncpg.PostgresError, ValueError) as error:
+            raise InvalidStateError(f"the database cannot be reached: {error}") from None
+    raise InvalidStateError("the database is still starting")
+
+
+async def _keep(_connection: Connection) -> None:
+    """Nothing is put back when a connection is returned: nobody here changes its state. It would cost a round trip."""
 
 
 async def _migrate(connection: Any, schema: str, migrations: Mapping[str, Path]) -> None:

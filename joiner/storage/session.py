@@ -49,10 +49,11 @@ class Storage(Protocol):
     async def read(self, work: Work[T], *, long: bool = False) -> T:
         """Runs `work` on a reader. `long`: it may take more than a few milliseconds, so others must not wait for it."""
 
-    async def write(self, work: Work[T], *, long: bool = False) -> T:
+    async def write(self, work: Work[T], *, long: bool = False, single: bool = False) -> T:
         """Runs `work` in a transaction of its own and returns its result once that is durable.
 
-        Whatever `work` raises undoes what it did, and only that, and is raised here.
+        Whatever `work` raises undoes what it did, and only that, and is raised here. `single`: only its last statement
+        writes, so that it needs no transaction around it.
         """
 
     async def close(self) -> None:

@@ -93,7 +93,9 @@ CREATE UNIQUE INDEX resource_by_name ON resource (connection_id, type, name_key)
 CREATE INDEX resource_by_display_name ON resource (connection_id, type, display_key) WHERE type <> 'User';
 CREATE INDEX resource_by_external_id ON resource (connection_id, type, external_id) WHERE external_id IS NOT NULL;
 CREATE INDEX resource_by_manager ON resource (manager_id) WHERE manager_id IS NOT NULL;
-CREATE INDEX resource_in_order ON resource (connection_id, type);
+-- For lists only, which write `connection_id + 0`: a planner that knows nothing yet of how much there is must not walk
+-- through a whole connection to find one resource.
+CREATE INDEX resource_in_order ON resource ((connection_id + 0), type, number);
 
 -- Memberships are rows: adding one does not depend on how many there are. They repeat what a group shows of its
 -- members, so that a large group is read without looking up each of them.
