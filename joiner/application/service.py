@@ -17,7 +17,8 @@ from joiner.application.changes import (
 from joiner.application.connections import Connection
 from joiner.application.cursors import Place, digest, read_cursor, write_cursor
 from joiner.application.events import Actor, EventLog
-from joiner.application.filters import Condition, Order, compile_filter, compile_order
+from joiner.application.filters import Condition, compile_filter
+from joiner.application.orders import Order, compile_order
 from joiner.application.passwords import hash_password
 from joiner.application.render import Base, related_to, render, render_list
 from joiner.application.store import ALL, Related, ResourceReader, Stored
@@ -195,7 +196,8 @@ class ResourceService:
         if query.filter is None:
             return ALL
         tree = parse_filter(query.filter, strict=caller.connection.settings.strict)
-        return compile_filter(types, tree, self._storage.dialect)
+        strict = caller.connection.settings.strict
+        return compile_filter(types, tree, self._storage.dialect, strict=strict)
 
     def _order(self, types: Sequence[ResourceType], query: Query) -> Order:
         sort = None

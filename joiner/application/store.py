@@ -10,7 +10,8 @@ from typing import Any, Final, Literal
 import msgspec
 import orjson
 
-from joiner.application.filters import CREATION, Condition, Order, compile_after
+from joiner.application.filters import Condition
+from joiner.application.orders import CREATION, Order, compile_after
 from joiner.application.statements import as_list, joined, listed_numbers
 from joiner.scim.errors import ResourceNotFoundError
 from joiner.storage.session import Dialect, Row, Session, Storage

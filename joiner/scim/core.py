@@ -30,6 +30,9 @@ def _values(name: str, description: str, *types: str, value: Attribute | None = 
     )
 
 
+IGNORED: Final = frozenset({"schemas", "id", "meta"})
+"""What only the server writes, in every resource."""
+
 COMMON: Final = (
     Attribute("schemas", "reference", True, True, True, returned="always", description="URNs of the schemas in use."),
     _text(

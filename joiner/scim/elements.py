@@ -1,20 +1,22 @@
-"""Filters in brackets on the elements of a multi-valued attribute, as PATCH paths have them (RFC 7644 §3.5.2)."""
+"""Filters in brackets on the elements of a multi-valued attribute, as paths of PATCH have them (RFC 7644 §3.5.2)."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from joiner.scim.conditions import bind_element, holds, literal
+from joiner.scim.conditions import bind_element
 from joiner.scim.errors import InvalidFilterError
+from joiner.scim.evaluation import holds
+from joiner.scim.literals import typed_literal
 from joiner.scim.schemas import Attribute
-from joiner.scim.search import search_form
+from joiner.scim.search import element_form
 from joiner.scim.tree import Comparison, Filter, conjuncts
 
+Element = Mapping[str, Any]
 
-def matches(tree: Filter, attribute: Attribute, element: Mapping[str, Any]) -> bool:
+
+def matches(tree: Filter, attribute: Attribute, element: Element) -> bool:
     """Whether an element of `attribute` meets the filter. Raises InvalidFilterError for what the filter cannot ask."""
-    condition = bind_element(tree, attribute)
-    form = search_form(attribute, [element])[0] if attribute.multi_valued else search_form(attribute, element)
-    return holds(condition, form)
+    return holds(bind_element(tree, attribute), element_form(attribute, element))
 
 
 def element_of(tree: Filter, attribute: Attribute) -> dict[str, Any] | None:
@@ -26,8 +28,5 @@ def element_of(tree: Filter, attribute: Attribute) -> dict[str, Any] | None:
         sub = attribute.by_name.get(term.path.attribute.lower())
         if sub is None:
             raise InvalidFilterError(f"'{attribute.name}' has no sub-attribute '{term.path}'")
-        # As it was written: what is compared without case is still stored as it came.
-        element[sub.name] = (
-            literal(sub, term.value) if sub.kind in ("boolean", "integer", "decimal") else str(term.value)
-        )
+        element[sub.name] = typed_literal(sub, term.value)
     return element

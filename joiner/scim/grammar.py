@@ -1,11 +1,12 @@
-"""Text to tree: the filter language and attribute paths (RFC 7644 §3.4.2.2, §3.5.2, §3.10).
+"""Text to tree: the filter language and attribute paths (RFC 7644 §3.4.2.2, §3.5.2, §3.10; errata 4690, 7319, 7322).
 
-What a tree means is decided by whoever evaluates it. Literals without quotes or in single quotes are taken as text
-(T20). Length and depth are limited, so that no filter costs more than it is worth.
+What a tree means is decided by whoever binds it to a resource type. Length, depth and number of terms are limited, and
+each character is read a fixed number of times, so that no filter costs more than it is worth (REQ-S-157).
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
+from functools import lru_cache
 from typing import Final
 
 import orjson
@@ -14,202 +15,97 @@ from joiner.scim.errors import InvalidFilterError, InvalidPathError
 from joiner.scim.tree import And, Comparison, Filter, Literal, Not, Or, Path, ValuePath
 
 LONGEST: Final = 2048
+"""Characters of a filter or a path."""
 DEEPEST: Final = 10
+"""Levels of brackets of either kind."""
 MOST_TERMS: Final = 100
 OPERATORS: Final = frozenset({"eq", "ne", "co", "sw", "ew", "gt", "ge", "lt", "le"})
+KEYWORDS: Final = frozenset({"and", "or", "not"})
+WORDS: Final[dict[str, Literal]] = {"true": True, "false": False, "null": None}
 KNOWN_URNS: Final = (
     "urn:ietf:params:scim:schemas:core:2.0:User",
     "urn:ietf:params:scim:schemas:core:2.0:Group",
     "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User",
 )
+
+BLANKS: Final = r"[ \t\r\n]*"
+CONTROLS: Final = r"\x00-\x1f"
 NAME: Final = re.compile(r"[A-Za-z$][A-Za-z0-9$_-]*")
-TOKEN: Final = re.compile(
-    r"""
-      (?P<space>\s+)
-    | (?P<open>\()
-    | (?P<close>\))
-    | (?P<string>"(?:[^"\\]|\\.)*")
-    | (?P<single>'[^']*')
-    | (?P<path>[A-Za-z$][A-Za-z0-9$_:.-]*\[(?:[^\]"]|"(?:[^"\\]|\\.)*")*\](?:\.[A-Za-z$][A-Za-z0-9$_-]*)?)
-    | (?P<bare>[^\s()"']+)
-    """,
-    re.VERBOSE,
+SUB_ATTRIBUTE: Final = re.compile(rf"\.({NAME.pattern})")
+DOTTED: Final = re.compile(rf"{BLANKS}((?:urn:[^\s()\[\]\"'\\]+)|[A-Za-z$][A-Za-z0-9$_:.-]*)", re.IGNORECASE)
+SPACE: Final = re.compile(BLANKS)
+AND: Final = re.compile(rf"{BLANKS}and(?![A-Za-z0-9$_:.-])", re.IGNORECASE)
+OR: Final = re.compile(rf"{BLANKS}or(?![A-Za-z0-9$_:.-])", re.IGNORECASE)
+NOT: Final = re.compile(rf"{BLANKS}not{BLANKS}\(", re.IGNORECASE)
+OPEN: Final = re.compile(rf"{BLANKS}\(")
+CLOSE: Final = re.compile(rf"{BLANKS}\)")
+CLOSE_SQUARE: Final = re.compile(rf"{BLANKS}\]")
+OPERATOR: Final = re.compile(rf"{BLANKS}([^\s()\[\]\"']+)")
+STRING: Final = re.compile(rf'{BLANKS}("([^"\\]*(?:\\.[^"\\]*)*)")', re.DOTALL)
+SINGLE: Final = re.compile(rf"{BLANKS}'([^'{CONTROLS}]*)'")
+BARE: Final = re.compile(rf"{BLANKS}([^\s()\[\]\"'{CONTROLS}][^\s()\"{CONTROLS}]*)")
+BARE_IN_BRACKETS: Final = re.compile(rf"{BLANKS}([^\s()\[\]\"'{CONTROLS}][^\s()\]\"{CONTROLS}]*)")
+NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+ESCAPED_OR_CONTROL: Final = re.compile(rf"[\\{CONTROLS}]")
+UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
+ONE_EQUALITY: Final = re.compile(
+    rf'(?!(?i:and|or|not) )({NAME.pattern}) [eE][qQ] "([^"\\{CONTROLS}' + '\ud800-\udfff]*)"'
 )
+"""What nearly every request asks: one attribute, `eq`, a string without escapes."""
 
 
-SIMPLE: Final = re.compile(r'\s*([A-Za-z][A-Za-z0-9]*)\s+eq\s+"([^"\\\x00-\x1f]*)"\s*', re.IGNORECASE)
-"""What clients ask most: one attribute equals one text."""
+def parse_filter(
+    text: str, *, inside_brackets: bool = False, strict: bool = False, urns: Collection[str] = KNOWN_URNS
+) -> Filter:
+    """The tree of a filter, or of what stands in square brackets.
 
-
-def parse_filter(text: str, *, inside_brackets: bool = False, strict: bool = False) -> Filter:
-    """Raises InvalidFilterError saying what is wrong, near what. `strict`: literals must be JSON."""
-    simple = SIMPLE.fullmatch(text)
-    if simple is not None and len(text) <= LONGEST:
-        return Comparison(Path(None, simple[1]), "eq", simple[2])
+    Literals without quotes or in single quotes are text (T20), unless `strict`. `urns` are the schemas' that paths may
+    begin with. Raises InvalidFilterError saying what is wrong, near what.
+    """
     if len(text) > LONGEST:
         raise InvalidFilterError(f"a filter may have {LONGEST} characters; this one has {len(text)}")
-    if "\x00" in text:
-        raise InvalidFilterError("the filter contains a NUL character")
-    parser = _Parser(_tokens(text), inside_brackets, strict)
-    tree = parser.disjunction(0)
-    if parser.current[0] != "end":
-        raise InvalidFilterError(f"unexpected '{parser.current[1]}' behind a complete filter")
+    simple = ONE_EQUALITY.fullmatch(text)
+    if simple is not None:
+        name, value = simple.groups()
+        return Comparison(_plain(name), "eq", value)
+    _refuse_unstorable(text)
+    parser = _Parser(text, 0, inside_brackets=inside_brackets, strict=strict, urns=urns)
+    tree = parser.disjunction(1 if inside_brackets else 0)
+    if parser.rest():
+        raise InvalidFilterError(f"unexpected '{parser.rest()}' behind a complete filter")
     return tree
 
 
-class _Parser:
-    def __init__(self, tokens: list[tuple[str, str]], inside_brackets: bool, strict: bool) -> None:
-        self._strict = strict
-        self._terms = 0
-        self._tokens = tokens
-        self._index = 0
-        self._inside_brackets = inside_brackets
-
-    @property
-    def current(self) -> tuple[str, str]:
-        return self._tokens[self._index]
-
-    def disjunction(self, depth: int) -> Filter:
-        tree = self._conjunction(depth)
-        while self._take_word("or"):
-            tree = Or(tree, self._conjunction(depth))
-        return tree
-
-    def _conjunction(self, depth: int) -> Filter:
-        tree = self._negation(depth)
-        while self._take_word("and"):
-            tree = And(tree, self._negation(depth))
-        return tree
-
-    def _negation(self, depth: int) -> Filter:
-        if depth > DEEPEST:
-            raise InvalidFilterError(f"a filter may be nested {DEEPEST} levels deep")
-        kind, text = self.current
-        if kind == "bare" and text.lower() == "not" and self._tokens[self._index + 1][0] == "open":
-            self._index += 1
-            return Not(self._group(depth))
-        if kind == "open":
-            return self._group(depth)
-        return self._term()
-
-    def _group(self, depth: int) -> Filter:
-        self._index += 1
-        tree = self.disjunction(depth + 1)
-        if self.current[0] != "close":
-            raise InvalidFilterError("a bracket is not closed")
-        self._index += 1
-        return tree
-
-    def _term(self) -> Filter:
-        kind, text = self.current
-        if kind not in ("bare", "path"):
-            raise InvalidFilterError(f"expected an attribute, not '{text}'" if text else "the filter ends too early")
-        if kind == "path" and self._inside_brackets:
-            raise InvalidFilterError("a filter in brackets cannot have brackets itself")
-        self._index += 1
-        self._terms += 1
-        if self._terms > MOST_TERMS:
-            raise InvalidFilterError(f"a filter may have {MOST_TERMS} comparisons")
-        try:
-            path = parse_path(text)
-        except InvalidPathError as error:
-            raise InvalidFilterError(str(error)) from None
-        if path.filter is not None and path.sub_attribute is None:
-            return ValuePath(path)
-        operator = self._word("an operator")
-        if operator == "pr":
-            return Comparison(path, "pr")
-        if operator not in OPERATORS:
-            raise InvalidFilterError(f"'{operator}' is not an operator; use {', '.join(sorted(OPERATORS))} or pr")
-        return Comparison(path, operator, self._literal())
-
-    def _literal(self) -> Literal:
-        kind, text = self.current
-        if kind in ("end", "open", "close", "path"):
-            raise InvalidFilterError("a comparison has no value")
-        self._index += 1
-        if kind == "string":
-            return _string(text)
-        value = text[1:-1] if kind == "single" else _bare(text)
-        if self._strict and (kind == "single" or (isinstance(value, str))):
-            raise InvalidFilterError(f"{text[:50]} must stand in double quotes")
-        return value
-
-    def _word(self, what: str) -> str:
-        kind, text = self.current
-        if kind != "bare":
-            raise InvalidFilterError(f"expected {what}" + (f", not '{text}'" if text else " at the end"))
-        self._index += 1
-        return text.lower()
-
-    def _take_word(self, word: str) -> bool:
-        kind, text = self.current
-        if kind == "bare" and text.lower() == word:
-            self._index += 1
-            return True
-        return False
-
-
-def _tokens(text: str) -> list[tuple[str, str]]:
-    tokens: list[tuple[str, str]] = []
-    position = 0
-    while position < len(text):
-        match = TOKEN.match(text, position)
-        if match is None:
-            raise InvalidFilterError(f"the filter cannot be read from '{text[position : position + 20]}' on")
-        position = match.end()
-        if match.lastgroup != "space":
-            tokens.append((str(match.lastgroup), match.group()))
-    return [*tokens, ("end", "")]
-
-
-def _string(text: str) -> str:
-    try:
-        value: str = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        raise InvalidFilterError(f"{text[:100]} is not a JSON string") from None
-    if "\x00" in value:
-        raise InvalidFilterError("a text in the filter contains a NUL character")
-    return value
-
-
-def _bare(text: str) -> Literal:
-    """`true`, `false`, `null`, a number, or text without quotes."""
-    words: dict[str, Literal] = {"true": True, "false": False, "null": None}
-    if text.lower() in words:
-        return words[text.lower()]
-    try:
-        value: int | float = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return text
-    return value if isinstance(value, (int, float)) else text
-
-
-def parse_path(text: str, urns: Iterable[str] = KNOWN_URNS) -> Path:
+def parse_path(text: str, urns: Collection[str] = KNOWN_URNS, *, strict: bool = False) -> Path:
     """Raises InvalidPathError, or InvalidFilterError for what stands in brackets.
 
     A URN ends at the longest of `urns` that fits, whatever its case, else at the last colon: URNs contain dots.
-    A URN joined to its attribute by a dot is accepted (T15).
+    A URN joined to its attribute by a dot is accepted (T15). `strict` is that of `parse_filter`.
     """
+    if len(text) > LONGEST:
+        raise InvalidPathError(f"a path may have {LONGEST} characters; this one has {len(text)}")
     stripped = text.strip()
-    before, bracket, rest = stripped.partition("[")
-    urn, attribute = split_urn(before, urns)
-    condition, sub = None, None
-    if bracket:
-        inner, tail = _bracketed(rest, text)
-        condition = parse_filter(inner, inside_brackets=True)
-        if tail:
-            if not tail.startswith("."):
-                raise InvalidPathError(f"'{text}': after ']' only '.' and a sub-attribute can follow")
-            sub = _name(tail[1:], text)
-        return Path(urn, _name(attribute, text), condition, sub)
-    if urn is not None and not attribute:
-        return Path(urn, "")
-    attribute, dot, last = attribute.partition(".")
-    return Path(urn, _name(attribute, text), None, _name(last, text) if dot else None)
+    if NAME.fullmatch(stripped):
+        return _plain(stripped)
+    bracket = stripped.find("[")
+    if UNSTORABLE.search(stripped):
+        raise InvalidPathError("a path cannot contain NUL or half of a surrogate pair")
+    if bracket < 0:
+        return _dotted(stripped, urns)
+    if "]" not in stripped:
+        raise InvalidPathError(f"'{_short(text)}' has no closing ']'")
+    urn, attribute = split_urn(stripped[:bracket], urns)
+    parser = _Parser(stripped, bracket + 1, inside_brackets=True, strict=strict, urns=urns)
+    condition = parser.disjunction(1)
+    if not parser.takes(CLOSE_SQUARE):
+        raise InvalidPathError(f"'{_short(text)}' has no closing ']' where the filter ends")
+    sub = parser.sub_attribute()
+    if parser.rest():
+        raise InvalidPathError(f"'{_short(text)}': after ']' only '.' and a sub-attribute can follow")
+    return Path(urn, _name(attribute, text), condition, sub)
 
 
-def split_urn(text: str, urns: Iterable[str]) -> tuple[str | None, str]:
+def split_urn(text: str, urns: Collection[str]) -> tuple[str | None, str]:
     """The schema URN in front of an attribute path, None if there is none, and the rest."""
     if text[:4].lower() != "urn:":
         return None, text
@@ -223,22 +119,177 @@ def split_urn(text: str, urns: Iterable[str]) -> tuple[str | None, str]:
     return head, tail
 
 
-def _bracketed(rest: str, text: str) -> tuple[str, str]:
-    """What stands before the closing bracket, which is not one inside a string, and what stands behind it."""
-    quoted, escaped = False, False
-    for index, character in enumerate(rest):
-        if escaped:
-            escaped = False
-        elif quoted and character == "\\":
-            escaped = True
-        elif character == '"':
-            quoted = not quoted
-        elif character == "]" and not quoted:
-            return rest[:index], rest[index + 1 :].strip()
-    raise InvalidPathError(f"'{text}' has no closing ']'")
+class _Parser:
+    """Reads a text from a position on, by recursive descent. Blanks in front of anything are skipped."""
+
+    def __init__(self, text: str, position: int, *, inside_brackets: bool, strict: bool, urns: Collection[str]) -> None:
+        self._text = text
+        self._position = position
+        self._inside_brackets = inside_brackets
+        self._strict = strict
+        self._urns = urns
+        self._terms = 0
+
+    def rest(self) -> str:
+        """The beginning of what has not been read."""
+        self.takes(SPACE)
+        return self._text[self._position : self._position + 40]
+
+    def takes(self, pattern: re.Pattern[str]) -> bool:
+        return self._match(pattern) is not None
+
+    def sub_attribute(self) -> str | None:
+        match = self._match(SUB_ATTRIBUTE)
+        return None if match is None else match[1]
+
+    def disjunction(self, depth: int) -> Filter:
+        tree = self._conjunction(depth)
+        while self.takes(OR):
+            tree = Or(tree, self._conjunction(depth))
+        return tree
+
+    def _conjunction(self, depth: int) -> Filter:
+        tree = self._factor(depth)
+        while self.takes(AND):
+            tree = And(tree, self._factor(depth))
+        return tree
+
+    def _factor(self, depth: int) -> Filter:
+        if self.takes(NOT):
+            return Not(self._closed(depth))
+        if self.takes(OPEN):
+            return self._closed(depth)
+        return self._term(depth)
+
+    def _closed(self, depth: int, closing: re.Pattern[str] = CLOSE) -> Filter:
+        if depth >= DEEPEST:
+            raise InvalidFilterError(f"a filter may be nested {DEEPEST} levels deep")
+        tree = self.disjunction(depth + 1)
+        if not self.takes(closing):
+            near = self.rest()
+            raise InvalidFilterError(f"a bracket is not closed before '{near}'" if near else "a bracket is not closed")
+        return tree
+
+    def _term(self, depth: int) -> Filter:
+        path = self._path(depth)
+        if path.filter is not None and path.sub_attribute is None:
+            return ValuePath(path)
+        self._terms += 1
+        if self._terms > MOST_TERMS:
+            raise InvalidFilterError(f"a filter may have {MOST_TERMS} terms")
+        found = self._match(OPERATOR)
+        if found is None:
+            raise InvalidFilterError(f"'{_short(str(path))}' is not followed by an operator")
+        operator = found[1].lower()
+        if operator == "pr":
+            return Comparison(path, "pr")
+        if operator not in OPERATORS:
+            known = ", ".join(sorted(OPERATORS))
+            raise InvalidFilterError(f"'{_short(found[1])}' is not an operator; use {known} or pr")
+        return Comparison(path, operator, self._literal())
+
+    def _path(self, depth: int) -> Path:
+        found = self._match(DOTTED)
+        if found is None:
+            near = self.rest()
+            raise InvalidFilterError(f"expected an attribute, not '{near}'" if near else "the filter ends too early")
+        text = found[1]
+        if text.lower() in KEYWORDS:
+            raise InvalidFilterError(
+                f"'{text}' must be followed by a bracket"
+                if text.lower() == "not"
+                else f"expected an attribute, not '{text}'"
+            )
+        try:
+            if not self._text.startswith("[", self._position):
+                return _dotted(text, self._urns)
+            urn, attribute = split_urn(text, self._urns)
+            _name(attribute, text)
+        except InvalidPathError as error:
+            raise InvalidFilterError(str(error)) from None
+        if self._inside_brackets:
+            raise InvalidFilterError("a filter in brackets cannot have square brackets itself")
+        self._position += 1
+        self._inside_brackets = True
+        condition = self._closed(depth, CLOSE_SQUARE)
+        self._inside_brackets = False
+        return Path(urn, attribute, condition, self.sub_attribute())
+
+    def _literal(self) -> Literal:
+        found = self._match(STRING)
+        if found is not None:
+            return _unescaped(found[1]) if ESCAPED_OR_CONTROL.search(found[2]) else found[2]
+        found = self._match(SINGLE)
+        if found is not None:
+            if self._strict:
+                raise InvalidFilterError("text must stand in double quotes")
+            return found[1]
+        found = self._match(BARE_IN_BRACKETS if self._inside_brackets else BARE)
+        if found is None:
+            near = self.rest()
+            raise InvalidFilterError(f"'{near}' is not a value" if near else "a comparison has no value")
+        return _bare(found[1], strict=self._strict)
+
+    def _match(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
+        found = pattern.match(self._text, self._position)
+        if found is not None:
+            self._position = found.end()
+        return found
+
+
+def _unescaped(quoted: str) -> str:
+    try:
+        value: str = orjson.loads(quoted)
+    except orjson.JSONDecodeError:
+        raise InvalidFilterError(f"{_short(quoted)} is not a JSON string") from None
+    _refuse_unstorable(value)
+    return value
+
+
+def _bare(text: str, *, strict: bool) -> Literal:
+    """`true`, `false`, `null`, a number, or text without quotes (T20)."""
+    folded = text.lower()
+    if folded in WORDS:
+        return WORDS[folded]
+    if NUMBER.fullmatch(text):
+        try:
+            value: int | float = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            raise InvalidFilterError(f"the number {_short(text)} is too large") from None
+        # What would be printed in another way may be a text that looks like a number, such as 1e5 or 1.50: as a text it
+        # can still become either.
+        if strict or orjson.dumps(value).decode() == text:
+            return value
+    if strict:
+        raise InvalidFilterError(f"'{_short(text)}' is not a value: text must stand in double quotes")
+    return text
+
+
+def _dotted(text: str, urns: Collection[str]) -> Path:
+    """A path without brackets."""
+    urn, attribute = split_urn(text, urns)
+    if urn in urns and not attribute:
+        return Path(urn, "")
+    attribute, dot, last = attribute.partition(".")
+    return Path(urn, _name(attribute, text), None, _name(last, text) if dot else None)
+
+
+@lru_cache(maxsize=1024)
+def _plain(name: str) -> Path:
+    return Path(None, name)
 
 
 def _name(name: str, text: str) -> str:
     if not NAME.fullmatch(name):
-        raise InvalidPathError(f"'{text}' is not an attribute path")
+        raise InvalidPathError(f"'{_short(text)}' is not an attribute path")
     return name
+
+
+def _refuse_unstorable(text: str) -> None:
+    """No stored text has NUL or half of a surrogate pair (REQ-S-342), so nothing could be meant by it."""
+    if UNSTORABLE.search(text):
+        raise InvalidFilterError("a filter cannot contain NUL or half of a surrogate pair")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 100 else f"{text[:100]}…"

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from joiner.scim.conditions import Condition, bind_element, holds
+from joiner.scim.conditions import Condition, bind_element
 from joiner.scim.errors import InvalidAttributeError, InvalidPathError, MutabilityError, NoTargetError
+from joiner.scim.evaluation import holds
 from joiner.scim.grammar import parse_path
 from joiner.scim.messages import Operation
 from joiner.scim.schemas import ResourceType
-from joiner.scim.search import search_form
+from joiner.scim.search import element_form
 from joiner.scim.tree import And, Comparison, Filter, Or, Path
 
 MEMBERS: Final = "members"
@@ -123,8 +124,7 @@ def chosen_members(change: MemberChange, elements: Sequence[Mapping[str, Any]], 
     """The ids of those members (objects with value, type, display) that a `remove_matching` concerns."""
     assert change.condition is not None
     attribute = group_type.core[MEMBERS]
-    forms = search_form(attribute, list(elements))
-    return [each["value"] for each, form in zip(elements, forms, strict=True) if holds(change.condition, form)]
+    return [each["value"] for each in elements if holds(change.condition, element_form(attribute, each))]
 
 
 def _changes(group_type: ResourceType, path: Path, operation: Operation, *, strict: bool) -> list[MemberChange]:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from joiner.scim.core import IGNORED
 from joiner.scim.elements import element_of, matches
 from joiner.scim.errors import (
     InvalidAttributeError,
@@ -19,7 +20,7 @@ from joiner.scim.errors import (
 )
 from joiner.scim.grammar import parse_path
 from joiner.scim.messages import Operation
-from joiner.scim.resources import IGNORED, check_immutable, check_required, normalise_value
+from joiner.scim.resources import check_immutable, check_required, normalise_value
 from joiner.scim.schemas import Attribute, ResourceType, Schema
 from joiner.scim.tree import Filter, Path
 

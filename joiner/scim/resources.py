@@ -9,12 +9,10 @@ from typing import Any, Final
 
 import msgspec
 
+from joiner.scim.core import IGNORED
 from joiner.scim.errors import InvalidAttributeError, InvalidSyntaxError, MutabilityError
 from joiner.scim.schemas import Attribute, ResourceType, Schema
 from joiner.scim.values import CONVERSIONS, STRICT_CONVERSIONS
-
-IGNORED: Final = frozenset({"schemas", "id", "meta"})
-"""What only the server writes, in every resource."""
 
 Convert = Callable[[Any], Any]
 Entry = tuple[str, Convert]

@@ -1,90 +1,142 @@
-"""The search form of values: what a filter and a sort order compare (RFC 7644 §3.4.2.2).
+"""The search form of values: what filters and sort orders compare (RFC 7644 §3.4.2.2, §3.4.2.3).
 
-A database that stores it compares plain texts, numbers and booleans: strings without case are folded when they are
-written, points in time are in UTC and of one length. So the same comparison means the same everywhere.
+Strings without case are folded when they are written, points in time are in UTC and of one length. Whoever stores the
+search form compares plain texts, numbers and booleans, and the same comparison means the same everywhere.
 """
 
+import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
-from joiner.scim.schemas import Attribute, ResourceType, Schema
+from joiner.scim.attributes import is_identifier
+from joiner.scim.core import GROUP_URN, IGNORED, USER_URN
+from joiner.scim.schemas import Attribute, ResourceType
 from joiner.scim.strings import prepare_text, prepare_user_name
 
 Convert = Callable[[Any], Any]
-Table = Mapping[str, Convert]
+Table = Mapping[str, Convert | None]
+"""Name → how its value gets its search form, None if it is compared as it is. What is not in it is not compared."""
 
-_TABLES: Final[dict[ResourceType, Table]] = {}
-_BY_ATTRIBUTE: Final[dict[Attribute, Convert]] = {}
+RELATED: Final = {(USER_URN, "groups"), (GROUP_URN, "members")}
+"""URN of the schema and attribute: what is kept as memberships and not in the resource."""
+LEAST_INTEGER: Final = -(2**63)
+GREATEST_INTEGER: Final = 2**63 - 1
+GREATEST_FLOAT: Final = int(sys.float_info.max)
+
+_TABLES: Final[WeakKeyDictionary[ResourceType, Table]] = WeakKeyDictionary()
+_ELEMENT_TABLES: Final[WeakKeyDictionary[Attribute, Table]] = WeakKeyDictionary()
+"""Made once for each type and attribute, for as long as these are in use."""
 
 
 def search_document(resource_type: ResourceType, resource: Mapping[str, Any]) -> dict[str, Any]:
-    """A normalised resource with every value in its search form; of the same shape."""
+    """A normalised resource with every value in its search form: of the same shape, without what is unassigned, and
+    without `schemas`, `id`, `meta`, the memberships and what is never returned."""
     table = _TABLES.get(resource_type)
     if table is None:
-        table = _TABLES[resource_type] = _table(resource_type)
-    return {name: table[name](value) for name, value in resource.items()}
+        table = _TABLES[resource_type] = _resource_table(resource_type)
+    return _converted(table, resource)
 
 
-def search_form(attribute: Attribute, value: Any) -> Any:
-    """One normalised value of the attribute, a list if it has several, in its search form."""
-    convert = _BY_ATTRIBUTE.get(attribute)
-    if convert is None:
-        convert = _BY_ATTRIBUTE[attribute] = _converter(attribute)
-    return convert(value)
+def element_form(attribute: Attribute, element: Mapping[str, Any]) -> dict[str, Any]:
+    """One normalised element of a complex attribute in search form."""
+    table = _ELEMENT_TABLES.get(attribute)
+    if table is None:
+        table = _ELEMENT_TABLES[attribute] = _element_table(attribute)
+    return _converted(table, element)
+
+
+def form_of(attribute: Attribute, parent: Attribute | None = None) -> Convert | None:
+    """How one value of a simple attribute gets its search form, None if it is compared as it is.
+
+    `parent` is the complex attribute that it is part of. The conversion of a dateTime raises ValueError.
+    """
+    match attribute.kind:
+        case "dateTime":
+            return moment
+        case "integer" | "decimal":
+            return number
+        case "string" if not attribute.case_exact and not (parent is not None and is_identifier(parent, attribute)):
+            return prepare_user_name if attribute.name == "userName" else prepare_text
+    return None
+
+
+def convert_of(attribute: Attribute, parent: Attribute | None = None) -> Convert | None:
+    """As `form_of`, for all values of any attribute: a list if it has several, an object if it is complex."""
+    if attribute.kind == "complex":
+        table = _element_table(attribute)
+
+        def convert(value: Any) -> Any:
+            return _converted(table, value)
+
+        one: Convert | None = convert
+    else:
+        one = form_of(attribute, parent)
+    if one is None or not attribute.multi_valued:
+        return one
+    return _each(one)
+
+
+def is_secret(attribute: Attribute) -> bool:
+    """Whether a value is never shown, and so nothing may be found out about it (REQ-S-155)."""
+    return attribute.returned == "never" or attribute.mutability == "writeOnly"
 
 
 def moment(text: str) -> str:
-    """A point in time in UTC with microseconds; what comes without a zone is UTC. Raises ValueError."""
-    parsed = datetime.fromisoformat(_six_digits(text))
-    aware = parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
-    try:
-        aware = aware.astimezone(UTC)
-    except OverflowError:
-        # The first and the last day of the calendar, seen from the other side of the world.
-        aware = aware.replace(tzinfo=UTC)
-    return aware.strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+    """A point in time in UTC as `YYYY-MM-DDTHH:MM:SS.ffffffZ`; without a zone it is UTC. Raises ValueError."""
+    parsed = datetime.fromisoformat(text)
+    if parsed.tzinfo is not None:
+        try:
+            parsed = parsed.astimezone(UTC)
+        except OverflowError:
+            # In UTC it lies outside the calendar, by some hours.
+            parsed = datetime.max if parsed.year > 1 else datetime.min  # noqa: DTZ901 - the zone is written below
+        parsed = parsed.replace(tzinfo=None)
+    return parsed.isoformat(timespec="microseconds") + "Z"
 
 
-def _six_digits(text: str) -> str:
-    """Seven fraction digits are sent in practice; Python reads six."""
-    head, point, rest = text.partition(".")
-    if not point:
-        return text
-    digits = len(rest) - len(rest.lstrip("0123456789"))
-    return f"{head}.{rest[: min(digits, 6)].ljust(6, '0')}{rest[digits:]}"
+def number(value: int | float) -> int | float:
+    """A number that both databases hold as it is: whole if it is whole and fits into 64 bits, else a float."""
+    if isinstance(value, int):
+        if LEAST_INTEGER <= value <= GREATEST_INTEGER:
+            return value
+        return float(max(-GREATEST_FLOAT, min(value, GREATEST_FLOAT)))
+    if value.is_integer() and LEAST_INTEGER <= value < GREATEST_INTEGER:
+        return int(value)
+    return max(-sys.float_info.max, min(value, sys.float_info.max))
 
 
-def _table(resource_type: ResourceType) -> Table:
-    table = {attribute.name: _converter(attribute) for attribute in resource_type.core.values()}
-    table.update((schema.id, _members(_schema_table(schema))) for schema in resource_type.extensions)
+def _resource_table(resource_type: ResourceType) -> Table:
+    table: dict[str, Convert | None] = {}
+    related = {name for urn, name in RELATED if urn == resource_type.schema.id}
+    for attribute in resource_type.core.values():
+        if attribute.name not in IGNORED and attribute.name not in related and not is_secret(attribute):
+            table[attribute.name] = convert_of(attribute)
+    for schema in resource_type.extensions:
+        whole = Attribute(schema.id, "complex", sub_attributes=schema.attributes)
+        table[schema.id] = convert_of(whole)
     return table
 
 
-def _schema_table(schema: Schema) -> Table:
-    return {attribute.name: _converter(attribute) for attribute in schema.attributes}
+def _element_table(attribute: Attribute) -> Table:
+    return {sub.name: convert_of(sub, attribute) for sub in attribute.sub_attributes if not is_secret(sub)}
 
 
-def _converter(attribute: Attribute) -> Convert:
-    convert = _one(attribute)
-    if not attribute.multi_valued:
-        return convert
-    return lambda values: [convert(value) for value in values]
+def _converted(table: Table, value: Mapping[str, Any]) -> dict[str, Any]:
+    form = {}
+    for name, item in value.items():
+        # False and 0 are values; "", null, [] and {} are none (RFC 7643 §2.5).
+        if name in table and (item or item == 0):
+            convert = table[name]
+            converted = item if convert is None else convert(item)
+            if converted or converted == 0:
+                form[name] = converted
+    return form
 
 
-def _one(attribute: Attribute) -> Convert:
-    if attribute.kind == "complex":
-        return _members({sub.name: _converter(sub) for sub in attribute.sub_attributes})
-    if attribute.kind == "dateTime":
-        return moment
-    if attribute.kind == "string" and not attribute.case_exact:
-        return prepare_user_name if attribute.name == "userName" else prepare_text
-    return _same
+def _each(convert: Convert) -> Convert:
+    def converted(values: Any) -> Any:
+        return [form for value in values if (form := convert(value)) or form == 0]
 
-
-def _members(table: Table) -> Convert:
-    return lambda value: {name: table[name](item) for name, item in value.items()}
-
-
-def _same(value: Any) -> Any:
-    return value
+    return converted

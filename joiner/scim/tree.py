@@ -51,7 +51,10 @@ class And:
     right: "Filter"
 
     def __str__(self) -> str:
-        return f"{_bracketed(self.left)} and {_bracketed(self.right)}"
+        # `and` joins from the left, so that a chain needs no brackets however long it is.
+        left = f"({self.left})" if isinstance(self.left, Or) else str(self.left)
+        right = f"({self.right})" if isinstance(self.right, (And, Or)) else str(self.right)
+        return f"{left} and {right}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,8 @@ class Or:
     right: "Filter"
 
     def __str__(self) -> str:
-        return f"{self.left} or {_bracketed(self.right) if isinstance(self.right, Or) else self.right}"
+        right = f"({self.right})" if isinstance(self.right, Or) else str(self.right)
+        return f"{self.left} or {right}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,3 @@ def conjuncts(tree: Filter) -> list[Filter]:
 
 def _printed(value: Literal) -> str:
     return orjson.dumps(value).decode()
-
-
-def _bracketed(tree: Filter) -> str:
-    return f"({tree})" if isinstance(tree, (Or, And)) else str(tree)

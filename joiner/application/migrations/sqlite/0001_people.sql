@@ -92,7 +92,7 @@ CREATE UNIQUE INDEX resource_by_name ON resource (connection_id, type, name_key)
 -- Not for users: nobody finds users by a name that many have, and an index costs every write.
 CREATE INDEX resource_by_display_name ON resource (connection_id, type, display_key) WHERE type <> 'User';
 CREATE INDEX resource_by_external_id ON resource (connection_id, type, external_id) WHERE external_id IS NOT NULL;
-CREATE INDEX resource_by_manager ON resource (manager_id) WHERE manager_id IS NOT NULL;
+CREATE INDEX resource_by_manager ON resource (connection_id, type, manager_id) WHERE manager_id IS NOT NULL;
 -- For lists only, which write `connection_id + 0`: a planner that knows nothing yet of how much there is must not walk
 -- through a whole connection to find one resource.
 CREATE INDEX resource_in_order ON resource ((connection_id + 0), type, number);
