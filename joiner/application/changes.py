@@ -245,7 +245,7 @@ async def _update(
             columns.search,
         )
         if display_of(before) != columns.display:
-            await rename_member(session, id_, columns.display)
+            await rename_member(session, target.resource_type.name, id_, columns.display)
         if changes_index(target.resource_type, changed):
             await _unindex(session, target, number, before)
             await _index(session, target, number, columns.indexed)

@@ -11,6 +11,8 @@ from joiner.scim.errors import InvalidAttributeError
 from joiner.scim.members import MemberChange, chosen_members
 from joiner.storage.session import Dialect, Session
 
+BASE_MARK: Final = b"\x01"
+"""Stands for the endpoint's URL in what is stored; no JSON text has this character as it is."""
 SHOWN: Final = 5
 """So many unknown members are named in an error."""
 
@@ -89,36 +91,51 @@ async def _delete_listed(session: Session, number: int, members: Sequence[str]) 
 
 async def _delete_matching(session: Session, number: int, change: MemberChange) -> list[str]:
     rows = await session.rows(
-        "SELECT member_id, type, coalesce(display, name) FROM membership WHERE group_number = ?1",
+        "SELECT shown FROM membership WHERE group_number = ?1",
         number,
     )
-    elements = [
-        {"value": row[0], "type": row[1] or "User", **({"display": orjson.loads(row[2])} if row[2] else {})}
-        for row in rows
-    ]
+    elements = [orjson.loads(row[0].encode().replace(BASE_MARK, b"")) for row in rows]
     return await _delete_listed(session, number, chosen_members(change, elements, GROUPS))
+
+
+def _shown(id_: str, display: str, mark: str) -> str:
+    """SQL that makes the element of `members` for the member `c`, which may be missing."""
+    return (
+        f'\'{{"value":"\' || {id_} || CASE c.type'
+        f' WHEN \'User\' THEN \'","$ref":"\' || {mark} || \'/Users/\' || {id_} || \'","type":"User"\''
+        f' WHEN \'Group\' THEN \'","$ref":"\' || {mark} || \'/Groups/\' || {id_} || \'","type":"Group"\''
+        f" ELSE '\"' END || coalesce(',\"display\":' || coalesce({display}, c.display), '') || '}}'"
+    )
 
 
 INSERT: Final[Mapping[Dialect, str]] = {
     "sqlite": (
-        "INSERT OR IGNORE INTO membership (group_number, member_id, display, type, name)"
-        " SELECT ?1, j.value ->> 0, j.value ->> 1, c.type, c.display FROM json_each(?3) j LEFT JOIN resource c"
-        " ON c.id = j.value ->> 0 AND c.connection_id = ?2 AND c.type IN ('User', 'Group')"
+        "INSERT OR IGNORE INTO membership (group_number, member_id, display, type, shown)"
+        f" SELECT ?1, j.id, j.display, c.type, {_shown('j.id', 'j.display', 'char(1)')}"
+        " FROM (SELECT value ->> 0 AS id, value ->> 1 AS display FROM json_each(?3)) j LEFT JOIN resource c"
+        " ON c.id = j.id AND c.connection_id = ?2 AND c.type IN ('User', 'Group')"
         " RETURNING member_id, type"
     ),
     "postgresql": (
-        "INSERT INTO membership (group_number, member_id, display, type, name)"
-        " SELECT ?1, j.id, j.display, c.type, c.display FROM unnest(?3::text[], ?4::text[]) AS j (id, display)"
+        "INSERT INTO membership (group_number, member_id, display, type, shown)"
+        f" SELECT ?1, j.id, j.display, c.type, {_shown('j.id', 'j.display', 'chr(1)')}"
+        " FROM unnest(?3::text[], ?4::text[]) AS j (id, display)"
         " LEFT JOIN resource c ON c.id = j.id AND c.connection_id = ?2 AND c.type IN ('User', 'Group')"
         " ON CONFLICT DO NOTHING RETURNING member_id, type"
     ),
 }
 
 
-async def rename_member(session: Session, member_id: str, name: str) -> None:
+async def rename_member(session: Session, type_: str, member_id: str, name: str) -> None:
     """Lets the member's groups show its new name, a JSON string. What has no type is not this member, but an id that
     another connection has made up."""
-    await session.execute("UPDATE membership SET name = ?1 WHERE member_id = ?2 AND type IS NOT NULL", name, member_id)
+    mark = BASE_MARK.decode()
+    shown = f'{{"value":"{member_id}","$ref":"{mark}/{type_}s/{member_id}","type":"{type_}","display":{name}}}'
+    await session.execute(
+        "UPDATE membership SET shown = ?1 WHERE member_id = ?2 AND type IS NOT NULL AND display IS NULL",
+        shown,
+        member_id,
+    )
 
 
 async def _insert(

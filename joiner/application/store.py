@@ -11,6 +11,7 @@ import msgspec
 import orjson
 
 from joiner.application.filters import Condition
+from joiner.application.memberships import BASE_MARK
 from joiner.application.orders import CREATION, Order, compile_after
 from joiner.application.statements import as_list, joined, listed_numbers
 from joiner.scim.errors import ResourceNotFoundError
@@ -158,7 +159,7 @@ async def read_resource(
     row = await session.row(sql, id_, connection_id, type_, *([base] if needs_base else []))
     if row is None:
         raise ResourceNotFoundError(f"there is no {type_} with the id '{id_[:100]}'")
-    return Stored(*row)
+    return _stored(row, base)
 
 
 async def manager_display(session: Session, connection_id: int, manager_id: str) -> str | None:
@@ -179,24 +180,25 @@ COLUMNS: Final = (
 )
 
 
+def _stored(row: Row, base: str) -> Stored:
+    stored = Stored(*row)
+    if stored.related is None or stored.type != "Group":
+        return stored
+    return msgspec.structs.replace(stored, related=stored.related.replace(BASE_MARK, base.encode()))
+
+
 @lru_cache(maxsize=64)
 def _select(dialect: Dialect, related: Related | None, where: str, base_mark: int) -> tuple[str, bool]:
     """The statement, and whether it needs the base URL as its parameter `base_mark`."""
     expression = "NULL" if related is None else _related(dialect, related, f"?{base_mark}")
-    return f"SELECT {COLUMNS}, {expression} FROM resource r WHERE {where}", related is not None
+    return f"SELECT {COLUMNS}, {expression} FROM resource r WHERE {where}", related not in (None, "members")
 
 
 def _related(dialect: Dialect, related: Related, base: str) -> str:
     if dialect == "postgresql":
         base = f"{base}::text"
     if related == "members":
-        element = (
-            '\'{"value":"\' || m.member_id || CASE m.type'
-            f' WHEN \'User\' THEN \'","$ref":"\' || {base} || \'/Users/\' || m.member_id || \'","type":"User"\''
-            f' WHEN \'Group\' THEN \'","$ref":"\' || {base} || \'/Groups/\' || m.member_id || \'","type":"Group"\''
-            " ELSE '\"' END || coalesce(',\"display\":' || coalesce(m.display, m.name) || '}', '}')"
-        )
-        found = f"SELECT {joined(dialect, element, 'm.member_id')} FROM membership m WHERE m.group_number = r.number"
+        found = f"SELECT {joined(dialect, 'm.shown', 'm.member_id')} FROM membership m WHERE m.group_number = r.number"
         return f"CASE WHEN r.type = 'Group' THEN ({found}) END"
     element = (
         '\'{"value":"\' || g.id || \'","$ref":"\' || '
@@ -227,7 +229,9 @@ def _where(
     """`condition` numbers its marks from 3 on."""
     kind = "r.type = ?2" if len(types) == 1 else f"r.type IN {_texts(dialect, 2)}"
     value = types[0] if len(types) == 1 else as_list(dialect, types)
-    where = f"{'r.connection_id' if condition.is_indexed else '(r.connection_id + 0)'} = ?1 AND {kind}"
+    # For PostgreSQL see the index resource_in_order.
+    is_list = dialect == "postgresql" and not condition.is_indexed
+    where = f"{'(r.connection_id + 0)' if is_list else 'r.connection_id'} = ?1 AND {kind}"
     if condition.sql:
         where += f" AND ({condition.sql})"
     return where, (connection_id, value, *condition.values)
@@ -249,7 +253,7 @@ async def _first(
     sql, needs_base = _select(session.dialect, related, where, len(values) + 2)
     limited = f"{sql} ORDER BY +r.number LIMIT ?{len(values) + 1}"
     rows = await session.rows(limited, *values, count + 1, *([base] if needs_base else []))
-    return None if len(rows) > count else [Stored(*row) for row in rows]
+    return None if len(rows) > count else [_stored(row, base) for row in rows]
 
 
 async def _rows_in_order(session: Session, numbers: Sequence[int], base: str, related: Related | None) -> list[Stored]:
@@ -257,5 +261,5 @@ async def _rows_in_order(session: Session, numbers: Sequence[int], base: str, re
         return []
     sql, needs_base = _select(session.dialect, related, f"r.number IN {listed_numbers(session.dialect, 1)}", 2)
     rows = await session.rows(sql, as_list(session.dialect, numbers), *([base] if needs_base else []))
-    found = {row[0]: Stored(*row) for row in rows}
+    found = {row[0]: _stored(row, base) for row in rows}
     return [found[number] for number in numbers if number in found]

@@ -97,14 +97,14 @@ CREATE INDEX resource_by_manager ON resource (connection_id, type, manager_id) W
 -- through a whole connection to find one resource.
 CREATE INDEX resource_in_order ON resource ((connection_id + 0), type, number);
 
--- Memberships are rows: adding one does not depend on how many there are. They repeat what a group shows of its
--- members, so that a large group is read without looking up each of them.
+-- Memberships are rows: adding one does not depend on how many there are. They hold what a group shows of its
+-- members, so that a large group is read by joining texts, without looking up each of them.
 CREATE TABLE membership (
   group_number  BIGINT NOT NULL REFERENCES resource (number) ON DELETE CASCADE,
   member_id     TEXT COLLATE "C" NOT NULL,  -- may name what is not here: T18
   type          TEXT COLLATE "C",           -- User or Group; null: not here
-  name          TEXT COLLATE "C",           -- the member's name as a JSON string, kept in step with resource.display
-  display       TEXT COLLATE "C",           -- a JSON string, as the client wants it shown instead of the name
+  display       TEXT COLLATE "C",           -- a JSON string, as the client wants it shown; null: by the member's name
+  shown         TEXT COLLATE "C" NOT NULL,  -- the element of `members`, JSON; U+0001 stands for the endpoint's URL
   PRIMARY KEY (group_number, member_id)
 );
 CREATE INDEX membership_by_member ON membership (member_id);

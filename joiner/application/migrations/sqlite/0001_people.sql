@@ -93,18 +93,16 @@ CREATE UNIQUE INDEX resource_by_name ON resource (connection_id, type, name_key)
 CREATE INDEX resource_by_display_name ON resource (connection_id, type, display_key) WHERE type <> 'User';
 CREATE INDEX resource_by_external_id ON resource (connection_id, type, external_id) WHERE external_id IS NOT NULL;
 CREATE INDEX resource_by_manager ON resource (connection_id, type, manager_id) WHERE manager_id IS NOT NULL;
--- For lists only, which write `connection_id + 0`: a planner that knows nothing yet of how much there is must not walk
--- through a whole connection to find one resource.
-CREATE INDEX resource_in_order ON resource ((connection_id + 0), type, number);
+CREATE INDEX resource_in_order ON resource (connection_id, type);  -- and by number, which every index ends with
 
--- Memberships are rows: adding one does not depend on how many there are. They repeat what a group shows of its
--- members, so that a large group is read without looking up each of them.
+-- Memberships are rows: adding one does not depend on how many there are. They hold what a group shows of its
+-- members, so that a large group is read by joining texts, without looking up each of them.
 CREATE TABLE membership (
   group_number  INTEGER NOT NULL REFERENCES resource (number) ON DELETE CASCADE,
   member_id     TEXT NOT NULL,  -- may name what is not here: T18
   type          TEXT,           -- User or Group; null: not here
-  name          TEXT,           -- the member's name as a JSON string, kept in step with resource.display
-  display       TEXT,           -- a JSON string, as the client wants it shown instead of the name
+  display       TEXT,           -- a JSON string, as the client wants it shown; null: by the member's name
+  shown         TEXT NOT NULL,  -- the element of `members`, JSON; U+0001 stands for the endpoint's URL
   PRIMARY KEY (group_number, member_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX membership_by_member ON membership (member_id);
