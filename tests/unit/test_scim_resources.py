@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from joiner.scim.core import COMMON, ENTERPRISE_URN, GROUPS, USER_URN, USERS
 from joiner.scim.errors import InvalidAttributeError, InvalidSyntaxError, MutabilityError, ScimError
 from joiner.scim.resources import normalise_resource, read_incoming, replaced
-from joiner.scim.schemas import Attribute, ResourceType, Schema
+from joiner.scim.schemas import Attribute, Kind, ResourceType, Schema
 
 EXTRA = "urn:example:schemas:extension:1.0:Extra"
-KINDS = ("string", "boolean", "decimal", "integer", "dateTime", "binary", "reference")
+KINDS: tuple[Kind, ...] = ("string", "boolean", "decimal", "integer", "dateTime", "binary", "reference")
 THING = Schema(
     "urn:example:schemas:1.0:Thing",
     "Thing",
