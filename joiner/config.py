@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from joiner.errors import InvalidValueError
+from joiner.net import check_url_shape
 
 FILE_NAME: Final = "joiner.toml"
 """The settings file of a data folder; it may be absent."""
@@ -31,6 +32,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The address to listen on."""
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8080
     """The TCP port to listen on; 0 takes a free one."""
+    tls_certificate: str | None = None
+    """The file with the server's certificate and its chain, PEM; with `tls_key` the server speaks TLS itself."""
+    tls_key: str | None = None
+    """The file with the certificate's key, PEM."""
+    public_url: str | None = None
+    """The address at which clients reach the server, where a proxy stands in front of it that speaks TLS."""
+    allow_plain_http: bool = False
+    """Whether to listen without TLS where others than this machine can connect: for trying things out only."""
     log_level: LogLevel = "info"
     """The least important log lines that are written."""
     database_url: str | None = None
@@ -50,6 +59,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         if self.allow_private_targets is not None:
             return self.allow_private_targets
         return is_loopback(self.host)
+
+    def check(self) -> None:
+        """Raises InvalidValueError for settings that do not go together, or would let credentials travel in clear
+        (REQ-S-071)."""
+        if (self.tls_certificate is None) is not (self.tls_key is None):
+            raise InvalidValueError("tls_certificate and tls_key belong together; one of them is missing")
+        for name in ("tls_certificate", "tls_key"):
+            file = getattr(self, name)
+            if file is not None and not Path(file).is_file():
+                raise InvalidValueError(f"{name}: there is no file {file}")
+        if self.public_url is not None:
+            check_url_shape(self.public_url)
+        is_private = is_loopback(self.host) or self.tls_certificate is not None or self.allow_plain_http
+        if not is_private and not (self.public_url or "").startswith("https://"):
+            raise InvalidValueError(
+                f"whoever connects to {self.host} would send credentials in clear: set tls_certificate and tls_key, or,"
+                " where a proxy in front speaks TLS, public_url = https://…; allow_plain_http = true is for trying out"
+            )
 
 
 FIELDS: Final = {field.name: field for field in msgspec.structs.fields(Settings)}

@@ -61,10 +61,13 @@ class Answer:
 class ScimEndpoint:
     """ASGI application of one SCIM service provider, at whatever path it is mounted; `/v2` below it is the same."""
 
-    def __init__(self, service: ResourceService, tokens: TokenService, rates: Rates) -> None:
+    def __init__(
+        self, service: ResourceService, tokens: TokenService, rates: Rates, public_url: str | None = None
+    ) -> None:
         self._service = service
         self._tokens = tokens
         self._rates = rates
+        self._public_url = public_url
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -81,7 +84,7 @@ class ScimEndpoint:
         await _send(send, answer, with_body=scope["method"] != "HEAD")
 
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
-        request = ScimRequest(scope, receive)
+        request = ScimRequest(scope, receive, self._public_url)
         identity = await self._tokens.authenticate(request.header(b"authorization"))
         if identity is None:
             raise UnauthorizedError("a valid secret token is required: Authorization: Bearer …")

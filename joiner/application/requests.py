@@ -32,7 +32,7 @@ SURROGATE: Final = re.compile("[\ud800-\udfff]")
 VERSION: Final = re.compile(r"/v(\d+)(?=/|$)", re.IGNORECASE)
 MOST_BASES: Final = 1000
 
-_BASES: Final[dict[tuple[str, str, str], Base]] = {}
+_BASES: Final[dict[tuple[str, str], Base]] = {}
 
 
 class ScimRequest:
@@ -40,8 +40,11 @@ class ScimRequest:
 
     __slots__ = ("_receive", "_scope", "base", "headers", "method", "path")
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
-        """Raises InvalidVersionError, NotAcceptableError."""
+    def __init__(self, scope: Scope, receive: Receive, public_url: str | None = None) -> None:
+        """`public_url` is where clients reach the server, if that is not what the request says.
+
+        Raises InvalidVersionError.
+        """
         self._scope = scope
         self._receive = receive
         self.method: str = scope["method"]
@@ -58,7 +61,7 @@ class ScimRequest:
             root, path = root + version[0], path[version.end() :]
         self.path = path
         """Behind the base, for example `/Users/2819`."""
-        self.base = self._base(root)
+        self.base = self._base(root, public_url)
 
     def check_accept(self) -> None:
         """Raises NotAcceptableError if the client does not take JSON (REQ-S-042)."""
@@ -115,17 +118,20 @@ class ScimRequest:
                 raise UnsupportedMediaTypeError(f"'{kind[:100]}' is not accepted; send application/scim+json")
         return parse_json(await self.body(most_bytes))
 
-    def _base(self, root: str) -> Base:
-        host = self.header(b"host")
-        if host is None:
-            server = self._scope.get("server") or ("localhost", 80)
-            host = f"{server[0]}:{server[1]}"
-        scheme: str = self._scope.get("scheme", "http")
-        base = _BASES.get((scheme, host, root))
+    def _base(self, root: str, public_url: str | None) -> Base:
+        if public_url is not None:
+            origin = public_url.rstrip("/")
+        else:
+            host = self.header(b"host")
+            if host is None:
+                server = self._scope.get("server") or ("localhost", 80)
+                host = f"{server[0]}:{server[1]}"
+            origin = f"{self._scope.get('scheme', 'http')}://{host}"
+        base = _BASES.get((origin, root))
         if base is None:
             if len(_BASES) >= MOST_BASES:
                 _BASES.clear()
-            base = _BASES[scheme, host, root] = Base(f"{scheme}://{host}{root}")
+            base = _BASES[origin, root] = Base(f"{origin}{root}")
         return base
 
 

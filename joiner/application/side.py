@@ -52,6 +52,7 @@ class ApplicationSide:
         cursor_key: bytes,
         vault: Vault,
         fetch: Fetch,
+        public_url: str | None,
     ) -> None:
         self.storage = storage
         self._clock = clock
@@ -64,7 +65,7 @@ class ApplicationSide:
         self.clients = OAuthClients(storage, clock)
         self.connections = ConnectionService(storage, clock, self._changed)
         self.webhooks = WebhookService(storage, clock, vault)
-        self.scim = ScimEndpoint(self.service, self.tokens, Rates())
+        self.scim = ScimEndpoint(self.service, self.tokens, Rates(), public_url)
 
     @classmethod
     async def open(
@@ -76,18 +77,20 @@ class ApplicationSide:
         clock: Clock = system_clock,
         allow_loopback: bool = False,
         allow_private: bool = False,
+        public_url: str | None = None,
     ) -> Self:
         """Opens, and if need be creates or upgrades, the SQLite file or PostgreSQL database (a URL).
 
         `secret_key` (32 bytes) encrypts what has to be kept readable; processes on one database share it.
         `allow_loopback` and `allow_private` say where the keys of trusted issuers may be fetched from.
+        `public_url` is where clients reach the server, if a proxy stands in front of it.
         """
         if isinstance(database, Path):
             storage: Storage = EmbeddedDatabase(database, {COMPONENT: MIGRATIONS / "sqlite"})
         else:
             storage = await PostgresqlDatabase.open(database, SCHEMA, {COMPONENT: MIGRATIONS / "postgresql"})
         fetch = key_fetch(allow_loopback=allow_loopback, allow_private=allow_private)
-        side = cls(storage, clock, authorise_admin, await _cursor_key(storage), Vault(secret_key), fetch)
+        side = cls(storage, clock, authorise_admin, await _cursor_key(storage), Vault(secret_key), fetch, public_url)
         if isinstance(storage, PostgresqlDatabase):
             await side._listen(storage)
         return side

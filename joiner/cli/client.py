@@ -18,6 +18,8 @@ from joiner.config import FILE_NAME, Settings, is_loopback, load_settings
 from joiner.errors import DataFolderInUseError, InvalidValueError, JoinerError
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
     from joiner.server.instance import Side
@@ -136,7 +138,7 @@ async def connect(
     while True:
         address = find_server(target.data)
         if address is not None:
-            async with remote(address.url, read_local_key(target.data)) as client:
+            async with remote(address.url, read_local_key(target.data), address.certificate) as client:
                 yield client
             return
         try:
@@ -154,8 +156,9 @@ async def connect(
 
 
 @asynccontextmanager
-async def remote(url: str, key: str) -> AsyncIterator[Client]:
-    """A client of the server at the URL, with a bearer key."""
+async def remote(url: str, key: str, certificate: str | None = None) -> AsyncIterator[Client]:
+    """A client of the server at the URL, with a bearer key. `certificate`: the file with the one that it must show,
+    whatever name that is made out to."""
     import httpx
 
     parts = urlsplit(url)
@@ -168,8 +171,18 @@ async def remote(url: str, key: str) -> AsyncIterator[Client]:
         headers={"Authorization": f"Bearer {key}"},
         timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
         trust_env=not is_loopback(parts.hostname),
+        verify=True if certificate is None else _only(certificate),
     ) as http:
         yield Client(http, origin)
+
+
+def _only(certificate: str) -> "ssl.SSLContext":
+    import ssl
+
+    context = ssl.create_default_context(cafile=certificate)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
 
 
 @asynccontextmanager

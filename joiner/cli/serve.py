@@ -60,15 +60,16 @@ async def _serve(
     from joiner.server.serve import listening, stop_signal
 
     settings: Settings = override(settings_of(data, config), **overrides)
+    settings.check()
     configure_logging(settings.log_level)
     folder = DataFolder.open(data)
     try:
         async with (
             Instance(folder, settings, sides=(only,) if only else SIDES) as instance,
-            listening(instance.app, settings.host, settings.port) as url,
+            listening(instance.app, settings) as url,
             instance.working(),
         ):
-            address = ServerAddress(url, os.getpid(), instance.sides)
+            address = ServerAddress(url, os.getpid(), instance.sides, settings.tls_certificate)
             folder.announce(address)
             _tell(output, address, data)
             await stop_signal()

@@ -80,9 +80,10 @@ async def _both_sides(folder: Path) -> AsyncIterator[Client]:
     configure_logging("warning")
     opened = DataFolder.open(folder)
     try:
+        settings = Settings(port=0)
         async with (
-            Instance(opened, Settings()) as instance,
-            listening(instance.app, "127.0.0.1", 0) as url,
+            Instance(opened, settings) as instance,
+            listening(instance.app, settings) as url,
             instance.working(),
             remote(url, opened.local_key) as client,
         ):

@@ -29,6 +29,8 @@ class ServerAddress(msgspec.Struct, frozen=True):
     pid: int
     sides: tuple[str, ...] = ()
     """Which sides it serves: `application`, `directory`."""
+    certificate: str | None = None
+    """The file with the certificate that it shows, if it speaks TLS. It is not made out to loopback, but known."""
 
 
 class DataFolder:

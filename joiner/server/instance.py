@@ -111,6 +111,7 @@ class Instance:
             secret_key=self.folder.secret_key,
             allow_loopback=self._settings.allow_loopback,
             allow_private=self._settings.allow_private,
+            public_url=self._settings.public_url,
         )
         opened.push_async_callback(application.close)
         return application

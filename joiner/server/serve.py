@@ -6,6 +6,7 @@ import errno
 import gc
 import signal
 import socket
+import ssl
 from collections.abc import AsyncIterator, Generator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -13,7 +14,7 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
-from joiner.config import is_loopback
+from joiner.config import Settings, is_loopback
 from joiner.errors import InvalidStateError
 
 BACKLOG: Final = 2048
@@ -41,12 +42,13 @@ class Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def listening(app: ASGIApp, host: str, port: int) -> AsyncIterator[str]:
+async def listening(app: ASGIApp, settings: Settings) -> AsyncIterator[str]:
     """Serves the application while the block lasts; yields its URL for clients on this machine.
 
     Port 0 takes a free one. Raises InvalidStateError if the address cannot be listened on.
     """
-    bound = _bind(host, port)
+    host = settings.host
+    bound = _bind(host, settings.port)
     config = uvicorn.Config(
         app,
         http="httptools",
@@ -58,7 +60,12 @@ async def listening(app: ASGIApp, host: str, port: int) -> AsyncIterator[str]:
         proxy_headers=False,
         timeout_keep_alive=SECONDS_IDLE,
         timeout_graceful_shutdown=SECONDS_TO_FINISH,
+        ssl_certfile=settings.tls_certificate,
+        ssl_keyfile=settings.tls_key,
     )
+    config.load()
+    if config.ssl is not None:
+        config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
     server = Server(config)
     _calm_collector()
     serving = asyncio.create_task(server.serve([bound]), name="http server")
@@ -68,7 +75,7 @@ async def listening(app: ASGIApp, host: str, port: int) -> AsyncIterator[str]:
     try:
         if serving.done():
             raise InvalidStateError("the server could not be started") from serving.exception()
-        yield _url(host, bound)
+        yield _url("https" if settings.tls_certificate else "http", host, bound)
     finally:
         server.should_exit = True
         await serving
@@ -117,11 +124,11 @@ def _bind(host: str, port: int) -> socket.socket:
     return bound
 
 
-def _url(host: str, bound: socket.socket) -> str:
+def _url(scheme: str, host: str, bound: socket.socket) -> str:
     """Where clients on this machine find it: a server on all addresses is found on loopback too."""
     name, port = bound.getsockname()[:2]
     if name in ("0.0.0.0", "::"):  # noqa: S104 - compared, not listened on
         name = "127.0.0.1" if bound.family == socket.AF_INET else "::1"
     elif not is_loopback(host):
         name = host.strip("[]")
-    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+    return f"{scheme}://[{name}]:{port}" if ":" in name else f"{scheme}://{name}:{port}"

@@ -1,5 +1,6 @@
 """Settings: file, environment, and what is refused."""
 
+import json
 import re
 from pathlib import Path
 
@@ -99,4 +100,6 @@ def test_every_setting_is_documented_with_its_default() -> None:
     for name, told in documented.items():
         default = FIELDS[name].default
         assert default is not msgspec.NODEFAULT
-        assert told.strip() == ("not set" if default is None else f"`{default}`"), name
+        # As the settings file has it: JSON and TOML write numbers, texts and booleans alike.
+        written = default if isinstance(default, str) else json.dumps(default)
+        assert told.strip() == ("not set" if default is None else f"`{written}`"), name
