@@ -6,15 +6,15 @@ import binascii
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import msgspec
 import orjson
 import structlog
 from joserfc.errors import JoseError
 from joserfc.jws import JWSRegistry, deserialize_compact
 
 from joiner.application.key_sets import KeySets
+from joiner.application.trust import RefusedTokenError, TrustedIssuer
 from joiner.clock import Clock
-from joiner.errors import InvalidValueError, JoinerError
+from joiner.errors import InvalidValueError
 
 ALGORITHMS: Final = {"RS256": "RSA", "PS256": "RSA", "ES256": "EC"}
 """Those that are accepted, with the type of their keys; neither `none` nor a shared secret is one (REQ-S-067)."""
@@ -25,33 +25,6 @@ LEEWAY: Final = 60
 Claims = Mapping[str, Any]
 
 log = structlog.get_logger(__name__)
-
-
-class TrustedIssuer(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose tokens open a connection."""
-
-    issuer: str
-    """`iss`, for Entra `https://sts.windows.net/{tenant}/`."""
-    audience: str
-    """`aud`: what the tokens must be made for."""
-    jwks_uri: str
-    """Where the issuer's public keys are."""
-    connection_id: int
-    subject: str | None = None
-    """`sub`. None: any, but of a client's assertion the client's id (RFC 7523 §3)."""
-    client_id: str | None = None
-    """The OAuth client that such a token authenticates at the token endpoint. None: it is a bearer token itself."""
-
-    @property
-    def expected_subject(self) -> str | None:
-        return self.subject if self.subject is not None else self.client_id
-
-
-class RefusedTokenError(JoinerError):
-    """The token is not accepted. The text is the same whatever the reason; the log has it."""
-
-    def __init__(self) -> None:
-        super().__init__("the token is not accepted")
 
 
 class _RefusalError(Exception):

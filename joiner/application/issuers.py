@@ -1,15 +1,24 @@
-"""Issuers that the administrator trusts: whose signed tokens open a connection, or authenticate an OAuth client."""
+"""Issuers that the administrator trusts: whose signed tokens open a connection, or authenticate an OAuth client.
+
+What judges signatures is imported when there is a token to judge.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from joiner.application.assertions import Assertions, RefusedTokenError, TrustedIssuer
 from joiner.application.connections import connection_id
-from joiner.application.key_sets import Fetch, KeySets
+from joiner.application.trust import RefusedTokenError, TrustedIssuer
 from joiner.clock import Clock, to_iso
 from joiner.errors import InvalidValueError, NotFoundError
 from joiner.ids import new_id
 from joiner.net import check_url_shape
 from joiner.storage.session import Session, Storage
+
+if TYPE_CHECKING:
+    from joiner.application.assertions import Assertions
+    from joiner.application.key_sets import Fetch, KeySets
 
 LONGEST = 2000
 
@@ -30,10 +39,11 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class IssuerService:
     """The trusted issuers in `storage`. Their keys come through `fetch`."""
 
-    def __init__(self, storage: Storage, clock: Clock, fetch: Fetch) -> None:
+    def __init__(self, storage: Storage, clock: Clock, fetch: "Fetch") -> None:
         self._storage = storage
         self._clock = clock
-        self._keys = KeySets(fetch, clock)
+        self._fetch = fetch
+        self._keys: KeySets | None = None
         self._assertions: Assertions | None = None
 
     def forget(self) -> None:
@@ -43,7 +53,7 @@ class IssuerService:
     async def verify(self, text: str, client_id: str | None = None) -> TrustedIssuer:
         """See `Assertions.verify`. Raises RefusedTokenError."""
         if self._assertions is None:
-            self._assertions = Assertions(await self._issuers(), self._keys, self._clock)
+            self._assertions = self._judge(await self._issuers())
         return await self._assertions.verify(text, client_id)
 
     async def connection_of(self, text: str) -> int | None:
@@ -81,7 +91,7 @@ class IssuerService:
                 client_id=client_id,
             )
             # Two that cannot be told apart are refused.
-            Assertions([*issuers, new], self._keys, self._clock)
+            self._judge([*issuers, new])
             await session.execute(
                 "INSERT INTO trusted_issuer (id, connection_id, issuer, audience, jwks_uri, subject, client_id,"
                 " created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
@@ -123,6 +133,15 @@ class IssuerService:
 
         await self._storage.write(work)
         self.forget()
+
+    def _judge(self, issuers: Sequence[TrustedIssuer]) -> "Assertions":
+        """Raises InvalidValueError if two of them cannot be told apart."""
+        from joiner.application.assertions import Assertions
+        from joiner.application.key_sets import KeySets
+
+        if self._keys is None:
+            self._keys = KeySets(self._fetch, self._clock)
+        return Assertions(issuers, self._keys, self._clock)
 
     async def _issuers(self) -> list[TrustedIssuer]:
         async def work(session: Session) -> list[TrustedIssuer]:

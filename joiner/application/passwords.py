@@ -4,11 +4,8 @@ import asyncio
 import unicodedata
 from typing import Any, Final
 
-from argon2 import PasswordHasher
-
 from joiner.scim.errors import InvalidAttributeError
 
-HASHER: Final = PasswordHasher()
 LONGEST: Final = 1024
 
 
@@ -23,4 +20,6 @@ async def hash_password(value: Any) -> str | None:
     if not isinstance(value, str) or len(value) > LONGEST:
         raise InvalidAttributeError(f"'password' takes a text of at most {LONGEST} characters")
     spaces = "".join(" " if unicodedata.category(each) == "Zs" else each for each in value)
-    return await asyncio.to_thread(HASHER.hash, unicodedata.normalize("NFC", spaces))
+    from argon2 import PasswordHasher
+
+    return await asyncio.to_thread(PasswordHasher().hash, unicodedata.normalize("NFC", spaces))

@@ -1,11 +1,14 @@
-"""The application side as one thing: open it on a database, get its ASGI application, close it."""
+"""The application side as one thing: open it on a database, get its ASGI application, close it.
+
+What a plain installation does without is imported when it is needed: it would be half of the memory.
+"""
 
 import asyncio
 import contextlib
 import secrets
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self, cast
 
 from starlette.routing import BaseRoute, Mount
 from starlette.types import ASGIApp
@@ -18,8 +21,6 @@ from joiner.application.deliveries import CheckUrl, Deliveries
 from joiner.application.endpoint import ScimEndpoint
 from joiner.application.events import EventLog
 from joiner.application.issuers import IssuerService
-from joiner.application.key_fetch import key_fetch
-from joiner.application.key_sets import Fetch
 from joiner.application.oauth import ClientCredentials
 from joiner.application.oauth_clients import OAuthClients
 from joiner.application.oauth_endpoint import oauth_routes
@@ -30,9 +31,12 @@ from joiner.application.tokens import TokenService
 from joiner.application.webhooks import WebhookService
 from joiner.clock import Clock, system_clock
 from joiner.storage.embedded import EmbeddedDatabase
-from joiner.storage.postgresql import PostgresqlDatabase
 from joiner.storage.session import Session, Storage
 from joiner.vault import Vault
+
+if TYPE_CHECKING:
+    from joiner.application.key_sets import Fetch, KeyDocument
+    from joiner.storage.postgresql import PostgresqlDatabase
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 COMPONENT: Final = "application"
@@ -51,7 +55,7 @@ class ApplicationSide:
         authorise_admin: Authorise,
         cursor_key: bytes,
         vault: Vault,
-        fetch: Fetch,
+        fetch: "Fetch",
         public_url: str | None,
     ) -> None:
         self.storage = storage
@@ -88,11 +92,13 @@ class ApplicationSide:
         if isinstance(database, Path):
             storage: Storage = EmbeddedDatabase(database, {COMPONENT: MIGRATIONS / "sqlite"})
         else:
+            from joiner.storage.postgresql import PostgresqlDatabase
+
             storage = await PostgresqlDatabase.open(database, SCHEMA, {COMPONENT: MIGRATIONS / "postgresql"})
-        fetch = key_fetch(allow_loopback=allow_loopback, allow_private=allow_private)
+        fetch = _fetch_keys(allow_loopback=allow_loopback, allow_private=allow_private)
         side = cls(storage, clock, authorise_admin, await _cursor_key(storage), Vault(secret_key), fetch, public_url)
-        if isinstance(storage, PostgresqlDatabase):
-            await side._listen(storage)
+        if storage.dialect == "postgresql":
+            side._listen(cast("PostgresqlDatabase", storage))
         return side
 
     def routes(self) -> list[BaseRoute]:
@@ -147,10 +153,10 @@ class ApplicationSide:
         await self._tell()
 
     async def _tell(self) -> None:
-        if isinstance(self.storage, PostgresqlDatabase):
-            await self.storage.notify(CHANGED)
+        if self.storage.dialect == "postgresql":
+            await cast("PostgresqlDatabase", self.storage).notify(CHANGED)
 
-    async def _listen(self, storage: PostgresqlDatabase) -> None:
+    def _listen(self, storage: "PostgresqlDatabase") -> None:
         """Follows the changes of other processes; while that is not possible, nothing is remembered."""
         self.tokens.remembers = False
         listening = asyncio.create_task(self._follow(storage), name="changes of other processes")
@@ -162,7 +168,7 @@ class ApplicationSide:
 
         self._closing.push_async_callback(stop)
 
-    async def _follow(self, storage: PostgresqlDatabase) -> None:
+    async def _follow(self, storage: "PostgresqlDatabase") -> None:
         while True:
             lost = asyncio.Event()
             with contextlib.suppress(*storage.FAILURES):
@@ -173,6 +179,15 @@ class ApplicationSide:
             self.tokens.remembers = False
             self._forget()
             await asyncio.sleep(1)
+
+
+def _fetch_keys(*, allow_loopback: bool, allow_private: bool) -> "Fetch":
+    async def fetch(url: str) -> "KeyDocument":
+        from joiner.application.key_fetch import key_fetch
+
+        return await key_fetch(allow_loopback=allow_loopback, allow_private=allow_private)(url)
+
+    return fetch
 
 
 async def _cursor_key(storage: Storage) -> bytes:
