@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 import orjson
 
-from joiner.application.columns import Columns, changes_index, columns_of, display_of, unique_attributes
+from joiner.application.columns import Columns, changes_index, columns_of, display_of, unique_names
 from joiner.application.connections import ConnectionSettings, for_update
 from joiner.application.events import Actor, note_event
 from joiner.application.memberships import change_members, rename_member
@@ -305,12 +305,7 @@ def _check_version(stored: Stored, expected: Expected | None) -> None:
 
 def _taken(resource_type: ResourceType, resource: Resource, error: UniqueViolationError) -> UniquenessError:
     """Names the attribute, without what the database says."""
-    if resource_type.name == "Group":
-        names: Sequence[str] = ("displayName",)
-    else:
-        names = unique_attributes(resource_type)
+    names = unique_names(resource_type)
     if "indexed_value" in str(error) or "unique_value" in str(error):
-        names = names[1:]
-    if len(names) == 1:
-        return UniquenessError(f"{names[0]} '{resource.get(names[0])}' is taken")
-    return UniquenessError(f"one of {', '.join(names)} is taken")
+        return UniquenessError(f"the value of {' or '.join(names[1:])} is taken")
+    return UniquenessError(f"{names[0]} '{resource.get(names[0])}' is taken")

@@ -1,6 +1,7 @@
 """What stands beside a stored resource so that it can be found: keys, its name, and values that have an index."""
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -10,10 +11,6 @@ from joiner.scim.core import ENTERPRISE_URN
 from joiner.scim.resources import schemas_of
 from joiner.scim.schemas import ResourceType
 from joiner.scim.search import search_document
-
-INDEXED_PATHS: Final[Mapping[str, frozenset[str]]] = {"User": frozenset({"emails.value"})}
-"""Resource type → paths of attributes with several values that are found by equality without reading everything."""
-
 
 NOTHING: Final[Mapping[str, Any]] = {}
 
@@ -38,8 +35,8 @@ def columns_of(resource_type: ResourceType, resource: Mapping[str, Any], *, uniq
     name = resource_type.name
     search = search_document(resource_type, resource)
     active = resource.get("active")
-    unique = unique_attributes(resource_type)
-    name_key = search.get("displayName" if name == "Group" else unique[0]) if unique_groups or name != "Group" else None
+    name_attribute, paths = _kept(resource_type)
+    name_key = search.get(name_attribute) if unique_groups or name != "Group" else None
     manager = resource.get(ENTERPRISE_URN, NOTHING).get("manager", NOTHING) if name == "User" else NOTHING
     return Columns(
         display=display_of(resource),
@@ -50,47 +47,74 @@ def columns_of(resource_type: ResourceType, resource: Mapping[str, Any], *, uniq
         manager_id=manager.get("value"),
         body=_json({"schemas": schemas_of(resource_type, resource), **resource}),
         search=_json(search),
-        indexed=_indexed(name, unique, search),
+        indexed=_indexed(paths, search),
     )
 
 
 def display_of(resource: Mapping[str, Any]) -> str:
     """The resource's name as a JSON string, as members, groups and managers show it."""
-    return _json(resource.get("displayName") or resource.get("userName") or _text(resource.get("name")) or "")
+    name = resource.get("displayName") or resource.get("userName") or resource.get("name")
+    return _json(name if isinstance(name, str) else "")
 
 
 def changes_index(resource_type: ResourceType, changed: Collection[str]) -> bool:
-    """Whether a change of these attributes may change the values that are indexed."""
-    paths = INDEXED_PATHS.get(resource_type.name, ())
-    return any(path.partition(".")[0] in changed for path in (*paths, *unique_attributes(resource_type)[1:]))
+    """Whether a change of these members may change the values that are indexed."""
+    return any(path.keys[0] in changed for path in _kept(resource_type)[1])
 
 
-def _indexed(name: str, unique: Sequence[str], search: Mapping[str, Any]) -> Sequence[tuple[str, str, int]]:
-    found = {
-        (path, each[sub], 0)
-        for path in INDEXED_PATHS.get(name, ())
-        for attribute, _, sub in (path.partition("."),)
-        for each in search.get(attribute, ())
-        if sub in each
-    }
-    found.update((path, _text(search[path]) or "", 1) for path in unique[1:] if path in search)
+def indexed_paths(resource_type: ResourceType) -> Collection[str]:
+    """The paths whose values are in `indexed_value`."""
+    return [path.path for path in _kept(resource_type)[1]]
+
+
+def unique_names(resource_type: ResourceType) -> Sequence[str]:
+    """The attributes whose values may occur once in a connection; the first is that of `name_key`, maybe empty."""
+    name, paths = _kept(resource_type)
+    return [name, *(path.path for path in paths if path.must_be_unique)]
+
+
+class _Path(msgspec.Struct, frozen=True):
+    """An attribute whose values have rows of their own."""
+
+    path: str
+    """As filters name it: `emails.value`, or an extension's attribute behind its URN."""
+    keys: tuple[str, ...]
+    """Lead to the value, or to the list of its elements, in the search document."""
+    sub: str | None
+    """The part of each element; None if there is one value."""
+    must_be_unique: int
+
+
+@lru_cache(maxsize=1024)
+def _kept(resource_type: ResourceType) -> tuple[str, Sequence[_Path]]:
+    """The core attribute that is the resource's unique name, and what else has an index."""
+    paths = []
+    if resource_type.name == "User":
+        paths.append(_Path("emails.value", ("emails",), "value", 0))
+    name = "displayName" if resource_type.name == "Group" else ""
+    for holder, schema in (("", resource_type.schema), *((each.id, each) for each in resource_type.extensions)):
+        for attribute in schema.attributes:
+            if attribute.uniqueness == "none" or attribute.kind == "complex" or attribute.multi_valued:
+                continue
+            if not holder and not name:
+                name = attribute.name
+            elif holder or attribute.name != name:
+                keys = (holder, attribute.name) if holder else (attribute.name,)
+                paths.append(_Path(":".join(keys), keys, None, 1))
+    return name, paths
+
+
+def _indexed(paths: Sequence[_Path], search: Mapping[str, Any]) -> Sequence[tuple[str, str, int]]:
+    found: set[tuple[str, str, int]] = set()
+    for each in paths:
+        held: Any = search
+        for key in each.keys:
+            held = held.get(key) if held is not None else None
+        if held is None:
+            continue
+        values = [held] if each.sub is None else [item.get(each.sub) for item in held]
+        found.update((each.path, _text(value) or "", each.must_be_unique) for value in values if value is not None)
     return sorted(found)
-
-
-def unique_attributes(resource_type: ResourceType) -> Sequence[str]:
-    """The core attributes whose values may occur once in a connection; the first, which may be empty, is the resource's
-    name."""
-    found = _UNIQUE.get(resource_type)
-    if found is None:
-        found = _UNIQUE[resource_type] = tuple(
-            attribute.name
-            for attribute in resource_type.schema.attributes
-            if attribute.uniqueness != "none" and attribute.kind != "complex" and not attribute.multi_valued
-        ) or ("",)
-    return found
-
-
-_UNIQUE: Final[dict[ResourceType, Sequence[str]]] = {}
 
 
 def _text(value: Any) -> str | None:

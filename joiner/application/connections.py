@@ -11,6 +11,7 @@ from joiner.errors import AlreadyExistsError, InvalidValueError, NotFoundError
 from joiner.scim.documents import resource_type_from_document, schema_from_document
 from joiner.scim.errors import ScimError
 from joiner.scim.registry import BUILT_IN, Registry
+from joiner.scim.schemas import ResourceType
 from joiner.storage.session import Session, Storage, UniqueViolationError
 
 DEFAULT_CONNECTION: Final = "default"
@@ -128,7 +129,8 @@ class ConnectionService:
             id_ = await connection_id(session, name)
             held = await _definitions(session, id_)
             kept = [(k, d) for k, d in held if (k, _id_of(k, d).lower()) != (kind, _id_of(kind, document).lower())]
-            _registry([*kept, (kind, document)])
+            after = _registry([*kept, (kind, document)])
+            await _check_resources(session, id_, _registry(held), after)
             await session.execute(
                 "INSERT INTO definition (connection_id, kind, id, document) VALUES (?1, ?2, ?3, ?4)"
                 " ON CONFLICT (connection_id, kind, id) DO UPDATE SET document = ?4",
@@ -171,6 +173,34 @@ class ConnectionService:
         except ScimError as error:
             raise InvalidValueError(str(error)) from None
         await self._changed()
+
+
+async def _check_resources(session: Session, id_: int, before: Registry, after: Registry) -> None:
+    """Raises InvalidValueError if what is stored would mean something else by the new schemas: what is found by an
+    attribute depends on its type."""
+    for old in before.resource_types:
+        new = after.by_name[old.name]
+        changed = sorted(_meanings(old).items() - _meanings(new).items())
+        gone = [path for (path, _) in changed]
+        if not gone:
+            continue
+        used = await session.row("SELECT 1 FROM resource WHERE connection_id = ?1 AND type = ?2 LIMIT 1", id_, old.name)
+        if used is not None:
+            raise InvalidValueError(
+                f"there are resources of the type {old.name}: '{gone[0]}' can neither be removed nor get another type,"
+                " caseExact, multiValued or uniqueness; add an attribute instead"
+            )
+
+
+def _meanings(resource_type: ResourceType) -> dict[str, tuple[Any, ...]]:
+    """Path → what decides how a value is stored and found."""
+    found: dict[str, tuple[Any, ...]] = {}
+    for schema in (resource_type.schema, *resource_type.extensions):
+        for attribute in schema.attributes:
+            path = f"{schema.id}:{attribute.name}"
+            for name, each in ((path, attribute), *((f"{path}.{s.name}", s) for s in attribute.sub_attributes)):
+                found[name] = (each.kind, each.multi_valued, each.case_exact, each.uniqueness, each.returned == "never")
+    return found
 
 
 async def load_connection(session: Session, id_: int) -> Connection:

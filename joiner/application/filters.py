@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-from joiner.application.columns import INDEXED_PATHS
+from joiner.application import columns
 from joiner.application.search_sql import Operand, Place, element_place, resource_place
 from joiner.scim import conditions
 from joiner.scim.attributes import Keys
@@ -59,11 +59,11 @@ def compile_filter(
     *,
     strict: bool = False,
     first_mark: int = FIRST_MARK,
-    indexed_paths: Mapping[str, Collection[str]] = INDEXED_PATHS,
+    indexed_paths: Mapping[str, Collection[str]] | None = None,
 ) -> Condition:
     """A filter for a query over these types. `strict` is that of `bind_filter`; for several types an attribute that one
-    of them does not have counts there as unassigned (REQ-S-117). The caller adds the conditions on the connection and,
-    for one type, on the type. Raises InvalidFilterError."""
+    of them does not have counts there as unassigned (REQ-S-117). `indexed_paths` are those of `columns` unless given.
+    The caller adds the conditions on the connection and, for one type, on the type. Raises InvalidFilterError."""
     if len(resource_types) == 1:
         [resource_type] = resource_types
         simple = _one_equality(resource_type, tree, first_mark)
@@ -81,7 +81,7 @@ def _over_types(
     dialect: Dialect,
     strict: bool,
     first_mark: int,
-    indexed_paths: Mapping[str, Collection[str]],
+    indexed_paths: Mapping[str, Collection[str]] | None,
 ) -> Condition:
     values: list[Any] = []
     parts = []
@@ -136,13 +136,15 @@ class _Compiler:
         resource_type: ResourceType,
         dialect: Dialect,
         first_mark: int,
-        indexed_paths: Mapping[str, Collection[str]],
+        indexed_paths: Mapping[str, Collection[str]] | None,
     ) -> None:
         self.values: list[Any] = []
         self._resource_type = resource_type
         self._dialect: Dialect = dialect
         self._first_mark = first_mark
-        self._indexed_paths = indexed_paths.get(resource_type.name, ())
+        self._indexed_paths = (
+            columns.indexed_paths(resource_type) if indexed_paths is None else indexed_paths.get(resource_type.name, ())
+        )
         self._depth = 0
 
     def compile(self, condition: conditions.Condition) -> _Sql:
