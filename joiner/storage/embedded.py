@@ -41,8 +41,8 @@ WAL_BYTES: Final = 16 * 1024 * 1024
 """The size of the write-ahead log at which it is copied into the database."""
 LOOK_EVERY: Final = 16
 """Batches after which the size is looked at."""
-WRITER_CACHE_MIB: Final = 16
-READER_CACHE_MIB: Final = 8
+WRITER_CACHE_MIB: Final = 8
+READER_CACHE_MIB: Final = 4
 """Small on purpose: what does not fit is in the system's page cache, a microsecond away."""
 
 
