@@ -96,7 +96,7 @@ class EventLog:
     ) -> Sequence[Mapping[str, Any]]:
         """The events behind `position`, oldest first, as JSON objects; all connections' or one's."""
         if self._storage.dialect == "postgresql":
-            await self._storage.write(_publish)
+            await self._storage.write(publish)
         condition = "" if connection is None else " AND lower(c.name) = lower(?3)"
         values = (position, limit) if connection is None else (position, limit, connection)
 
@@ -111,8 +111,10 @@ class EventLog:
         return [_shown(*row) for row in await self._storage.read(work, long=True)]
 
 
-async def _publish(session: Session) -> None:
+async def publish(session: Session) -> None:
     """Gives a position to every event that has none and can be seen."""
+    if session.dialect == "sqlite":
+        return
     await session.execute(f"SELECT pg_advisory_xact_lock({PUBLISHING})")
     await session.execute(
         "UPDATE event SET position = published.position FROM (SELECT number, nextval('event_position') AS position"

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from joiner.application.connections import connection_id
+from joiner.application.events import publish
 from joiner.clock import Clock, to_iso
 from joiner.errors import InvalidValueError, NotFoundError
 from joiner.ids import new_id
@@ -65,6 +66,7 @@ class WebhookService:
         async def work(session: Session) -> Webhook:
             begin = after
             if begin is None:
+                await publish(session)
                 row = await session.row("SELECT coalesce(max(position), 0) FROM event")
                 assert row is not None
                 begin = row[0]
