@@ -87,6 +87,13 @@ class PostgreSQL:
         """The database's address over the Unix socket, which asks for no password."""
         return f"postgresql://{self.user}@/{database}?host={quote(str(self.socket_folder), safe='')}&port={self.port}"
 
+    def answers(self) -> bool:
+        """Whether it is past its start."""
+        try:
+            return self.psql("SELECT 1") == "1"
+        except subprocess.CalledProcessError:
+            return False
+
     @contextmanager
     def new_database(self) -> Iterator[str]:
         """The URL of an empty database that is dropped in the end."""
@@ -130,7 +137,10 @@ def run_postgresql(*, is_durable: bool = False) -> Iterator[PostgreSQL]:
             return [server, "-D", str(data), *(f"--{name}={value}" for name, value in settings.items())]
 
         with _started(command, folder, stop_signal=signal.SIGINT, **identity) as port:
-            yield PostgreSQL(port, folder, "joiner", "joiner-tests")
+            server_at = PostgreSQL(port, folder, "joiner", "joiner-tests")
+            # It listens before it answers.
+            wait_until(server_at.answers)
+            yield server_at
 
 
 @dataclass(frozen=True)
