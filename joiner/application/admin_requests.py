@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from joiner.errors import AlreadyExistsError, InvalidValueError, JoinerError, NotFoundError
+from joiner.storage.session import UnavailableError
 
 T = TypeVar("T")
 
@@ -23,6 +24,7 @@ STATUS_CODES: Final[dict[type[JoinerError], int]] = {
     NotFoundError: 404,
     InvalidValueError: 400,
     AlreadyExistsError: 409,
+    UnavailableError: 503,
 }
 MOST_BYTES: Final = 1024 * 1024
 

@@ -33,16 +33,19 @@ from joiner.scim.errors import (
     MethodNotAllowedError,
     NotSupportedError,
     ResourceNotFoundError,
+    RetryLaterError,
     ScimError,
-    TooManyRequestsError,
     UnauthorizedError,
 )
 from joiner.scim.messages import error_response, list_response, parse_search
 from joiner.scim.projection import Projection, parse_projection
 from joiner.scim.schemas import ResourceType
+from joiner.storage.session import UnavailableError
 
 MEDIA_TYPE: Final = (b"content-type", b"application/scim+json")
 READING: Final = ("GET", "HEAD")
+SECONDS_UNTIL_AVAILABLE: Final = 5
+"""When it is worth trying again after the database could not be reached."""
 
 log = structlog.get_logger(__name__)
 
@@ -76,6 +79,9 @@ class ScimEndpoint:
             answer = await self._answer(scope, receive)
         except ScimError as error:
             answer = _refusal(error)
+        except UnavailableError as error:
+            log.error("the database is not available", method=scope["method"], reason=str(error))
+            answer = _refusal(RetryLaterError("the service is not available at the moment", SECONDS_UNTIL_AVAILABLE))
         except Exception as error:
             # The log gets what happened, the client only that it happened (REQ-S-053). The trace is text: a logger that
             # shows variables would show tokens and people.
@@ -368,7 +374,7 @@ def _refusal(error: ScimError) -> Answer:
         headers.append((b"www-authenticate", b'Bearer realm="scim"'))
     if isinstance(error, MethodNotAllowedError):
         headers.append((b"allow", ", ".join(error.allowed).encode()))
-    if isinstance(error, TooManyRequestsError):
+    if isinstance(error, RetryLaterError):
         headers.append((b"retry-after", str(error.seconds).encode()))
     return Answer(error.status, error_response(error), headers)
 

@@ -171,13 +171,16 @@ class ApplicationSide:
     async def _follow(self, storage: "PostgresqlDatabase") -> None:
         while True:
             lost = asyncio.Event()
-            with contextlib.suppress(*storage.FAILURES):
+            try:
                 async with storage.listening(CHANGED, self._forget, lost.set):
                     self._forget()
                     self.tokens.remembers = True
                     await lost.wait()
-            self.tokens.remembers = False
-            self._forget()
+            except storage.FAILURES:
+                pass
+            finally:
+                self.tokens.remembers = False
+                self._forget()
             await asyncio.sleep(1)
 
 

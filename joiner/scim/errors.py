@@ -105,10 +105,16 @@ class InvalidCountError(ScimError):
     scim_type = "invalidCount"
 
 
-class TooManyRequestsError(ScimError):
-    status = 429
+class RetryLaterError(ScimError):
+    """What was asked is right, but has to wait."""
+
+    status = 503
 
     def __init__(self, message: str, seconds: int) -> None:
         super().__init__(message)
         self.seconds = seconds
         """When it is worth trying again."""
+
+
+class TooManyRequestsError(RetryLaterError):
+    status = 429

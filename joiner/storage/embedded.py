@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from joiner.storage.migrations import migrate
-from joiner.storage.session import Dialect, Row, Session, UniqueViolationError, Work
+from joiner.storage.session import Dialect, Row, Session, UnavailableError, UniqueViolationError, Work
 from joiner.storage.sqlite import connect
 
 T = TypeVar("T")
@@ -39,8 +39,21 @@ ROUNDS: Final = 3
 """So many rounds of the event loop a batch waits for more, as long as more come."""
 WAL_BYTES: Final = 16 * 1024 * 1024
 """The size of the write-ahead log at which it is copied into the database."""
+LONGEST_WAL_BYTES: Final = 8 * WAL_BYTES
+"""The size at which writes wait for readers, as long as these hold the log."""
+PATIENCE: Final = 2.0
+"""Seconds that the writer waits for readers then, or for another process that writes."""
 LOOK_EVERY: Final = 16
 """Batches after which the size is looked at."""
+UNAVAILABLE: Final = (
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+)
+"""What the disk is to blame for, or another process; nothing is wrong with the work."""
 WRITER_CACHE_MIB: Final = 8
 READER_CACHE_MIB: Final = 4
 """Small on purpose: what does not fit is in the system's page cache, a microsecond away."""
@@ -52,33 +65,40 @@ class _SqliteSession:
     dialect: Dialect = "sqlite"
 
     def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
         self._run = connection.execute
 
     async def row(self, sql: str, *values: Any) -> Row | None:
         try:
             found: Row | None = self._run(sql, values).fetchone()
-        except sqlite3.IntegrityError as error:
+        except sqlite3.Error as error:
             raise _translated(error) from None
         return found
 
     async def rows(self, sql: str, *values: Any) -> Sequence[Row]:
-        return self._run(sql, values).fetchall()
+        try:
+            return self._run(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise _translated(error) from None
 
     async def execute(self, sql: str, *values: Any) -> int:
         try:
             return self._run(sql, values).rowcount
-        except sqlite3.IntegrityError as error:
+        except sqlite3.Error as error:
             raise _translated(error) from None
 
     async def attempt(self, work: Work[T]) -> T:
         self._run("SAVEPOINT attempt")
         try:
-            return await work(self)
-        except Exception:
-            self._run("ROLLBACK TO attempt")
+            result = await work(self)
+        except BaseException:
+            # A full disk may have ended the whole transaction, and the savepoint with it.
+            if self._connection.in_transaction:
+                self._run("ROLLBACK TO attempt")
+                self._run("RELEASE attempt")
             raise
-        finally:
-            self._run("RELEASE attempt")
+        self._run("RELEASE attempt")
+        return result
 
 
 class EmbeddedDatabase:
@@ -96,6 +116,7 @@ class EmbeddedDatabase:
         self._writer.execute("PRAGMA wal_autocheckpoint = 0")
         # After a checkpoint the log begins anew, and its file with it: its size tells how much there is to copy.
         self._writer.execute("PRAGMA journal_size_limit = 0")
+        self._writer.execute(f"PRAGMA busy_timeout = {int(PATIENCE * 1000)}")
         try:
             for component, folder in migrations.items():
                 migrate(self._writer, component, folder)
@@ -107,6 +128,8 @@ class EmbeddedDatabase:
         self._reading: Session = _SqliteSession(self._reader)
         self._waiting: deque[Waiting] = deque()
         self._busy = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """The loop that writes."""
         self._closed = False
         self._idle: asyncio.Future[None] | None = None
         self._commit_seconds = 0.0
@@ -117,22 +140,24 @@ class EmbeddedDatabase:
         self._thread = threading.Thread(target=self._obey, name=f"writer of {path.name}", daemon=True)
         self._thread.start()
         self._long_readers = ThreadPoolExecutor(LONG_READERS, thread_name_prefix=f"reader of {path.name}")
+        self._may_begin = threading.Lock()
+        """Held while a long reader begins, and while none may."""
         self._local = threading.local()
         self._opened: list[sqlite3.Connection] = []
 
     async def read(self, work: Work[T], *, long: bool = False) -> T:
         """Runs `work` on a connection that only reads; `long` on another thread and on one snapshot."""
-        if self._closed:
-            raise RuntimeError(f"{self.path.name} is closed")
+        self._refuse_if_closed()
         if long:
             return await asyncio.get_running_loop().run_in_executor(self._long_readers, self._read_aside, work)
         return await work(self._reading)
 
     async def write(self, work: Work[T], *, long: bool = False, single: bool = False) -> T:
         """Runs `work` in the writer's transaction; `long` on the writer's thread. Returns when it is durable."""
-        if self._closed:
-            raise RuntimeError(f"{self.path.name} is closed")
+        self._refuse_if_closed()
         loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._adopt(loop)
         future: asyncio.Future[T] = loop.create_future()
         self._waiting.append((work, future, long))
         if not self._busy:
@@ -145,14 +170,32 @@ class EmbeddedDatabase:
         if self._closed:
             return
         self._closed = True
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._adopt(loop)
         if self._busy:
-            self._idle = asyncio.get_running_loop().create_future()
+            self._idle = loop.create_future()
             await self._idle
         self._orders.put(None)
-        self._thread.join()
-        self._long_readers.shutdown()
+        await loop.run_in_executor(None, self._join)
         for connection in (self._writer, self._reader, *self._opened):
             connection.close()
+
+    def _join(self) -> None:
+        self._thread.join()
+        self._long_readers.shutdown()
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise RuntimeError(f"{self.path.name} is closed")
+
+    def _adopt(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Writes for this loop from now on. The one before has ended, perhaps in the middle of a batch: its commit is
+        waited for, and nobody waits for what it had not begun."""
+        self._loop = loop
+        self._waiting.clear()
+        if self._busy:
+            self._orders.put(lambda: self._hand_over(loop, ()))
 
     # Batches
 
@@ -172,19 +215,20 @@ class EmbeddedDatabase:
             self._orders.put(lambda: self._work_and_commit(loop, batch, outcomes))
             return
         failure = self._run_all(batch, outcomes)
-        if self._commit_seconds < QUICK_COMMIT and not self._is_log_long():
+        if self._commit_seconds < QUICK_COMMIT and (self._batches % LOOK_EVERY or not self._is_log_long()):
             self._deliver(loop, self._commit(batch, outcomes, failure))
         else:
             self._orders.put(lambda: self._commit_aside(loop, batch, outcomes, failure))
 
     def _is_log_long(self) -> bool:
         """Whether the write-ahead log has to be copied into the database, which takes a while."""
-        if self._batches % LOOK_EVERY:
-            return False
+        return self._log_size() >= self._checkpoint_at
+
+    def _log_size(self) -> int:
         try:
-            return os.stat(self._log).st_size >= self._checkpoint_at
-        except FileNotFoundError:
-            return False
+            return os.stat(self._log).st_size
+        except OSError:
+            return 0
 
     def _run_all(self, batch: Sequence[Waiting], outcomes: list[Outcome]) -> Exception | None:
         try:
@@ -195,9 +239,11 @@ class EmbeddedDatabase:
                 try:
                     outcomes.append((future, finished(self._writing.attempt(work)), None))
                 except Exception as error:
+                    if not self._writer.in_transaction:
+                        return error
                     outcomes.append((future, None, error))
-        except Exception as error:
-            return error
+        except sqlite3.Error as error:
+            return _translated(error)
         return None
 
     def _obey(self) -> None:
@@ -219,6 +265,9 @@ class EmbeddedDatabase:
         outcomes = self._commit(batch, outcomes, failure)
         if self._is_log_long():
             self._checkpoint()
+        self._hand_over(loop, outcomes)
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop, outcomes: Sequence[Outcome]) -> None:
         # A loop that was closed meanwhile has nobody left who waits for the answer.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(self._deliver, loop, outcomes)
@@ -228,22 +277,42 @@ class EmbeddedDatabase:
             began = time.perf_counter()
             try:
                 self._writer.execute("COMMIT")
-            except Exception as error:
-                failure = error
+            except sqlite3.Error as error:
+                failure = _translated(error)
             self._commit_seconds += (time.perf_counter() - began - self._commit_seconds) / 8
         if failure is not None:
             # Nothing of this batch is durable: the disk is full, or the file was taken away.
             outcomes = [(future, None, failure) for _, future, _ in batch]
             if self._writer.in_transaction:
-                self._writer.execute("ROLLBACK")
+                # Should that fail too, the next batch cannot begin and comes here again.
+                with contextlib.suppress(sqlite3.Error):
+                    self._writer.execute("ROLLBACK")
         return outcomes
 
     def _checkpoint(self) -> None:
-        """Copies the log into the database. What readers still need stays, and is tried again when it has grown."""
-        _, pages, copied = self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        self._checkpoint_at = WAL_BYTES if pages == copied else os.stat(self._log).st_size + WAL_BYTES
+        """Copies the log into the database. What readers still need stays, and is tried again when it has grown.
+
+        The log begins anew once no reader needs it, and there may be one at every moment: when it has become long, none
+        begins until those of now have ended, or it takes them too long.
+        """
+        size = self._log_size()
+        try:
+            if size < LONGEST_WAL_BYTES:
+                is_held, pages, copied = self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            else:
+                with self._may_begin:
+                    is_held, pages, copied = self._writer.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+        except sqlite3.Error:
+            # The disk is too full for the copy; what is in the log is as safe there.
+            is_held, pages, copied = False, 1, 0
+        if is_held:
+            self._checkpoint_at = 2 * size
+        else:
+            self._checkpoint_at = WAL_BYTES if pages == copied else size + WAL_BYTES
 
     def _deliver(self, loop: asyncio.AbstractEventLoop, outcomes: Sequence[Outcome]) -> None:
+        if loop is not self._loop:
+            return
         for future, result, failure in outcomes:
             if future.done():
                 continue
@@ -265,11 +334,13 @@ class EmbeddedDatabase:
         if connection is None:
             connection = self._local.reader = _reader(self.path)
             self._opened.append(connection)
-        connection.execute("BEGIN")
+        with self._may_begin:
+            connection.execute("BEGIN")
         try:
             return finished(work(_SqliteSession(connection)))
         finally:
-            connection.execute("COMMIT")
+            if connection.in_transaction:
+                connection.execute("COMMIT")
 
 
 def finished(work: Awaitable[T]) -> T:
@@ -280,12 +351,17 @@ def finished(work: Awaitable[T]) -> T:
     except StopIteration as stop:
         result: T = stop.value
         return result
+    # Ended now, so that it undoes what it did while that is still possible.
+    steps.close()
     raise RuntimeError("the work of a transaction awaits nothing but its session")
 
 
-def _translated(error: sqlite3.IntegrityError) -> Exception:
-    unique = error.sqlite_errorcode in (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
-    return UniqueViolationError(str(error)) if unique else error
+def _translated(error: sqlite3.Error) -> Exception:
+    code = getattr(error, "sqlite_errorcode", 0)
+    if code in (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY):
+        return UniqueViolationError(str(error))
+    # The lowest byte is the code; what stands above it says more.
+    return UnavailableError(str(error)) if code & 0xFF in UNAVAILABLE else error
 
 
 def _reader(path: Path) -> sqlite3.Connection:

@@ -6,8 +6,8 @@ Each component has a schema of its own. A transaction that the server ended to b
 import asyncio
 import random
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
@@ -16,7 +16,7 @@ import asyncpg
 
 from joiner.errors import InvalidStateError
 from joiner.storage.migrations import NAME
-from joiner.storage.session import Dialect, Row, UniqueViolationError, Work
+from joiner.storage.session import Dialect, Row, UnavailableError, UniqueViolationError, Work
 
 Connection = Any
 Pool = Any
@@ -32,6 +32,14 @@ STARTING_WAIT: Final = 0.2
 """Seconds between attempts to reach a server that says it is starting."""
 MIGRATION_LOCK: Final = 0x6A6F696E6572
 AGAIN: Final = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+UNAVAILABLE: Final = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+"""What the server, the network or the disk is to blame for."""
 MARK: Final = re.compile(r"\?(\d+)")
 
 
@@ -55,7 +63,10 @@ class _PostgresqlSession:
         return found
 
     async def rows(self, sql: str, *values: Any) -> Sequence[Row]:
-        found: Sequence[Row] = await self._connection.fetch(numbered(sql), *values)
+        try:
+            found: Sequence[Row] = await self._connection.fetch(numbered(sql), *values)
+        except asyncpg.UniqueViolationError as error:
+            raise UniqueViolationError(str(error)) from None
         return found
 
     async def execute(self, sql: str, *values: Any) -> int:
@@ -80,6 +91,10 @@ class PostgresqlDatabase:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self._closed = False
+        self._under_way = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     @classmethod
     async def open(
@@ -101,30 +116,33 @@ class PostgresqlDatabase:
 
     async def read(self, work: Work[T], *, long: bool = False) -> T:
         """Runs `work` on a connection of the pool. A long one gets a snapshot."""
-        async with self._pool.acquire() as connection:
-            if not long:
-                return await work(_PostgresqlSession(connection))
-            async with connection.transaction(isolation="repeatable_read", readonly=True):
-                return await work(_PostgresqlSession(connection))
+        with self._at_work():
+            async with self._pool.acquire() as connection:
+                if not long:
+                    return await work(_PostgresqlSession(connection))
+                async with connection.transaction(isolation="repeatable_read", readonly=True):
+                    return await work(_PostgresqlSession(connection))
 
     async def write(self, work: Work[T], *, long: bool = False, single: bool = False) -> T:
         """Runs `work` in a transaction, unless it is `single`; again if the server ended it in favour of another."""
-        for attempt in range(1, TRIES + 1):
-            try:
-                async with self._pool.acquire() as connection:
-                    if single:
-                        return await work(_PostgresqlSession(connection))
-                    async with connection.transaction():
-                        return await work(_PostgresqlSession(connection))
-            except AGAIN:
-                if attempt == TRIES:
-                    raise
-                await asyncio.sleep(random.uniform(0, 0.005 * 2**attempt))  # noqa: S311 - only to be out of step
+        with self._at_work():
+            for attempt in range(1, TRIES + 1):
+                try:
+                    async with self._pool.acquire() as connection:
+                        if single:
+                            return await work(_PostgresqlSession(connection))
+                        async with connection.transaction():
+                            return await work(_PostgresqlSession(connection))
+                except AGAIN:
+                    if attempt == TRIES:
+                        raise
+                    await asyncio.sleep(random.uniform(0, 0.005 * 2**attempt))  # noqa: S311 - only to be out of step
         raise AssertionError("unreachable")
 
     async def notify(self, channel: str) -> None:
-        """Tells every process that listens on the channel."""
-        await self._pool.execute("SELECT pg_notify($1, '')", channel)
+        """Tells every process that listens on the channel. Raises UnavailableError."""
+        with self._at_work():
+            await self._pool.execute("SELECT pg_notify($1, '')", channel)
 
     @asynccontextmanager
     async def listening(self, channel: str, heard: Callable[[], None], lost: Callable[[], None]) -> AsyncIterator[None]:
@@ -135,12 +153,36 @@ class PostgresqlDatabase:
             await connection.add_listener(channel, lambda *_: heard())
             yield
         finally:
-            connection.terminate()
+            # One that is lost has left the pool by itself.
+            with suppress(asyncpg.InterfaceError):
+                connection.terminate()
             await self._pool.release(connection)
 
     async def close(self) -> None:
-        """Waits for what is under way. May be called twice."""
+        """Waits for what is under way, and for what still waits for a connection. May be called twice."""
+        self._closed = True
+        await self._idle.wait()
         await self._pool.close()
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        if self._closed:
+            raise RuntimeError("the database is closed")
+        self._under_way += 1
+        self._idle.clear()
+        try:
+            yield
+        except UNAVAILABLE as error:
+            raise UnavailableError(str(error)) from error
+        except asyncpg.InterfaceError as error:
+            # Of this very type: the connection was lost before it was used. Others are about what was asked.
+            if type(error) is asyncpg.InterfaceError:
+                raise UnavailableError(str(error)) from error
+            raise
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._idle.set()
 
 
 async def _connected(url: str, schema: str, most_connections: int) -> Pool:

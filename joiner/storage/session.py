@@ -18,6 +18,13 @@ class UniqueViolationError(JoinerError):
     """A statement would have broken a unique index. The text is the database's and not for clients."""
 
 
+class UnavailableError(JoinerError):
+    """The database cannot be reached, or cannot write: later it may. The text is not for clients.
+
+    What was to be written is not there, unless the connection was lost in the moment of the commit.
+    """
+
+
 class Session(Protocol):
     """One transaction, or a reader that sees what has been committed."""
 
@@ -27,7 +34,7 @@ class Session(Protocol):
         """The first row, None if there is none. Raises UniqueViolationError."""
 
     async def rows(self, sql: str, *values: Any) -> Sequence[Row]:
-        """All rows."""
+        """All rows. Raises UniqueViolationError."""
 
     async def execute(self, sql: str, *values: Any) -> int:
         """The number of rows concerned. Raises UniqueViolationError."""
@@ -42,18 +49,21 @@ awaits nothing but its session."""
 
 
 class Storage(Protocol):
-    """A database that stores can be written on."""
+    """A database that stores can be written on. Once it is closed, reads and writes raise RuntimeError."""
 
     dialect: Dialect
 
     async def read(self, work: Work[T], *, long: bool = False) -> T:
-        """Runs `work` on a reader. `long`: it may take more than a few milliseconds, so others must not wait for it."""
+        """Runs `work` on a reader. `long`: it may take more than a few milliseconds, so others must not wait for it.
+
+        Raises UnavailableError.
+        """
 
     async def write(self, work: Work[T], *, long: bool = False, single: bool = False) -> T:
         """Runs `work` in a transaction of its own and returns its result once that is durable.
 
         Whatever `work` raises undoes what it did, and only that, and is raised here. `single`: only its last statement
-        writes, so that it needs no transaction around it.
+        writes, so that it needs no transaction around it. Raises UnavailableError.
         """
 
     async def close(self) -> None:
