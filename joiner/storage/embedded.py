@@ -177,13 +177,11 @@ class EmbeddedDatabase:
             self._idle = loop.create_future()
             await self._idle
         self._orders.put(None)
-        await loop.run_in_executor(None, self._join)
+        # On a thread of our own: the loop's may have been taken away by whoever closed before us.
+        await loop.run_in_executor(self._long_readers, self._thread.join)
+        self._long_readers.shutdown()
         for connection in (self._writer, self._reader, *self._opened):
             connection.close()
-
-    def _join(self) -> None:
-        self._thread.join()
-        self._long_readers.shutdown()
 
     def _refuse_if_closed(self) -> None:
         if self._closed:
