@@ -7,6 +7,7 @@ import msgspec
 import orjson
 
 from joiner.scim.core import ENTERPRISE_URN
+from joiner.scim.errors import InvalidAttributeError
 from joiner.scim.resources import schemas_of
 from joiner.scim.schemas import ResourceType
 from joiner.scim.search import search_document
@@ -16,6 +17,8 @@ INDEXED_PATHS: Final[Mapping[str, frozenset[str]]] = {"User": frozenset({"emails
 
 
 NOTHING: Final[Mapping[str, Any]] = {}
+LONGEST_KEY: Final = 2000
+"""Bytes of a value that has an index; PostgreSQL takes a few hundred more, with what stands beside it there."""
 
 
 class Columns(msgspec.Struct, frozen=True):
@@ -34,20 +37,24 @@ class Columns(msgspec.Struct, frozen=True):
 
 
 def columns_of(resource_type: ResourceType, resource: Mapping[str, Any], *, unique_groups: bool = True) -> Columns:
-    """`resource` is a normalised one, without `schemas`, `id`, `meta`, `groups` and `members`."""
+    """`resource` is a normalised one, without `schemas`, `id`, `meta`, `groups` and `members`.
+
+    Raises InvalidAttributeError for a value that is too long for its index.
+    """
     name = resource_type.name
     search = search_document(resource_type, resource)
     active = resource.get("active")
     unique = unique_attributes(resource_type)
     name_key = search.get("displayName" if name == "Group" else unique[0]) if unique_groups or name != "Group" else None
     manager = resource.get(ENTERPRISE_URN, NOTHING).get("manager", NOTHING) if name == "User" else NOTHING
+    display_key = _text(search.get("displayName"))
     return Columns(
         display=display_of(resource),
-        name_key=_text(name_key),
-        display_key=_text(search.get("displayName")),
-        external_id=resource.get("externalId"),
+        name_key=_key("displayName" if name == "Group" else unique[0], _text(name_key)),
+        display_key=display_key if name == "User" else _key("displayName", display_key),
+        external_id=_key("externalId", resource.get("externalId")),
         active=None if active is None else int(active),
-        manager_id=manager.get("value"),
+        manager_id=_key("manager.value", manager.get("value")),
         body=_json({"schemas": schemas_of(resource_type, resource), **resource}),
         search=_json(search),
         indexed=_indexed(name, unique, search),
@@ -67,13 +74,13 @@ def changes_index(resource_type: ResourceType, changed: Collection[str]) -> bool
 
 def _indexed(name: str, unique: Sequence[str], search: Mapping[str, Any]) -> Sequence[tuple[str, str, int]]:
     found = {
-        (path, each[sub], 0)
+        (path, _key(path, each[sub]) or "", 0)
         for path in INDEXED_PATHS.get(name, ())
         for attribute, _, sub in (path.partition("."),)
         for each in search.get(attribute, ())
         if sub in each
     }
-    found.update((path, _text(search[path]) or "", 1) for path in unique[1:] if path in search)
+    found.update((path, _key(path, _text(search[path])) or "", 1) for path in unique[1:] if path in search)
     return sorted(found)
 
 
@@ -91,6 +98,12 @@ def unique_attributes(resource_type: ResourceType) -> Sequence[str]:
 
 
 _UNIQUE: Final[dict[ResourceType, Sequence[str]]] = {}
+
+
+def _key(name: str, text: str | None) -> str | None:
+    if text is not None and len(text) > LONGEST_KEY // 4 and len(text.encode()) > LONGEST_KEY:
+        raise InvalidAttributeError(f"'{name}' may have {LONGEST_KEY} bytes; this value has {len(text.encode())}")
+    return text
 
 
 def _text(value: Any) -> str | None:

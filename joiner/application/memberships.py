@@ -93,8 +93,8 @@ async def _delete_matching(session: Session, number: int, change: MemberChange) 
         number,
     )
     elements = [
-        {"value": row[0], "type": row[1] or "User", **({"display": orjson.loads(row[2])} if row[2] else {})}
-        for row in rows
+        {"value": id_, **({"type": type_} if type_ else {}), **({"display": orjson.loads(shown)} if shown else {})}
+        for id_, type_, shown in rows
     ]
     return await _delete_listed(session, number, chosen_members(change, elements, GROUPS))
 
