@@ -134,9 +134,9 @@ class PostgresqlDatabase:
                 try:
                     async with self._pool.acquire() as connection, connection.transaction():
                         return await work(_PostgresqlSession(connection))
-                except AGAIN:
+                except AGAIN as error:
                     if attempt == TRIES:
-                        raise
+                        raise UnavailableError(f"given up after {TRIES} attempts: {error}") from error
                     await asyncio.sleep(random.uniform(0, 0.005 * 2**attempt))  # noqa: S311 - only to be out of step
         raise AssertionError("unreachable")
 
