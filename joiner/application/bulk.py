@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from joiner.application.changes import change_resource, create_resource, delete_resource
+from joiner.application.changes import change_resource, create_resource, delete_resource, lock_resources
 from joiner.application.passwords import hash_password
 from joiner.application.render import etag_of, location_of
 from joiner.application.service import Caller, Change, ResourceService, creation, modification, replacement
@@ -22,7 +22,10 @@ async def answer_bulk(service: ResourceService, caller: Caller, body: Mapping[st
     request = parse_bulk(body, most_operations=settings.most_operations, strict=settings.strict)
     passwords = await _hashed_passwords(caller, request)
 
+    named = {operation.id for operation in request.operations if operation.id is not None}
+
     async def work(session: Session) -> dict[str, Any]:
+        await lock_resources(session, caller.connection.id, named)
         run = BulkRun(request, caller.base.url)
         for step in run.steps():
             try:

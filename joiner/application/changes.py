@@ -21,7 +21,7 @@ from joiner.scim.core import ENTERPRISE_URN
 from joiner.scim.errors import InvalidAttributeError, PreconditionFailedError, UniquenessError
 from joiner.scim.members import MemberChange
 from joiner.scim.schemas import ResourceType
-from joiner.storage.session import Session, UniqueViolationError
+from joiner.storage.session import Row, Session, UniqueViolationError
 
 Resource = Mapping[str, Any]
 
@@ -189,15 +189,13 @@ async def change_resource(
 async def delete_resource(session: Session, target: Target, id_: str, expected: Expected | None = None) -> None:
     """Removes the resource, its memberships and its passwords. Its groups get a new version (REQ-S-282)."""
     connection_id, type_ = target.actor.connection_id, target.resource_type.name
+    if session.dialect == "postgresql":
+        # Whoever adds a member has its group first and then the member, so that is the order here as well. What it was
+        # added to meanwhile is found by asking again.
+        await _groups_of(session, connection_id, id_)
     stored = await read_resource(session, connection_id, type_, id_, lock=True)
     _check_version(stored, expected)
-    groups = await session.rows(
-        "SELECT number, id, version FROM resource WHERE number IN"
-        " (SELECT group_number FROM membership WHERE member_id = ?1) AND connection_id = ?2 ORDER BY number"
-        + for_update(session),
-        id_,
-        connection_id,
-    )
+    groups = await _groups_of(session, connection_id, id_)
     for number, group_id, version in groups:
         await session.execute(
             "UPDATE resource SET version = ?2, modified_at = ?3 WHERE number = ?1", number, version + 1, target.now
@@ -209,6 +207,28 @@ async def delete_resource(session: Session, target: Target, id_: str, expected: 
     await _unindex(session, target, stored.number, stored.resource)
     await session.execute("DELETE FROM resource WHERE number = ?1", stored.number)
     await note_event(session, target.actor, (type_, id_, stored.version), "delete", target.now)
+
+
+async def lock_resources(session: Session, connection_id: int, ids: Collection[str]) -> None:
+    """Keeps others from changing them until the transaction ends. All are taken in one order, so that two who change
+    several of the same do not wait for each other."""
+    if ids and session.dialect == "postgresql":
+        await session.execute(
+            "SELECT 1 FROM resource WHERE id = ANY(?1::text[]) AND connection_id = ?2 ORDER BY number FOR UPDATE",
+            list(ids),
+            connection_id,
+        )
+
+
+async def _groups_of(session: Session, connection_id: int, member_id: str) -> Sequence[Row]:
+    """(number, id, version) of the groups that it is a member of, which others cannot change from now on."""
+    return await session.rows(
+        "SELECT number, id, version FROM resource WHERE number IN"
+        " (SELECT group_number FROM membership WHERE member_id = ?1) AND connection_id = ?2 ORDER BY number"
+        + for_update(session),
+        member_id,
+        connection_id,
+    )
 
 
 def differences(before: Resource, after: Resource) -> dict[str, Any]:

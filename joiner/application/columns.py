@@ -8,11 +8,14 @@ import msgspec
 import orjson
 
 from joiner.scim.core import ENTERPRISE_URN
+from joiner.scim.errors import InvalidAttributeError
 from joiner.scim.resources import schemas_of
 from joiner.scim.schemas import ResourceType
 from joiner.scim.search import search_document
 
 NOTHING: Final[Mapping[str, Any]] = {}
+LONGEST_KEY: Final = 2000
+"""Bytes of a value that has an index; PostgreSQL takes a few hundred more, with what stands beside it there."""
 
 
 class Columns(msgspec.Struct, frozen=True):
@@ -31,20 +34,24 @@ class Columns(msgspec.Struct, frozen=True):
 
 
 def columns_of(resource_type: ResourceType, resource: Mapping[str, Any], *, unique_groups: bool = True) -> Columns:
-    """`resource` is a normalised one, without `schemas`, `id`, `meta`, `groups` and `members`."""
+    """`resource` is a normalised one, without `schemas`, `id`, `meta`, `groups` and `members`.
+
+    Raises InvalidAttributeError for a value that is too long for its index.
+    """
     name = resource_type.name
     search = search_document(resource_type, resource)
     active = resource.get("active")
     name_attribute, paths = _kept(resource_type)
     name_key = search.get(name_attribute) if unique_groups or name != "Group" else None
     manager = resource.get(ENTERPRISE_URN, NOTHING).get("manager", NOTHING) if name == "User" else NOTHING
+    display_key = _text(search.get("displayName"))
     return Columns(
         display=display_of(resource),
-        name_key=_text(name_key),
-        display_key=_text(search.get("displayName")),
-        external_id=resource.get("externalId"),
+        name_key=_key(name_attribute, _text(name_key)),
+        display_key=display_key if name == "User" else _key("displayName", display_key),
+        external_id=_key("externalId", resource.get("externalId")),
         active=None if active is None else int(active),
-        manager_id=manager.get("value"),
+        manager_id=_key("manager.value", manager.get("value")),
         body=_json({"schemas": schemas_of(resource_type, resource), **resource}),
         search=_json(search),
         indexed=_indexed(paths, search),
@@ -112,9 +119,16 @@ def _indexed(paths: Sequence[_Path], search: Mapping[str, Any]) -> Sequence[tupl
             held = held.get(key) if held is not None else None
         if held is None:
             continue
-        values = [held] if each.sub is None else [item.get(each.sub) for item in held]
-        found.update((each.path, _text(value) or "", each.must_be_unique) for value in values if value is not None)
+        for value in [held] if each.sub is None else [item.get(each.sub) for item in held]:
+            if value is not None:
+                found.add((each.path, _key(each.path, _text(value)) or "", each.must_be_unique))
     return sorted(found)
+
+
+def _key(name: str, text: str | None) -> str | None:
+    if text is not None and len(text) > LONGEST_KEY // 4 and len(text.encode()) > LONGEST_KEY:
+        raise InvalidAttributeError(f"'{name}' may have {LONGEST_KEY} bytes; this value has {len(text.encode())}")
+    return text
 
 
 def _text(value: Any) -> str | None:

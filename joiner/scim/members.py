@@ -41,18 +41,22 @@ def split_members(
     changes: list[MemberChange] = []
     for operation in operations:
         if operation.path is not None:
-            path = parse_path(operation.path, group_type.urns)
-            if path.attribute.lower() == MEMBERS and path.urn in (None, group_type.schema.id):
+            path = _members_path(group_type, operation.path)
+            if path is not None:
                 changes += _changes(group_type, path, operation, strict=strict)
                 continue
         elif isinstance(operation.value, Mapping):
-            key = next((key for key in operation.value if _is_members(group_type, key)), None)
-            if key is not None:
-                changes.append(MemberChange(_listing(operation.verb), members_in(operation.value[key])))
-                rest = {name: value for name, value in operation.value.items() if name != key}
-                if not rest:
-                    continue
-                operation = Operation(operation.verb, None, rest, True)
+            rest = {}
+            for key, value in operation.value.items():
+                path = _members_path(group_type, key)
+                if path is None:
+                    rest[key] = value
+                else:
+                    named = Operation(operation.verb, key, value, True)
+                    changes += _changes(group_type, path, named, strict=strict)
+            if operation.value and not rest:
+                continue
+            operation = Operation(operation.verb, None, rest, True)
         others.append(operation)
     return others, changes
 
@@ -184,5 +188,12 @@ def _is_id(text: str) -> bool:
     return 0 < len(text) <= LONGEST_ID and '"' not in text and "\\" not in text and text.isprintable()
 
 
-def _is_members(group_type: ResourceType, key: str) -> bool:
-    return key.lower() in (MEMBERS, f"{group_type.schema.id}:{MEMBERS}".lower())
+def _members_path(group_type: ResourceType, key: str) -> Path | None:
+    """The path that a key of an object without path is (T5), None if it leads somewhere else."""
+    if MEMBERS not in key.lower():
+        return None
+    try:
+        path = parse_path(key, group_type.urns)
+    except InvalidPathError:
+        return None
+    return path if path.attribute.lower() == MEMBERS and path.urn in (None, group_type.schema.id) else None

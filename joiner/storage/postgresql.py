@@ -133,9 +133,9 @@ class PostgresqlDatabase:
                             return await work(_PostgresqlSession(connection))
                         async with connection.transaction():
                             return await work(_PostgresqlSession(connection))
-                except AGAIN:
+                except AGAIN as error:
                     if attempt == TRIES:
-                        raise
+                        raise UnavailableError(f"given up after {TRIES} attempts: {error}") from error
                     await asyncio.sleep(random.uniform(0, 0.005 * 2**attempt))  # noqa: S311 - only to be out of step
         raise AssertionError("unreachable")
 

@@ -10,7 +10,6 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
-import asyncpg
 import pytest
 
 from joiner.storage.postgresql import MOST_CONNECTIONS, TRIES, PostgresqlDatabase
@@ -100,7 +99,7 @@ async def test_a_write_that_is_always_overtaken_fails_in_the_end(database: Postg
         await database.write(lambda other: add(other, "counter", 1))
         await add(session, "counter", 1)
 
-    with pytest.raises(asyncpg.SerializationError):
+    with pytest.raises(UnavailableError, match=f"given up after {TRIES} attempts"):
         await database.write(count)
     assert attempts == TRIES
     assert await database.read(numbers) == {"counter": TRIES}
