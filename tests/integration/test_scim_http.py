@@ -294,3 +294,12 @@ async def test_an_address_that_names_another_tenant_shows_no_data(client: Client
     answer = await client.http.get(f"https://app.example{path}")
     assert answer.status_code in (403, 404)
     assert "kim" not in answer.text
+
+
+@pytest.mark.req("REQ-S-347")
+async def test_who_would_take_an_answer_later_gets_it_at_once(client: Client) -> None:
+    """RFC 9967 §2.5 leaves it to the server."""
+    answer = await client.http.post("/Users", json={"userName": "kim"}, headers={"Prefer": "respond-async, wait=10"})
+    assert answer.status_code == 201
+    assert "set-txn" not in answer.headers
+    assert (await client.get(f"/Users/{answer.json()['id']}"))["userName"] == "kim"
