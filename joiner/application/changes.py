@@ -98,7 +98,7 @@ async def create_resource(session: Session, target: Target, altered: Altered) ->
         await _keep_password(session, number, altered.password)
     named = await _manager_named(session, target, columns)
     kind = (target.resource_type.name, id_, 1)
-    await note_event(session, target.actor, kind, "create", target.now, resource, members)
+    await note_event(session, target.actor, kind, "create", target.now, resource, members, _secrets(altered))
     return Stored(number, id_, kind[0], 1, target.now, target.now, columns.body, columns.manager_id, named, None)
 
 
@@ -121,8 +121,7 @@ async def change_resource(
         )
     if altered.password is not None:
         await _keep_password(session, stored.number, altered.password)
-        changed = {**changed, "password": None}
-    if not changed and not members:
+    if not changed and not members and altered.password is None:
         return stored
     version = stored.version + 1
     if changed:
@@ -138,8 +137,8 @@ async def change_resource(
         await session.execute(
             "UPDATE resource SET version = ?2, modified_at = ?3 WHERE number = ?1", stored.number, version, target.now
         )
-    changed.pop("password", None)
-    await note_event(session, target.actor, (type_, id_, version), "update", target.now, changed, members)
+    kind = (type_, id_, version)
+    await note_event(session, target.actor, kind, "update", target.now, changed, members, _secrets(altered))
     return msgspec.structs.replace(stored, version=version, modified_at=target.now)
 
 
@@ -253,6 +252,11 @@ async def _keep_password(session: Session, number: int, hashed: str) -> None:
         number,
         hashed,
     )
+
+
+def _secrets(altered: Altered) -> Sequence[str]:
+    """What changes besides the resource: its event names it, without the value."""
+    return () if altered.password is None else ("password",)
 
 
 def _check_version(stored: Stored, expected: Expected | None) -> None:

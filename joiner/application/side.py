@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import secrets
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Final, Self
 
@@ -12,23 +13,27 @@ from starlette.types import ASGIApp
 
 from joiner.application.access_endpoint import AccessAdministration
 from joiner.application.admin_endpoint import Administration
-from joiner.application.admin_requests import Authorise
+from joiner.application.admin_requests import Authorise, guarded, routes
 from joiner.application.connections import ConnectionService
-from joiner.application.deliveries import CheckUrl, Deliveries
+from joiner.application.deliveries import Deliveries
 from joiner.application.endpoint import ScimEndpoint
 from joiner.application.events import EventLog
+from joiner.application.events_endpoint import EventsAdministration
 from joiner.application.issuers import IssuerService
 from joiner.application.key_fetch import key_fetch
 from joiner.application.key_sets import Fetch
 from joiner.application.oauth import ClientCredentials
 from joiner.application.oauth_clients import OAuthClients
 from joiner.application.oauth_endpoint import oauth_routes
+from joiner.application.pinned import Addresses, checked_addresses
 from joiner.application.rates import Rates
 from joiner.application.requests import Receive, Scope, Send
+from joiner.application.retention import EVENTS_KEPT, Retention
 from joiner.application.service import ResourceService
 from joiner.application.tokens import TokenService
 from joiner.application.webhooks import WebhookService
 from joiner.clock import Clock, system_clock
+from joiner.net import Resolver, resolve
 from joiner.storage.embedded import EmbeddedDatabase
 from joiner.storage.postgresql import PostgresqlDatabase
 from joiner.storage.session import Session, Storage
@@ -52,6 +57,8 @@ class ApplicationSide:
         cursor_key: bytes,
         vault: Vault,
         fetch: Fetch,
+        addresses_of: Addresses,
+        events_kept: timedelta,
     ) -> None:
         self.storage = storage
         self._clock = clock
@@ -63,8 +70,11 @@ class ApplicationSide:
         self.tokens = TokenService(storage, clock, self._tell, self.issuers.connection_of)
         self.clients = OAuthClients(storage, clock)
         self.connections = ConnectionService(storage, clock, self._changed)
-        self.webhooks = WebhookService(storage, clock, vault)
-        self.scim = ScimEndpoint(self.service, self.tokens, Rates())
+        self.webhooks = WebhookService(storage, clock, vault, addresses_of)
+        self.retention = Retention(storage, clock, events_kept)
+        self.deliveries = Deliveries(storage, self.webhooks, self.events, self.retention, clock, addresses_of)
+        """To be entered while the server runs: it tells webhooks what has happened, and removes old events."""
+        self.scim = ScimEndpoint(self.service, self.tokens, Rates(clock))
 
     @classmethod
     async def open(
@@ -76,39 +86,47 @@ class ApplicationSide:
         clock: Clock = system_clock,
         allow_loopback: bool = False,
         allow_private: bool = False,
+        resolver: Resolver = resolve,
+        events_kept: timedelta = EVENTS_KEPT,
     ) -> Self:
         """Opens, and if need be creates or upgrades, the SQLite file or PostgreSQL database (a URL).
 
         `secret_key` (32 bytes) encrypts what has to be kept readable; processes on one database share it.
-        `allow_loopback` and `allow_private` say where the keys of trusted issuers may be fetched from.
+        `allow_loopback` and `allow_private` say where webhooks may be and the keys of trusted issuers; `resolver` gives
+        the addresses of their hosts. Events are removed when they are older than `events_kept`.
         """
         if isinstance(database, Path):
             storage: Storage = EmbeddedDatabase(database, {COMPONENT: MIGRATIONS / "sqlite"})
         else:
             storage = await PostgresqlDatabase.open(database, SCHEMA, {COMPONENT: MIGRATIONS / "postgresql"})
-        fetch = key_fetch(allow_loopback=allow_loopback, allow_private=allow_private)
-        side = cls(storage, clock, authorise_admin, await _cursor_key(storage), Vault(secret_key), fetch)
+        side = cls(
+            storage,
+            clock,
+            authorise_admin,
+            await _cursor_key(storage),
+            Vault(secret_key),
+            key_fetch(allow_loopback=allow_loopback, allow_private=allow_private, resolver=resolver),
+            checked_addresses(allow_loopback=allow_loopback, allow_private=allow_private, resolver=resolver),
+            events_kept,
+        )
         if isinstance(storage, PostgresqlDatabase):
             await side._listen(storage)
         return side
 
     def routes(self) -> list[BaseRoute]:
         """`/scim`, with `/scim/v2` below it, `/app/api` and `/oauth/token`."""
-        access = AccessAdministration(self.connections, self.clients, self.issuers, self._changed)
-        administration = Administration(
-            self.service.reader,
-            self.tokens,
-            self.connections,
-            self.events,
-            self.webhooks,
-            access,
-            self._authorise_admin,
+        for_administrators = (
+            *Administration(self.service.reader, self.tokens, self.connections).entries(),
+            *AccessAdministration(self.connections, self.clients, self.issuers, self._changed).entries(),
         )
-        credentials = ClientCredentials(self.clients, self._clock, self.issuers)
+        events = EventsAdministration(
+            self.events, self.webhooks, self.deliveries, self.connections, self.tokens, self._authorise_admin
+        )
+        administration = (*guarded(for_administrators, self._authorise_admin), *events.entries())
         return [
             Mount("/scim", app=self.scim),
-            Mount("/app/api", routes=administration.routes()),
-            *oauth_routes(credentials),
+            Mount("/app/api", routes=routes(administration)),
+            *oauth_routes(ClientCredentials(self.clients, self._clock, self.issuers)),
         ]
 
     def in_front_of(self, app: ASGIApp) -> ASGIApp:
@@ -125,10 +143,6 @@ class ApplicationSide:
             await app(scope, receive, send)
 
         return front
-
-    def deliveries(self, check_url: CheckUrl) -> Deliveries:
-        """To be entered while the server runs: it tells webhooks what has happened."""
-        return Deliveries(self.storage, self.webhooks, self.events, self._clock, check_url)
 
     async def close(self) -> None:
         """Waits for what was accepted. May be called twice."""
