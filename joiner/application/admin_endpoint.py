@@ -39,10 +39,10 @@ class Administration:
             ("/connections", "GET", self._list_connections),
             ("/connections", "POST", self._create_connection),
             ("/connections/{connection}", "PATCH", self._change_connection),
-            ("/connections/{connection}/schemas", "GET", self._list_definitions),
+            ("/connections/{connection}/schemas", "GET", self._list_schemas),
             ("/connections/{connection}/schemas", "POST", self._define_schema),
             ("/connections/{connection}/schemas/{id}", "DELETE", self._undefine_schema),
-            ("/connections/{connection}/resource-types", "GET", self._list_definitions),
+            ("/connections/{connection}/resource-types", "GET", self._list_types),
             ("/connections/{connection}/resource-types", "POST", self._define_type),
             ("/connections/{connection}/resource-types/{id}", "DELETE", self._undefine_type),
             ("/summary", "GET", self._summary),
@@ -77,14 +77,15 @@ class Administration:
         return 201, {"name": wanted.name.strip(), "settings": msgspec.to_builtins(settings)}
 
     async def _change_connection(self, request: Request) -> tuple[int, Any]:
-        name = request.path_params["connection"]
-        settings = await self._connections.change(name, await read_body(request, dict[str, Any]))
+        changes = await read_body(request, dict[str, Any])
+        name, settings = await self._connections.change(request.path_params["connection"], changes)
         return 200, {"name": name, "settings": msgspec.to_builtins(settings)}
 
-    async def _list_definitions(self, request: Request) -> tuple[int, Any]:
-        kind = "Schema" if request.url.path.endswith("/schemas") else "ResourceType"
-        found = await self._connections.definitions(request.path_params["connection"])
-        return 200, {"value": [document for each, document in found if each == kind]}
+    async def _list_schemas(self, request: Request) -> tuple[int, Any]:
+        return 200, {"value": await self._connections.definitions(request.path_params["connection"], "Schema")}
+
+    async def _list_types(self, request: Request) -> tuple[int, Any]:
+        return 200, {"value": await self._connections.definitions(request.path_params["connection"], "ResourceType")}
 
     async def _define_schema(self, request: Request) -> tuple[int, Any]:
         document = await read_body(request, dict[str, Any])

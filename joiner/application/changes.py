@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from joiner.application.columns import Columns, changes_index, columns_of, display_of, unique_attributes
+from joiner.application.columns import Columns, UniquePath, changes_index, columns_of, display_of, unique_paths
 from joiner.application.connections import ConnectionSettings, for_update
 from joiner.application.events import Actor, note_event
 from joiner.application.memberships import change_members, rename_member
@@ -266,12 +266,11 @@ def _check_version(stored: Stored, expected: Expected | None) -> None:
 
 def _taken(resource_type: ResourceType, resource: Resource, error: UniqueViolationError) -> UniquenessError:
     """Names the attribute, without what the database says."""
-    if resource_type.name == "Group":
-        names: Sequence[str] = ("displayName",)
-    else:
-        names = unique_attributes(resource_type)
+    paths = unique_paths(resource_type)[:1]
     if "indexed_value" in str(error) or "unique_value" in str(error):
-        names = names[1:]
-    if len(names) == 1:
-        return UniquenessError(f"{names[0]} '{resource.get(names[0])}' is taken")
-    return UniquenessError(f"one of {', '.join(names)} is taken")
+        paths = unique_paths(resource_type)[1:]
+    elif resource_type.name == "Group":
+        paths = (UniquePath("", "displayName", ""),)
+    if len(paths) == 1:
+        return UniquenessError(f"{paths[0]} {', '.join(map(repr, paths[0].values(resource)))[:200]} is taken")
+    return UniquenessError(f"one of {', '.join(map(str, paths))} is taken")

@@ -8,7 +8,7 @@ import orjson
 
 from joiner.scim.core import ENTERPRISE_URN
 from joiner.scim.resources import schemas_of
-from joiner.scim.schemas import ResourceType
+from joiner.scim.schemas import Attribute, ResourceType, Schema
 from joiner.scim.search import search_document
 
 INDEXED_PATHS: Final[Mapping[str, frozenset[str]]] = {"User": frozenset({"emails.value"})}
@@ -33,13 +33,36 @@ class Columns(msgspec.Struct, frozen=True):
     """(path, value, whether it must be unique)."""
 
 
+class UniquePath(msgspec.Struct, frozen=True):
+    """Where a value stands that may occur once."""
+
+    extension: str
+    """The URN of the extension, empty for the core."""
+    attribute: str
+    sub: str
+    """The sub-attribute, empty for the attribute itself."""
+
+    def __str__(self) -> str:
+        path = f"{self.attribute}.{self.sub}" if self.sub else self.attribute
+        return f"{self.extension}:{path}" if self.extension else path
+
+    def values(self, resource: Mapping[str, Any]) -> list[Any]:
+        """What the resource has there."""
+        value = (resource.get(self.extension, NOTHING) if self.extension else resource).get(self.attribute)
+        found = value if isinstance(value, list) else [value]
+        if self.sub:
+            found = [each.get(self.sub) for each in found if each]
+        return [each for each in found if each is not None]
+
+
 def columns_of(resource_type: ResourceType, resource: Mapping[str, Any], *, unique_groups: bool = True) -> Columns:
     """`resource` is a normalised one, without `schemas`, `id`, `meta`, `groups` and `members`."""
     name = resource_type.name
     search = search_document(resource_type, resource)
     active = resource.get("active")
-    unique = unique_attributes(resource_type)
-    name_key = search.get("displayName" if name == "Group" else unique[0]) if unique_groups or name != "Group" else None
+    unique = unique_paths(resource_type)
+    naming = "displayName" if name == "Group" else unique[0].attribute
+    name_key = search.get(naming) if unique_groups or name != "Group" else None
     manager = resource.get(ENTERPRISE_URN, NOTHING).get("manager", NOTHING) if name == "User" else NOTHING
     return Columns(
         display=display_of(resource),
@@ -60,12 +83,14 @@ def display_of(resource: Mapping[str, Any]) -> str:
 
 
 def changes_index(resource_type: ResourceType, changed: Collection[str]) -> bool:
-    """Whether a change of these attributes may change the values that are indexed."""
+    """Whether a change of these members of a resource may change the values that are indexed."""
     paths = INDEXED_PATHS.get(resource_type.name, ())
-    return any(path.partition(".")[0] in changed for path in (*paths, *unique_attributes(resource_type)[1:]))
+    if any(path.partition(".")[0] in changed for path in paths):
+        return True
+    return any((path.extension or path.attribute) in changed for path in unique_paths(resource_type)[1:])
 
 
-def _indexed(name: str, unique: Sequence[str], search: Mapping[str, Any]) -> Sequence[tuple[str, str, int]]:
+def _indexed(name: str, unique: Sequence[UniquePath], search: Mapping[str, Any]) -> Sequence[tuple[str, str, int]]:
     found = {
         (path, each[sub], 0)
         for path in INDEXED_PATHS.get(name, ())
@@ -73,24 +98,34 @@ def _indexed(name: str, unique: Sequence[str], search: Mapping[str, Any]) -> Seq
         for each in search.get(attribute, ())
         if sub in each
     }
-    found.update((path, _text(search[path]) or "", 1) for path in unique[1:] if path in search)
+    found.update((str(path), _text(value) or "", 1) for path in unique[1:] for value in path.values(search))
     return sorted(found)
 
 
-def unique_attributes(resource_type: ResourceType) -> Sequence[str]:
-    """The core attributes whose values may occur once in a connection; the first, which may be empty, is the resource's
-    name."""
+def unique_paths(resource_type: ResourceType) -> Sequence[UniquePath]:
+    """The attributes whose values may occur once in a connection. The first is the name of the resource; it is empty if
+    no core attribute is one."""
     found = _UNIQUE.get(resource_type)
     if found is None:
-        found = _UNIQUE[resource_type] = tuple(
-            attribute.name
-            for attribute in resource_type.schema.attributes
-            if attribute.uniqueness != "none" and attribute.kind != "complex" and not attribute.multi_valued
-        ) or ("",)
+        core = _unique_in(resource_type.schema, "")
+        names = [path for path, attribute in core if not path.sub and not attribute.multi_valued][:1]
+        rest = [path for path, _ in core if path not in names]
+        rest += [path for schema in resource_type.extensions for path, _ in _unique_in(schema, schema.id)]
+        found = _UNIQUE[resource_type] = (*(names or [UniquePath("", "", "")]), *rest)
     return found
 
 
-_UNIQUE: Final[dict[ResourceType, Sequence[str]]] = {}
+def _unique_in(schema: Schema, holder: str) -> list[tuple[UniquePath, Attribute]]:
+    """Unique attributes and sub-attributes, each with its attribute."""
+    return [
+        (UniquePath(holder, attribute.name, sub.name if sub is not attribute else ""), attribute)
+        for attribute in schema.attributes
+        for sub in (attribute, *attribute.sub_attributes)
+        if sub.uniqueness != "none" and sub.kind != "complex" and sub.returned != "never"
+    ]
+
+
+_UNIQUE: Final[dict[ResourceType, Sequence[UniquePath]]] = {}
 
 
 def _text(value: Any) -> str | None:
