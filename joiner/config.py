@@ -44,6 +44,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The least important log lines that are written."""
     database_url: str | None = None
     """Where the application side keeps its data: the URL of a PostgreSQL database. Unset: a file in the data folder."""
+    events_kept_days: Annotated[int, msgspec.Meta(ge=1, le=36500)] = 30
+    """Days after which the application side's events are removed."""
     allow_private_targets: bool | None = None
     """Whether applications at loopback and private addresses may be called. Unset: loopback ones only, and only while
     the server itself listens on loopback."""

@@ -254,8 +254,8 @@ class World:
 
     async def requests(self) -> int:
         """How often the application was written to by the engine."""
-        events = await self.application.events.after(0, limit=1_000_000)
-        return sum(event["tokenId"] != self.hand_id for event in events)
+        page = await self.application.events.page(0, limit=1_000_000)
+        return sum(event["tokenId"] != self.hand_id for event in page.events)
 
     async def _held(self, endpoint: str) -> list[dict[str, Any]]:
         listed: dict[str, Any] = await self._by_hand("GET", f"{endpoint}?count=1000")

@@ -1,13 +1,12 @@
 """`/app/api`: OAuth clients with their secrets, and trusted issuers."""
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
 from typing import Any
 
 import msgspec
 from starlette.requests import Request
 
-from joiner.application.admin_requests import Body, Entry, read_body
+from joiner.application.admin_requests import Body, Days, Entry, lifetime, read_body
 from joiner.application.connections import DEFAULT_CONNECTION, ConnectionService
 from joiner.application.issuers import IssuerService
 from joiner.application.oauth_clients import SHORTEST, OAuthClients, Scope
@@ -18,11 +17,11 @@ class NewClient(Body):
     connection: str = DEFAULT_CONNECTION
     token_minutes: int = SHORTEST
     scope: Scope = "scim"
-    expires_in_days: int | None = None
+    expires_in_days: Days | None = None
 
 
 class NewSecret(Body):
-    expires_in_days: int | None = None
+    expires_in_days: Days | None = None
 
 
 class NewIssuer(Body):
@@ -74,9 +73,9 @@ class AccessAdministration:
             wanted.name,
             token_minutes=wanted.token_minutes,
             scope=wanted.scope,
-            expires_in=_days(wanted.expires_in_days),
+            expires_in=lifetime(wanted.expires_in_days),
         )
-        text, _ = await self._clients.add_secret(client.id, _days(wanted.expires_in_days))
+        text, _ = await self._clients.add_secret(client.id, lifetime(wanted.expires_in_days))
         return 201, {**msgspec.to_builtins(client), "secret": text}
 
     async def _revoke_client(self, request: Request) -> tuple[int, Any]:
@@ -90,7 +89,7 @@ class AccessAdministration:
 
     async def _create_secret(self, request: Request) -> tuple[int, Any]:
         wanted = await read_body(request, NewSecret)
-        text, secret = await self._clients.add_secret(request.path_params["client"], _days(wanted.expires_in_days))
+        text, secret = await self._clients.add_secret(request.path_params["client"], lifetime(wanted.expires_in_days))
         return 201, {**msgspec.to_builtins(secret), "secret": text}
 
     async def _revoke_secret(self, request: Request) -> tuple[int, Any]:
@@ -117,7 +116,3 @@ class AccessAdministration:
         await self._issuers.delete(request.path_params["issuer"])
         await self._changed()
         return 204, None
-
-
-def _days(days: int | None) -> timedelta | None:
-    return None if days is None else timedelta(days=days)

@@ -1,26 +1,19 @@
-"""`/app/api`: what the command line, the web administration and applications built on Joiner ask of this side."""
+"""`/app/api`: tokens, and connections with their settings, schemas and resource types."""
 
-from datetime import timedelta
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from starlette.requests import Request
-from starlette.routing import Route
 
-from joiner.application.access_endpoint import AccessAdministration
-from joiner.application.admin_requests import Authorise, Body, Entry, guarded_routes, read_body, read_number
+from joiner.application.admin_requests import Body, Days, Entry, lifetime, read_body
 from joiner.application.connections import DEFAULT_CONNECTION, ConnectionService, ConnectionSettings
-from joiner.application.events import MOST_EVENTS, EventLog
 from joiner.application.store import ResourceReader
 from joiner.application.tokens import TokenService
-from joiner.application.webhooks import WebhookService
-
-LONGEST_WAIT: Final = 30
 
 
 class NewToken(Body):
     connection: str = DEFAULT_CONNECTION
-    expires_in_days: int | None = None
+    expires_in_days: Days | None = None
     scope: str = "scim"
     user_id: str | None = None
 
@@ -30,54 +23,30 @@ class NewConnection(Body):
     settings: ConnectionSettings | None = None
 
 
-class NewWebhook(Body):
-    url: str
-    connection: str = DEFAULT_CONNECTION
-    after: int | None = None
-
-
 class Administration:
-    """What there is to ask; see `guarded_routes`."""
+    """What there is to ask."""
 
-    def __init__(
-        self,
-        reader: ResourceReader,
-        tokens: TokenService,
-        connections: ConnectionService,
-        events: EventLog,
-        webhooks: WebhookService,
-        access: AccessAdministration,
-        authorise: Authorise,
-    ) -> None:
+    def __init__(self, reader: ResourceReader, tokens: TokenService, connections: ConnectionService) -> None:
         self._reader = reader
         self._tokens = tokens
         self._connections = connections
-        self._events = events
-        self._webhooks = webhooks
-        self._access = access
-        self._authorise = authorise
 
-    def routes(self) -> list[Route]:
-        table: tuple[Entry, ...] = (
+    def entries(self) -> tuple[Entry, ...]:
+        return (
             ("/tokens", "GET", self._list_tokens),
             ("/tokens", "POST", self._create_token),
             ("/tokens/{token}", "DELETE", self._revoke_token),
             ("/connections", "GET", self._list_connections),
             ("/connections", "POST", self._create_connection),
             ("/connections/{connection}", "PATCH", self._change_connection),
-            ("/connections/{connection}/schemas", "GET", self._list_definitions),
+            ("/connections/{connection}/schemas", "GET", self._list_schemas),
             ("/connections/{connection}/schemas", "POST", self._define_schema),
             ("/connections/{connection}/schemas/{id}", "DELETE", self._undefine_schema),
-            ("/connections/{connection}/resource-types", "GET", self._list_definitions),
+            ("/connections/{connection}/resource-types", "GET", self._list_types),
             ("/connections/{connection}/resource-types", "POST", self._define_type),
             ("/connections/{connection}/resource-types/{id}", "DELETE", self._undefine_type),
-            ("/events", "GET", self._list_events),
-            ("/webhooks", "GET", self._list_webhooks),
-            ("/webhooks", "POST", self._create_webhook),
-            ("/webhooks/{webhook}", "DELETE", self._delete_webhook),
             ("/summary", "GET", self._summary),
         )
-        return guarded_routes((*table, *self._access.entries()), self._authorise)
 
     # Tokens
 
@@ -86,9 +55,8 @@ class Administration:
 
     async def _create_token(self, request: Request) -> tuple[int, Any]:
         wanted = await read_body(request, NewToken)
-        days = wanted.expires_in_days
         text, record = await self._tokens.create(
-            wanted.connection, None if days is None else timedelta(days=days), wanted.scope, wanted.user_id
+            wanted.connection, lifetime(wanted.expires_in_days), wanted.scope, wanted.user_id
         )
         return 201, {**msgspec.to_builtins(record), "token": text}
 
@@ -109,14 +77,15 @@ class Administration:
         return 201, {"name": wanted.name.strip(), "settings": msgspec.to_builtins(settings)}
 
     async def _change_connection(self, request: Request) -> tuple[int, Any]:
-        name = request.path_params["connection"]
-        settings = await self._connections.change(name, await read_body(request, dict[str, Any]))
+        changes = await read_body(request, dict[str, Any])
+        name, settings = await self._connections.change(request.path_params["connection"], changes)
         return 200, {"name": name, "settings": msgspec.to_builtins(settings)}
 
-    async def _list_definitions(self, request: Request) -> tuple[int, Any]:
-        kind = "Schema" if request.url.path.endswith("/schemas") else "ResourceType"
-        found = await self._connections.definitions(request.path_params["connection"])
-        return 200, {"value": [document for each, document in found if each == kind]}
+    async def _list_schemas(self, request: Request) -> tuple[int, Any]:
+        return 200, {"value": await self._connections.definitions(request.path_params["connection"], "Schema")}
+
+    async def _list_types(self, request: Request) -> tuple[int, Any]:
+        return 200, {"value": await self._connections.definitions(request.path_params["connection"], "ResourceType")}
 
     async def _define_schema(self, request: Request) -> tuple[int, Any]:
         document = await read_body(request, dict[str, Any])
@@ -134,31 +103,6 @@ class Administration:
 
     async def _undefine_type(self, request: Request) -> tuple[int, Any]:
         await self._connections.undefine(request.path_params["connection"], "ResourceType", request.path_params["id"])
-        return 204, None
-
-    # Events
-
-    async def _list_events(self, request: Request) -> tuple[int, Any]:
-        """`after`: an event's id, or 0; `wait`: so many seconds for the next one if there is none yet."""
-        query = request.query_params
-        after = read_number(query, "after", 0, 2**62)
-        limit = read_number(query, "limit", MOST_EVENTS, MOST_EVENTS)
-        wait = read_number(query, "wait", 0, LONGEST_WAIT)
-        found = await self._events.following(after, limit=limit + 1, connection=query.get("connection"), seconds=wait)
-        page = found[:limit]
-        following = page[-1]["id"] if page else str(after)
-        return 200, {"value": page, "next": following, "more": len(found) > limit}
-
-    async def _list_webhooks(self, request: Request) -> tuple[int, Any]:
-        return 200, {"value": [msgspec.to_builtins(each) for each in await self._webhooks.list()]}
-
-    async def _create_webhook(self, request: Request) -> tuple[int, Any]:
-        wanted = await read_body(request, NewWebhook)
-        secret, made = await self._webhooks.create(wanted.connection, wanted.url, wanted.after)
-        return 201, {**msgspec.to_builtins(made), "secret": secret}
-
-    async def _delete_webhook(self, request: Request) -> tuple[int, Any]:
-        await self._webhooks.delete(request.path_params["webhook"])
         return 204, None
 
     async def _summary(self, request: Request) -> tuple[int, Any]:

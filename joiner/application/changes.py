@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 import orjson
 
-from joiner.application.columns import Columns, changes_index, columns_of, display_of, unique_names
+from joiner.application.columns import Columns, UniquePath, changes_index, columns_of, display_of, unique_paths
 from joiner.application.connections import ConnectionSettings, for_update
 from joiner.application.events import Actor, note_event
 from joiner.application.memberships import change_members, rename_member
@@ -107,7 +107,7 @@ async def _insert(session: Session, target: Target, altered: Altered, id_: str, 
     if altered.password is not None:
         await _keep_password(session, number, altered.password)
     kind = (target.resource_type.name, id_, 1)
-    await note_event(session, target.actor, kind, "create", target.now, altered.resource, members)
+    await note_event(session, target.actor, kind, "create", target.now, altered.resource, members, _secrets(altered))
     return number
 
 
@@ -164,8 +164,7 @@ async def change_resource(
         )
     if altered.password is not None:
         await _keep_password(session, stored.number, altered.password)
-        changed = {**changed, "password": None}
-    if not changed and not members:
+    if not changed and not members and altered.password is None:
         return stored
     version = stored.version + 1
     if changed:
@@ -181,8 +180,8 @@ async def change_resource(
         await session.execute(
             "UPDATE resource SET version = ?2, modified_at = ?3 WHERE number = ?1", stored.number, version, target.now
         )
-    changed.pop("password", None)
-    await note_event(session, target.actor, (type_, id_, version), "update", target.now, changed, members)
+    kind = (type_, id_, version)
+    await note_event(session, target.actor, kind, "update", target.now, changed, members, _secrets(altered))
     return msgspec.structs.replace(stored, version=version, modified_at=target.now)
 
 
@@ -318,6 +317,11 @@ async def _keep_password(session: Session, number: int, hashed: str) -> None:
     )
 
 
+def _secrets(altered: Altered) -> Sequence[str]:
+    """What changes besides the resource: its event names it, without the value."""
+    return () if altered.password is None else ("password",)
+
+
 def _check_version(stored: Stored, expected: Expected | None) -> None:
     if expected is not None and not expected(stored.version):
         raise PreconditionFailedError(f'the resource has changed; its version is W/"{stored.version}"')
@@ -325,7 +329,11 @@ def _check_version(stored: Stored, expected: Expected | None) -> None:
 
 def _taken(resource_type: ResourceType, resource: Resource, error: UniqueViolationError) -> UniquenessError:
     """Names the attribute, without what the database says."""
-    names = unique_names(resource_type)
+    paths = unique_paths(resource_type)[:1]
     if "indexed_value" in str(error) or "unique_value" in str(error):
-        return UniquenessError(f"the value of {' or '.join(names[1:])} is taken")
-    return UniquenessError(f"{names[0]} '{resource.get(names[0])}' is taken")
+        paths = unique_paths(resource_type)[1:]
+    elif resource_type.name == "Group":
+        paths = (UniquePath("", "displayName", ""),)
+    if len(paths) == 1:
+        return UniquenessError(f"{paths[0]} {', '.join(map(repr, paths[0].values(resource)))[:200]} is taken")
+    return UniquenessError(f"one of {', '.join(map(str, paths))} is taken")

@@ -1,7 +1,6 @@
 """What stands beside a stored resource so that it can be found: keys, its name, and values that have an index."""
 
 from collections.abc import Collection, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -10,8 +9,12 @@ import orjson
 from joiner.scim.core import ENTERPRISE_URN
 from joiner.scim.errors import InvalidAttributeError
 from joiner.scim.resources import schemas_of
-from joiner.scim.schemas import ResourceType
+from joiner.scim.schemas import Attribute, ResourceType, Schema
 from joiner.scim.search import search_document
+
+INDEXED_PATHS: Final[Mapping[str, frozenset[str]]] = {"User": frozenset({"emails.value"})}
+"""Resource type → paths of attributes with several values that are found by equality without reading everything."""
+
 
 NOTHING: Final[Mapping[str, Any]] = {}
 LONGEST_KEY: Final = 2000
@@ -33,28 +36,51 @@ class Columns(msgspec.Struct, frozen=True):
     """(path, value, whether it must be unique)."""
 
 
+class UniquePath(msgspec.Struct, frozen=True):
+    """Where a value stands that may occur once."""
+
+    extension: str
+    """The URN of the extension, empty for the core."""
+    attribute: str
+    sub: str
+    """The sub-attribute, empty for the attribute itself."""
+
+    def __str__(self) -> str:
+        path = f"{self.attribute}.{self.sub}" if self.sub else self.attribute
+        return f"{self.extension}:{path}" if self.extension else path
+
+    def values(self, resource: Mapping[str, Any]) -> list[Any]:
+        """What the resource has there."""
+        value = (resource.get(self.extension, NOTHING) if self.extension else resource).get(self.attribute)
+        found = value if isinstance(value, list) else [value]
+        if self.sub:
+            found = [each.get(self.sub) for each in found if each]
+        return [each for each in found if each is not None]
+
+
 def columns_of(resource_type: ResourceType, resource: Mapping[str, Any], *, unique_groups: bool = True) -> Columns:
     """`resource` is a normalised one, without `schemas`, `id`, `meta`, `groups` and `members`.
 
-    Raises InvalidAttributeError for a value that is too long for its index.
+    Raises InvalidAttributeError for a value that is too long to be found by.
     """
     name = resource_type.name
     search = search_document(resource_type, resource)
     active = resource.get("active")
-    name_attribute, paths = _kept(resource_type)
-    name_key = search.get(name_attribute) if unique_groups or name != "Group" else None
+    unique = unique_paths(resource_type)
+    naming = "displayName" if name == "Group" else unique[0].attribute
+    name_key = search.get(naming) if unique_groups or name != "Group" else None
     manager = resource.get(ENTERPRISE_URN, NOTHING).get("manager", NOTHING) if name == "User" else NOTHING
     display_key = _text(search.get("displayName"))
     return Columns(
         display=display_of(resource),
-        name_key=_key(name_attribute, _text(name_key)),
+        name_key=_key(naming, _text(name_key)),
         display_key=display_key if name == "User" else _key("displayName", display_key),
         external_id=_key("externalId", resource.get("externalId")),
         active=None if active is None else int(active),
         manager_id=_key("manager.value", manager.get("value")),
         body=_json({"schemas": schemas_of(resource_type, resource), **resource}),
         search=_json(search),
-        indexed=_indexed(paths, search),
+        indexed=_indexed(name, unique, search),
     )
 
 
@@ -64,65 +90,57 @@ def display_of(resource: Mapping[str, Any]) -> str:
     return _json(name if isinstance(name, str) else "")
 
 
-def changes_index(resource_type: ResourceType, changed: Collection[str]) -> bool:
-    """Whether a change of these members may change the values that are indexed."""
-    return any(path.keys[0] in changed for path in _kept(resource_type)[1])
-
-
 def indexed_paths(resource_type: ResourceType) -> Collection[str]:
-    """The paths whose values are in `indexed_value`."""
-    return [path.path for path in _kept(resource_type)[1]]
+    """The paths whose values are in `indexed_value`, as filters name them."""
+    return [*INDEXED_PATHS.get(resource_type.name, ()), *map(str, unique_paths(resource_type)[1:])]
 
 
-def unique_names(resource_type: ResourceType) -> Sequence[str]:
-    """The attributes whose values may occur once in a connection; the first is that of `name_key`, maybe empty."""
-    name, paths = _kept(resource_type)
-    return [name, *(path.path for path in paths if path.must_be_unique)]
+def changes_index(resource_type: ResourceType, changed: Collection[str]) -> bool:
+    """Whether a change of these members of a resource may change the values that are indexed."""
+    paths = INDEXED_PATHS.get(resource_type.name, ())
+    if any(path.partition(".")[0] in changed for path in paths):
+        return True
+    return any((path.extension or path.attribute) in changed for path in unique_paths(resource_type)[1:])
 
 
-class _Path(msgspec.Struct, frozen=True):
-    """An attribute whose values have rows of their own."""
-
-    path: str
-    """As filters name it: `emails.value`, or an extension's attribute behind its URN."""
-    keys: tuple[str, ...]
-    """Lead to the value, or to the list of its elements, in the search document."""
-    sub: str | None
-    """The part of each element; None if there is one value."""
-    must_be_unique: int
-
-
-@lru_cache(maxsize=1024)
-def _kept(resource_type: ResourceType) -> tuple[str, Sequence[_Path]]:
-    """The core attribute that is the resource's unique name, and what else has an index."""
-    paths = []
-    if resource_type.name == "User":
-        paths.append(_Path("emails.value", ("emails",), "value", 0))
-    name = "displayName" if resource_type.name == "Group" else ""
-    for holder, schema in (("", resource_type.schema), *((each.id, each) for each in resource_type.extensions)):
-        for attribute in schema.attributes:
-            if attribute.uniqueness == "none" or attribute.kind == "complex" or attribute.multi_valued:
-                continue
-            if not holder and not name:
-                name = attribute.name
-            elif holder or attribute.name != name:
-                keys = (holder, attribute.name) if holder else (attribute.name,)
-                paths.append(_Path(":".join(keys), keys, None, 1))
-    return name, paths
-
-
-def _indexed(paths: Sequence[_Path], search: Mapping[str, Any]) -> Sequence[tuple[str, str, int]]:
-    found: set[tuple[str, str, int]] = set()
-    for each in paths:
-        held: Any = search
-        for key in each.keys:
-            held = held.get(key) if held is not None else None
-        if held is None:
-            continue
-        for value in [held] if each.sub is None else [item.get(each.sub) for item in held]:
-            if value is not None:
-                found.add((each.path, _key(each.path, _text(value)) or "", each.must_be_unique))
+def _indexed(type_: str, unique: Sequence[UniquePath], search: Mapping[str, Any]) -> Sequence[tuple[str, str, int]]:
+    found = {
+        (path, _key(path, each[sub]) or "", 0)
+        for path in INDEXED_PATHS.get(type_, ())
+        for attribute, _, sub in (path.partition("."),)
+        for each in search.get(attribute, ())
+        if sub in each
+    }
+    found.update(
+        (str(path), _key(str(path), _text(value)) or "", 1) for path in unique[1:] for value in path.values(search)
+    )
     return sorted(found)
+
+
+def unique_paths(resource_type: ResourceType) -> Sequence[UniquePath]:
+    """The attributes whose values may occur once in a connection. The first is the name of the resource; it is empty if
+    no core attribute is one."""
+    found = _UNIQUE.get(resource_type)
+    if found is None:
+        core = _unique_in(resource_type.schema, "")
+        names = [path for path, attribute in core if not path.sub and not attribute.multi_valued][:1]
+        rest = [path for path, _ in core if path not in names]
+        rest += [path for schema in resource_type.extensions for path, _ in _unique_in(schema, schema.id)]
+        found = _UNIQUE[resource_type] = (*(names or [UniquePath("", "", "")]), *rest)
+    return found
+
+
+def _unique_in(schema: Schema, holder: str) -> list[tuple[UniquePath, Attribute]]:
+    """Unique attributes and sub-attributes, each with its attribute."""
+    return [
+        (UniquePath(holder, attribute.name, sub.name if sub is not attribute else ""), attribute)
+        for attribute in schema.attributes
+        for sub in (attribute, *attribute.sub_attributes)
+        if sub.uniqueness != "none" and sub.kind != "complex" and sub.returned != "never"
+    ]
+
+
+_UNIQUE: Final[dict[ResourceType, Sequence[UniquePath]]] = {}
 
 
 def _key(name: str, text: str | None) -> str | None:

@@ -1,53 +1,67 @@
 """Delivering events to webhooks: in order, at least once. A dead receiver loses nothing; it is tried again, later and
 later, and gets everything that it has missed.
-
-Several processes may run this: a receiver belongs to the one that has claimed it for the next minutes.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
-from datetime import timedelta
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final, Self
 
 import aiohttp
 import orjson
 import structlog
 
-from joiner.application.events import EventLog
-from joiner.application.webhooks import Webhook, WebhookService, signature
+from joiner.application.delivery_queue import CLAIMED_FOR, DeliveryQueue, Due
+from joiner.application.events import LOOK_EVERY, EventLog
+from joiner.application.pinned import Addresses, pinned_session
+from joiner.application.retention import Retention
+from joiner.application.webhooks import WebhookService, signature
 from joiner.clock import Clock, to_iso
-from joiner.errors import JoinerError, NotFoundError
-from joiner.storage.session import Session, Storage
+from joiner.errors import JoinerError
+from joiner.ids import new_id
+from joiner.storage.session import Storage
 
 BATCH: Final = 100
 """So many events are delivered before it is written down how far the receiver is."""
-CLAIMED_FOR: Final = timedelta(minutes=5)
-WAITS: Final = (5, 30, 120, 600, 1800, 3600)
-"""Seconds until the next attempt after one, two, … failures in a row; the last for all further ones."""
-TIMEOUT: Final = aiohttp.ClientTimeout(total=20)
+TIMEOUT: Final = 20.0
+"""Seconds that a receiver has for its answer."""
+BATCH_TIME: Final = CLAIMED_FOR / 2
+"""No event is sent later in a batch: its answer must come while the receiver is claimed."""
+PASSED_OVER: Final = 1000
+"""After so many events of other connections it is written down that they do not concern a webhook."""
+PRUNE_EVERY: Final = 3600.0
 USER_AGENT: Final = "Joiner-Webhooks/1"
-
 log = structlog.get_logger(__name__)
 
-CheckUrl = Callable[[str], Awaitable[None]]
-"""Raises JoinerError if an address must not be called from here."""
+
+class NotAcceptedError(JoinerError):
+    """A receiver has answered, but not with a status of success."""
 
 
 class Deliveries:
-    """An `async with` resource: it delivers while the block lasts."""
+    """An `async with` resource: it delivers, and removes old events, while the block lasts."""
 
     def __init__(
-        self, storage: Storage, webhooks: WebhookService, events: EventLog, clock: Clock, check_url: CheckUrl
+        self,
+        storage: Storage,
+        webhooks: WebhookService,
+        events: EventLog,
+        retention: Retention,
+        clock: Clock,
+        addresses_of: Addresses,
     ) -> None:
         self._storage = storage
+        self._queue = DeliveryQueue(storage, clock)
         self._webhooks = webhooks
         self._events = events
+        self._retention = retention
         self._clock = clock
-        self._check_url = check_url
+        self._addresses_of = addresses_of
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
+        if self._storage.dialect == "sqlite":
+            await self._queue.release()
         self._task = asyncio.create_task(self._run(), name="webhooks")
         return self
 
@@ -58,92 +72,120 @@ class Deliveries:
                 await self._task
 
     async def deliver_due(self) -> int:
-        """One round: everything that is due now, to every receiver. Returns how many events were accepted."""
-        rounds = [self._deliver(each) for each in await self._webhooks.list() if await self._claim(each)]
-        if not rounds:
-            return 0
-        # No cookies, no proxy from the environment: an event goes to the address entered, nowhere else.
-        async with aiohttp.ClientSession(timeout=TIMEOUT, cookie_jar=aiohttp.DummyCookieJar()) as session:
-            return sum(await asyncio.gather(*(each(session) for each in rounds)))
+        """One round: what is due now, to every receiver. Returns how many events were accepted."""
+        return sum(await asyncio.gather(*(self._deliver(each) for each in await self._queue.due())))
+
+    async def try_out(self, webhook_id: str) -> str | None:
+        """Sends an event that tells nothing, beside the queue. Returns why it was not accepted, None if it was.
+
+        Raises NotFoundError.
+        """
+        webhook = await self._webhooks.get(webhook_id)
+        event = {
+            "id": f"test_{new_id()}",
+            "time": to_iso(self._clock()),
+            "connection": webhook.connection_name,
+            "verb": "test",
+        }
+        try:
+            async for _ in self._accepted(webhook_id, webhook.url, [event]):
+                pass
+        except Exception as failure:
+            return _told(failure)
+        return None
 
     async def _run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._prune())
+            under_way: set[str] = set()
+            while True:
+                with self._events.news() as news:
+                    due: Sequence[Due] = ()
+                    try:
+                        due = await self._queue.due()
+                    except Exception:
+                        # The database may be away for a while; events are kept, and so is this task.
+                        log.exception("webhooks could not be looked up")
+                    for each in due:
+                        if each.id not in under_way:
+                            under_way.add(each.id)
+                            serving = tasks.create_task(self._serve(each.id))
+                            serving.add_done_callback(lambda _, id_=each.id: under_way.discard(id_))  # type: ignore[misc] # binds id_
+                    # Without receivers it does not matter when something is accepted.
+                    await (news.wait(LOOK_EVERY) if due else asyncio.sleep(LOOK_EVERY))
+
+    async def _serve(self, webhook_id: str) -> None:
+        """Delivers until the receiver has everything, or fails."""
+        try:
+            while any([await self._deliver(each) for each in await self._queue.due(webhook_id)]):
+                pass
+        except Exception:
+            log.exception("a webhook could not be served", webhook=webhook_id)
+
+    async def _prune(self) -> None:
         while True:
             try:
-                delivered = await self.deliver_due()
+                await self._retention.prune()
             except Exception:
-                # The database may be away for a while; events are kept, and so is this task.
-                log.exception("webhooks could not be delivered")
-                delivered = 0
-            if not delivered:
-                await self._events.news(1.0)
+                log.exception("old events could not be removed")
+            await asyncio.sleep(PRUNE_EVERY)
 
-    async def _claim(self, webhook: Webhook) -> bool:
-        """Whether something is due for the receiver and no other process is at it."""
-        now = self._clock()
-        if webhook.next_attempt is not None and webhook.next_attempt > to_iso(now):
-            return False
-        if not await self._events.after(webhook.delivered, limit=1, connection=webhook.connection_name):
-            return False
+    async def _deliver(self, due: Due) -> int:
+        """One batch. Returns how many events were accepted."""
+        page = await self._events.page(due.delivered, limit=BATCH, connection_id=due.connection_id)
+        if not page.events:
+            if page.next - due.delivered >= PASSED_OVER:
+                await self._queue.pass_over(due, page.next)
+            return 0
+        claim = await self._queue.claim(due)
+        if claim is None:
+            return 0
+        accepted, delivered, error = 0, due.delivered, None
+        try:
+            async for event in self._accepted(due.id, due.url, page.events):
+                accepted, delivered = accepted + 1, int(event["id"])
+        except Exception as failure:
+            error = _told(failure)
+            log.warning("webhook not delivered", webhook=due.id, error=error)
+        finally:
+            # Also when the server stops in between: what was accepted is not sent again.
+            await self._queue.settle(due, claim, delivered, error)
+        return accepted
 
-        async def work(session: Session) -> bool:
-            claimed = await session.execute(
-                "UPDATE webhook SET next_attempt = ?2 WHERE id = ?1 AND (next_attempt IS NULL OR next_attempt <= ?3)",
-                webhook.id,
-                to_iso(now + CLAIMED_FOR),
-                to_iso(now),
-            )
-            return claimed == 1
+    async def _accepted(
+        self, webhook_id: str, url: str, events: Sequence[Mapping[str, Any]]
+    ) -> AsyncIterator[Mapping[str, Any]]:
+        """Sends the events one by one, as long as there is time; yields each that was accepted.
 
-        return await self._storage.write(work)
-
-    def _deliver(self, webhook: Webhook) -> Callable[[aiohttp.ClientSession], Awaitable[int]]:
-        async def deliver(session: aiohttp.ClientSession) -> int:
-            delivered, error = webhook.delivered, None
-            accepted = 0
-            try:
-                await self._check_url(webhook.url)
-                secret = await self._webhooks.secret(webhook.id)
-                for event in await self._events.after(delivered, limit=BATCH, connection=webhook.connection_name):
-                    await self._post(session, webhook.url, secret, event)
-                    delivered, accepted = int(event["id"]), accepted + 1
-            except NotFoundError:
-                return accepted
-            except (JoinerError, aiohttp.ClientError, TimeoutError, OSError) as failure:
-                error = str(failure) or type(failure).__name__
-            await self._note(webhook, delivered, accepted, error)
-            return accepted
-
-        return deliver
+        Raises NotFoundError once the webhook is deleted, and whatever a receiver, its name or its address can do to us.
+        """
+        until = self._clock() + BATCH_TIME
+        async with asyncio.timeout(TIMEOUT):
+            addresses = await self._addresses_of(url)
+        async with pinned_session(addresses, timeout=aiohttp.ClientTimeout(total=TIMEOUT)) as session:
+            for event in events:
+                if self._clock() >= until:
+                    return
+                await self._post(session, url, await self._webhooks.secret(webhook_id), event)
+                yield event
 
     async def _post(self, session: aiohttp.ClientSession, url: str, secret: str, event: Mapping[str, Any]) -> None:
         body = orjson.dumps(event)
+        message_id = f"evt_{event['id']}"
         timestamp = int(self._clock().timestamp())
         headers = {
             "Content-Type": "application/json",
             "User-Agent": USER_AGENT,
-            "webhook-id": f"evt_{event['id']}",
+            "webhook-id": message_id,
             "webhook-timestamp": str(timestamp),
-            "webhook-signature": signature(secret, f"evt_{event['id']}", timestamp, body),
+            "webhook-signature": signature(secret, message_id, timestamp, body),
         }
         async with session.post(url, data=body, headers=headers, allow_redirects=False) as answer:
             if not 200 <= answer.status < 300:
-                raise aiohttp.ClientError(f"event {event['id']} was answered with status {answer.status}")
+                raise NotAcceptedError(f"event {event['id']} was answered with status {answer.status}")
 
-    async def _note(self, webhook: Webhook, delivered: int, accepted: int, error: str | None) -> None:
-        failures = 0 if error is None else (1 if accepted else webhook.failures + 1)
-        wait = WAITS[min(failures, len(WAITS)) - 1] if error is not None else 0
-        until = to_iso(self._clock() + timedelta(seconds=wait)) if error is not None else None
-        if error is not None:
-            log.warning("webhook not delivered", webhook=webhook.id, failures=failures, seconds_to_wait=wait)
 
-        async def work(session: Session) -> None:
-            await session.execute(
-                "UPDATE webhook SET delivered = ?2, failures = ?3, last_error = ?4, next_attempt = ?5 WHERE id = ?1",
-                webhook.id,
-                delivered,
-                failures,
-                None if error is None else error[:500],
-                until,
-            )
-
-        await self._storage.write(work)
+def _told(failure: Exception) -> str:
+    if isinstance(failure, TimeoutError):
+        return f"no answer within {TIMEOUT:g} seconds"
+    return str(failure) or type(failure).__name__

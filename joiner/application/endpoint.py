@@ -96,8 +96,8 @@ class ScimEndpoint:
             raise UnauthorizedError("a valid secret token is required: Authorization: Bearer …")
         request.check_accept()
         self._rates.take(identity.connection)
-        if not identity.may_write and request.method not in READING and not request.path.lower().endswith(".search"):
-            raise ForbiddenError("this token may read only")
+        if not identity.may_write:
+            _check_scope(identity, request)
         return await self._route(request, identity)
 
     async def _route(self, request: ScimRequest, identity: Identity) -> Answer:
@@ -277,6 +277,14 @@ def _listed(documents: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 # Requests
+
+
+def _check_scope(identity: Identity, request: ScimRequest) -> None:
+    """Raises ForbiddenError for what a token that may not write may not do (REQ-S-061)."""
+    if identity.scope == "events":
+        raise ForbiddenError("this token opens the events of its connection, not SCIM")
+    if request.method not in READING and not request.path.lower().endswith("/.search"):
+        raise ForbiddenError("this token may read only")
 
 
 def _parts(path: str, *, strict: bool) -> list[str]:

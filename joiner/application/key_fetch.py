@@ -2,17 +2,17 @@
 
 import asyncio
 import re
-import socket
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 from urllib.parse import urlsplit
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 
 from joiner.application.key_sets import Fetch, KeyDocument, KeysUnavailableError
+from joiner.application.pinned import checked_addresses, pinned_session
 from joiner.errors import ForbiddenTargetError, JoinerError
-from joiner.net import Resolver, check_target_url, check_url_shape, resolve
+from joiner.net import Resolver, check_target_url, resolve
 
 MOST_BYTES: Final = 1024 * 1024
 SECONDS: Final = 5.0
@@ -22,11 +22,14 @@ NOT_KEPT: Final = re.compile(r"\bno-(?:store|cache)\b")
 
 def key_fetch(*, allow_loopback: bool, allow_private: bool, resolver: Resolver = resolve) -> Fetch:
     """A function that gets the key set at a URL. Plain http is for this machine only."""
+    addresses_of = checked_addresses(allow_loopback=allow_loopback, allow_private=allow_private, resolver=resolver)
 
     async def fetch(url: str) -> KeyDocument:
         try:
             async with asyncio.timeout(SECONDS):
-                addresses = await _checked_addresses(url, allow_loopback, allow_private, resolver)
+                addresses = await addresses_of(url)
+                if urlsplit(url).scheme != "https" and not (allow_loopback and _is_loopback_only(url, addresses)):
+                    raise ForbiddenTargetError("keys are fetched over https only")
                 return await _get(url, addresses)
         except TimeoutError:
             raise KeysUnavailableError(f"no answer within {SECONDS:.0f} seconds") from None
@@ -36,17 +39,7 @@ def key_fetch(*, allow_loopback: bool, allow_private: bool, resolver: Resolver =
     return fetch
 
 
-async def _checked_addresses(url: str, allow_loopback: bool, allow_private: bool, resolver: Resolver) -> list[str]:
-    check_url_shape(url)
-    parts = urlsplit(url)
-    addresses = list(await asyncio.to_thread(resolver, parts.hostname or ""))
-    check_target_url(url, allow_loopback=allow_loopback, allow_private=allow_private, resolver=lambda host: addresses)
-    if parts.scheme != "https" and not (allow_loopback and _is_loopback_only(url, addresses)):
-        raise ForbiddenTargetError("keys are fetched over https only")
-    return addresses
-
-
-def _is_loopback_only(url: str, addresses: list[str]) -> bool:
+def _is_loopback_only(url: str, addresses: Sequence[str]) -> bool:
     try:
         check_target_url(url, allow_loopback=True, allow_private=False, resolver=lambda host: addresses)
     except ForbiddenTargetError:
@@ -54,38 +47,10 @@ def _is_loopback_only(url: str, addresses: list[str]) -> bool:
     return True
 
 
-class _Pinned(AbstractResolver):
-    """Gives the addresses that were checked: asking once more could give others (DNS rebinding)."""
-
-    def __init__(self, addresses: list[str]) -> None:
-        self._addresses = addresses
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        return [
-            ResolveResult(
-                hostname=host,
-                host=address,
-                port=port,
-                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
-                proto=0,
-                flags=socket.AI_NUMERICHOST,
-            )
-            for address in self._addresses
-        ]
-
-    async def close(self) -> None:
-        """Nothing is open."""
-
-
-async def _get(url: str, addresses: list[str]) -> KeyDocument:
-    connector = aiohttp.TCPConnector(resolver=_Pinned(addresses), force_close=True)
+async def _get(url: str, addresses: Sequence[str]) -> KeyDocument:
     # No redirects: they would lead to addresses that nobody checked. Not decompressed: few bytes can become many.
     async with (
-        aiohttp.ClientSession(
-            connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
-        ) as session,
+        pinned_session(addresses, auto_decompress=False) as session,
         session.get(
             url, allow_redirects=False, headers={"Accept": "application/json", "Accept-Encoding": "identity"}
         ) as answer,

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import secrets
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, cast
 
@@ -15,21 +16,25 @@ from starlette.types import ASGIApp
 
 from joiner.application.access_endpoint import AccessAdministration
 from joiner.application.admin_endpoint import Administration
-from joiner.application.admin_requests import Authorise
+from joiner.application.admin_requests import Authorise, guarded, routes
 from joiner.application.connections import ConnectionService
-from joiner.application.deliveries import CheckUrl, Deliveries
+from joiner.application.deliveries import Deliveries
 from joiner.application.endpoint import ScimEndpoint
 from joiner.application.events import EventLog
+from joiner.application.events_endpoint import EventsAdministration
 from joiner.application.issuers import IssuerService
 from joiner.application.oauth import ClientCredentials
 from joiner.application.oauth_clients import OAuthClients
 from joiner.application.oauth_endpoint import oauth_routes
+from joiner.application.pinned import Addresses, checked_addresses
 from joiner.application.rates import Rates
 from joiner.application.requests import Receive, Scope, Send
+from joiner.application.retention import EVENTS_KEPT, Retention
 from joiner.application.service import ResourceService
 from joiner.application.tokens import TokenService
 from joiner.application.webhooks import WebhookService
 from joiner.clock import Clock, system_clock
+from joiner.net import Resolver, resolve
 from joiner.storage.embedded import EmbeddedDatabase
 from joiner.storage.session import Session, Storage
 from joiner.vault import Vault
@@ -57,6 +62,8 @@ class ApplicationSide:
         vault: Vault,
         fetch: "Fetch",
         public_url: str | None,
+        addresses_of: Addresses,
+        events_kept: timedelta,
     ) -> None:
         self.storage = storage
         self._clock = clock
@@ -68,8 +75,11 @@ class ApplicationSide:
         self.tokens = TokenService(storage, clock, self._tell, self.issuers.connection_of)
         self.clients = OAuthClients(storage, clock)
         self.connections = ConnectionService(storage, clock, self._changed)
-        self.webhooks = WebhookService(storage, clock, vault)
-        self.scim = ScimEndpoint(self.service, self.tokens, Rates(), public_url)
+        self.webhooks = WebhookService(storage, clock, vault, addresses_of)
+        self.retention = Retention(storage, clock, events_kept)
+        self.deliveries = Deliveries(storage, self.webhooks, self.events, self.retention, clock, addresses_of)
+        """To be entered while the server runs: it tells webhooks what has happened, and removes old events."""
+        self.scim = ScimEndpoint(self.service, self.tokens, Rates(clock), public_url)
 
     @classmethod
     async def open(
@@ -82,12 +92,15 @@ class ApplicationSide:
         allow_loopback: bool = False,
         allow_private: bool = False,
         public_url: str | None = None,
+        resolver: Resolver = resolve,
+        events_kept: timedelta = EVENTS_KEPT,
     ) -> Self:
         """Opens, and if need be creates or upgrades, the SQLite file or PostgreSQL database (a URL).
 
         `secret_key` (32 bytes) encrypts what has to be kept readable; processes on one database share it.
-        `allow_loopback` and `allow_private` say where the keys of trusted issuers may be fetched from.
-        `public_url` is where clients reach the server, if a proxy stands in front of it.
+        `allow_loopback` and `allow_private` say where webhooks may be and the keys of trusted issuers; `resolver` gives
+        the addresses of their hosts. Events are removed when they are older than `events_kept`. `public_url` is where
+        clients reach the server, if a proxy stands in front of it.
         """
         if isinstance(database, Path):
             storage: Storage = EmbeddedDatabase(database, {COMPONENT: MIGRATIONS / "sqlite"})
@@ -95,29 +108,35 @@ class ApplicationSide:
             from joiner.storage.postgresql import PostgresqlDatabase
 
             storage = await PostgresqlDatabase.open(database, SCHEMA, {COMPONENT: MIGRATIONS / "postgresql"})
-        fetch = _fetch_keys(allow_loopback=allow_loopback, allow_private=allow_private)
-        side = cls(storage, clock, authorise_admin, await _cursor_key(storage), Vault(secret_key), fetch, public_url)
+        side = cls(
+            storage,
+            clock,
+            authorise_admin,
+            await _cursor_key(storage),
+            Vault(secret_key),
+            _fetch_keys(allow_loopback=allow_loopback, allow_private=allow_private, resolver=resolver),
+            public_url,
+            checked_addresses(allow_loopback=allow_loopback, allow_private=allow_private, resolver=resolver),
+            events_kept,
+        )
         if storage.dialect == "postgresql":
             side._listen(cast("PostgresqlDatabase", storage))
         return side
 
     def routes(self) -> list[BaseRoute]:
         """`/scim`, with `/scim/v2` below it, `/app/api` and `/oauth/token`."""
-        access = AccessAdministration(self.connections, self.clients, self.issuers, self._changed)
-        administration = Administration(
-            self.service.reader,
-            self.tokens,
-            self.connections,
-            self.events,
-            self.webhooks,
-            access,
-            self._authorise_admin,
+        for_administrators = (
+            *Administration(self.service.reader, self.tokens, self.connections).entries(),
+            *AccessAdministration(self.connections, self.clients, self.issuers, self._changed).entries(),
         )
-        credentials = ClientCredentials(self.clients, self._clock, self.issuers)
+        events = EventsAdministration(
+            self.events, self.webhooks, self.deliveries, self.connections, self.tokens, self._authorise_admin
+        )
+        administration = (*guarded(for_administrators, self._authorise_admin), *events.entries())
         return [
             Mount("/scim", app=self.scim),
-            Mount("/app/api", routes=administration.routes()),
-            *oauth_routes(credentials),
+            Mount("/app/api", routes=routes(administration)),
+            *oauth_routes(ClientCredentials(self.clients, self._clock, self.issuers)),
         ]
 
     def in_front_of(self, app: ASGIApp) -> ASGIApp:
@@ -134,10 +153,6 @@ class ApplicationSide:
             await app(scope, receive, send)
 
         return front
-
-    def deliveries(self, check_url: CheckUrl) -> Deliveries:
-        """To be entered while the server runs: it tells webhooks what has happened."""
-        return Deliveries(self.storage, self.webhooks, self.events, self._clock, check_url)
 
     async def close(self) -> None:
         """Waits for what was accepted. May be called twice."""
@@ -184,11 +199,11 @@ class ApplicationSide:
             await asyncio.sleep(1)
 
 
-def _fetch_keys(*, allow_loopback: bool, allow_private: bool) -> "Fetch":
+def _fetch_keys(*, allow_loopback: bool, allow_private: bool, resolver: Resolver) -> "Fetch":
     async def fetch(url: str) -> "KeyDocument":
         from joiner.application.key_fetch import key_fetch
 
-        return await key_fetch(allow_loopback=allow_loopback, allow_private=allow_private)(url)
+        return await key_fetch(allow_loopback=allow_loopback, allow_private=allow_private, resolver=resolver)(url)
 
     return fetch
 

@@ -1,4 +1,4 @@
-"""Secret tokens of the SCIM endpoint: made, shown once, listed, revoked; the token decides the connection.
+"""Secret tokens: made, shown once, listed, revoked; the token decides the connection.
 
 What a token opens is kept in memory, so that a request asks no database who it is. Whatever changes a token, a
 connection or its settings empties that memory, in every process (`forget`).
@@ -18,7 +18,8 @@ from joiner.storage.session import Session, Storage
 from joiner.tokens import bearer_token, generate_token, hash_token
 
 PREFIX: Final = "joiner_scim"
-SCOPES: Final = ("scim", "scim.read")
+SCOPES: Final = ("scim", "scim.read", "events")
+"""What a token opens: the SCIM endpoint, the same for reading only, or the events of its connection and no SCIM."""
 HINT_LENGTH: Final = 4
 USE_NOTED_EVERY: Final = timedelta(minutes=1)
 """The time of last use is written at most so often, so that reading costs no write."""
@@ -48,20 +49,21 @@ class Token(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class Identity:
     """Whom a request comes from."""
 
-    __slots__ = ("connection", "expires_at", "may_write", "noted", "token_id", "user_id")
+    __slots__ = ("connection", "expires_at", "may_write", "noted", "scope", "token_id", "user_id")
 
     def __init__(
         self,
         connection: Connection,
         token_id: str,
+        scope: str,
         *,
-        may_write: bool,
         expires_at: datetime | None,
         user_id: str | None,
     ) -> None:
         self.connection = connection
         self.token_id = token_id
-        self.may_write = may_write
+        self.scope = scope
+        self.may_write = scope == "scim"
         self.expires_at = expires_at
         self.user_id = user_id
         """The user that `/Me` means."""
@@ -190,7 +192,7 @@ class TokenService:
             id_, connection_id, scope, expires_at, user_id = row
             connection = await load_connection(session, connection_id)
             expires = None if expires_at is None else from_iso(expires_at)
-            return Identity(connection, id_, may_write=scope == "scim", expires_at=expires, user_id=user_id)
+            return Identity(connection, id_, scope, expires_at=expires, user_id=user_id)
 
         identity = await self._storage.read(work)
         # What was read before somebody changed it must not be remembered after.
@@ -206,7 +208,7 @@ class TokenService:
         if opened is None:
             return None
         connection = await self._storage.read(lambda session: load_connection(session, opened))
-        return Identity(connection, SIGNED, may_write=True, expires_at=None, user_id=None)
+        return Identity(connection, SIGNED, "scim", expires_at=None, user_id=None)
 
     async def _note_use(self, token_id: str, now: datetime) -> None:
         async def work(session: Session) -> None:

@@ -13,18 +13,18 @@ from typing import Final
 import msgspec
 
 from joiner.application.connections import connection_id
-from joiner.application.events import publish
+from joiner.application.events import last_position, publish
+from joiner.application.pinned import Addresses
 from joiner.clock import Clock, to_iso
 from joiner.errors import InvalidValueError, NotFoundError
 from joiner.ids import new_id
-from joiner.net import check_url_shape
 from joiner.storage.session import Session, Storage
 from joiner.vault import Vault
 
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - what secrets begin with is not secret
 LONGEST_URL: Final = 2000
 COLUMNS: Final = (
-    "w.id, c.name, w.url, w.created_at, w.delivered, w.failures, w.last_error, w.next_attempt"
+    "w.id, c.name, w.url, w.created_at, w.delivered, w.given_up, w.failures, w.last_error, w.next_attempt"
     " FROM webhook w JOIN connection c ON c.id = w.connection_id"
 )
 
@@ -37,7 +37,9 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     url: str
     created_at: str
     delivered: int
-    """The id of the last event that it has accepted."""
+    """The id of the last event that it has accepted; it may be that of a later one that does not concern it."""
+    given_up: int
+    """How many events it has lost, because it did not accept them for so long that they were removed."""
     failures: int
     """How often in a row it has refused the next one."""
     last_error: str | None
@@ -47,29 +49,25 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class WebhookService:
     """The receivers in `storage`."""
 
-    def __init__(self, storage: Storage, clock: Clock, vault: Vault) -> None:
+    def __init__(self, storage: Storage, clock: Clock, vault: Vault, addresses_of: Addresses) -> None:
         self._storage = storage
         self._clock = clock
         self._vault = vault
+        self._addresses_of = addresses_of
 
     async def create(self, connection: str, url: str, after: int | None = None) -> tuple[str, Webhook]:
         """A new receiver and its secret. It is told of every event behind `after`; by default of those to come.
 
-        Raises InvalidValueError, NotFoundError.
+        Raises InvalidValueError, NotFoundError, and ForbiddenTargetError for an address that must not be called.
         """
-        check_url_shape(url)
         if len(url) > LONGEST_URL:
             raise InvalidValueError(f"the URL may have {LONGEST_URL} characters")
+        await self._addresses_of(url)
         secret = secrets.token_bytes(32)
         shown = SECRET_PREFIX + base64.b64encode(secret).decode()
 
         async def work(session: Session) -> Webhook:
-            begin = after
-            if begin is None:
-                await publish(session)
-                row = await session.row("SELECT coalesce(max(position), 0) FROM event")
-                assert row is not None
-                begin = row[0]
+            begin = await _latest(session) if after is None else after
             id_ = new_id()
             await session.execute(
                 "INSERT INTO webhook (id, connection_id, url, secret, created_at, delivered, failures)"
@@ -86,6 +84,17 @@ class WebhookService:
             return _webhook(row)
 
         return shown, await self._storage.write(work)
+
+    async def get(self, id_: str) -> Webhook:
+        """Raises NotFoundError."""
+
+        async def work(session: Session) -> Webhook:
+            row = await session.row(f"SELECT {COLUMNS} WHERE w.id = ?1", id_)
+            if row is None:
+                raise NotFoundError(f"there is no webhook '{id_}'")
+            return _webhook(row)
+
+        return await self._storage.read(work)
 
     async def list(self) -> list[Webhook]:
         """All receivers, oldest first."""
@@ -122,6 +131,14 @@ def signature(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
     key = base64.b64decode(secret.removeprefix(SECRET_PREFIX))
     signed = f"{message_id}.{timestamp}.".encode() + body
     return "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+
+
+async def _latest(session: Session) -> int:
+    """The position of the latest event that has been accepted."""
+    if session.dialect == "postgresql":
+        while await publish(session):
+            pass
+    return await last_position(session)
 
 
 def _place(id_: str) -> str:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from joiner.scim.core import COMMON
+from joiner.scim.core import COMMON, GROUP_URN
 from joiner.scim.errors import InvalidAttributeError
 from joiner.scim.schemas import Attribute, ResourceType, Schema
 
@@ -43,6 +43,8 @@ def resource_type_from_document(document: Any, schemas: Mapping[str, Schema]) ->
     if not ENDPOINT.fullmatch(endpoint):
         raise InvalidAttributeError(f"endpoint: '{endpoint[:100]}' is not a path such as /Things")
     schema = _known(schemas, _text(document, "schema", "", required=True), "schema")
+    if schema.id == GROUP_URN and name != "Group":
+        raise InvalidAttributeError(f"schema: only groups have members, so '{name}' needs another schema")
     listed = document.get("schemaExtensions") or []
     if not isinstance(listed, list):
         raise InvalidAttributeError("schemaExtensions: must be a list")
@@ -77,6 +79,10 @@ def _attributes(listed: Any, place: str, *, inside: bool) -> tuple[Attribute, ..
     return tuple(found.values())
 
 
+MEMBERSHIPS: Final = frozenset({"members", "groups"})
+"""What is kept as memberships and not in the resource: no other attribute can have these names."""
+SHAPES: Final = {"active": "boolean", "displayname": "string"}
+"""What some attributes are wherever they occur."""
 COMMON_NAMES: Final = frozenset(attribute.name.lower() for attribute in COMMON)
 
 
@@ -87,6 +93,11 @@ def _attribute(item: Any, place: str, *, inside: bool) -> Attribute:
     if not ATTRIBUTE_NAME.fullmatch(name):
         raise InvalidAttributeError(f"{place}.name: '{name[:100]}' is not the name of an attribute")
     kind = _choice(item, "type", dot, "string")
+    if not inside and name.lower() in MEMBERSHIPS:
+        raise InvalidAttributeError(f"{place}.name: '{name}' is an attribute of users and groups only")
+    shape = None if inside else SHAPES.get(name.lower())
+    if shape is not None and (kind != shape or _flag(item, "multiValued", dot)):
+        raise InvalidAttributeError(f"{place}.type: '{name}' is one {shape}")
     subs: tuple[Attribute, ...] = ()
     if kind == "complex":
         if inside:

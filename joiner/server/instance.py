@@ -3,9 +3,9 @@
 A side is imported when it is opened: a command that needs one alone would wait longest for importing the other.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Literal, Self
 
@@ -17,7 +17,6 @@ from starlette.routing import BaseRoute, Route
 from joiner.clock import Clock, system_clock
 from joiner.config import Settings
 from joiner.directory.api_keys import ApiKeys
-from joiner.net import check_target_url
 from joiner.server.access import Access
 from joiner.server.data_folder import DataFolder
 from joiner.server.overview import overview
@@ -95,7 +94,7 @@ class Instance:
         """
         async with AsyncExitStack() as running:
             if self._application is not None:
-                await running.enter_async_context(self._application.deliveries(self._check_url))
+                await running.enter_async_context(self._application.deliveries)
             if self._provisioning is not None:
                 running.push_async_callback(self._provisioning.stop)
                 await self._provisioning.start()
@@ -112,18 +111,10 @@ class Instance:
             allow_loopback=self._settings.allow_loopback,
             allow_private=self._settings.allow_private,
             public_url=self._settings.public_url,
+            events_kept=timedelta(days=self._settings.events_kept_days),
         )
         opened.push_async_callback(application.close)
         return application
-
-    async def _check_url(self, url: str) -> None:
-        """Raises ForbiddenTargetError if a webhook's address must not be called. Resolving names may take a while."""
-        await asyncio.to_thread(
-            check_target_url,
-            url,
-            allow_loopback=self._settings.allow_loopback,
-            allow_private=self._settings.allow_private,
-        )
 
     def _open_database(self, opened: AsyncExitStack) -> Database:
         from joiner.directory import store

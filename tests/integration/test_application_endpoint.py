@@ -355,7 +355,7 @@ async def test_every_change_is_in_the_history_with_the_names_of_what_changed(cli
     await client.patch(f"/Users/{user['id']}", {"op": "replace", "path": "title", "value": "B"})
     await client.patch(f"/Users/{user['id']}", {"op": "replace", "path": "title", "value": "B"})
     await client.delete(f"/Users/{user['id']}")
-    events = await client.side.events.after(0)
+    events = (await client.side.events.page(0)).events
     assert [(event["verb"], " ".join(event["attributes"])) for event in events] == [
         ("create", "userName title active"),
         ("update", "title"),

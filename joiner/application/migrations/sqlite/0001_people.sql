@@ -14,7 +14,7 @@ CREATE TABLE token (
   token_hash    TEXT NOT NULL UNIQUE,   -- SHA-256; the token itself is shown once and not kept
   hint          TEXT NOT NULL,          -- its last characters, to tell tokens apart
   kind          TEXT NOT NULL CHECK (kind IN ('secret', 'access')),
-  scope         TEXT NOT NULL CHECK (scope IN ('scim', 'scim.read')),
+  scope         TEXT NOT NULL CHECK (scope IN ('scim', 'scim.read', 'events')),
   client_id     TEXT,                   -- access tokens: the client that asked
   user_id       TEXT,                   -- the user that /Me means
   created_at    TEXT NOT NULL,
@@ -148,10 +148,12 @@ CREATE TABLE webhook (
   url           TEXT NOT NULL,
   secret        TEXT NOT NULL,  -- encrypted: it signs what is sent
   created_at    TEXT NOT NULL,
-  delivered     INTEGER NOT NULL,  -- position of the last event that the receiver has accepted
+  delivered     INTEGER NOT NULL,  -- position up to which the receiver has accepted what concerns it
+  given_up      INTEGER NOT NULL DEFAULT 0,  -- so many events were removed before it accepted them
   failures      INTEGER NOT NULL DEFAULT 0,
   last_error    TEXT,
-  next_attempt  TEXT
+  next_attempt  TEXT,
+  claimed_until TEXT              -- some process delivers to it now
 ) STRICT;
 
 -- What the installation keeps to itself, such as the key that signs cursors.
