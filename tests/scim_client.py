@@ -18,6 +18,9 @@ ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 ERROR = "urn:ietf:params:scim:api:messages:2.0:Error"
 PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 
+ADMIN = "Bearer administrator"
+"""The Authorization header of an administrator."""
+
 ENTRA_USER: dict[str, Any] = {
     "schemas": [CORE, ENTERPRISE],
     "externalId": "mlopez",
@@ -61,6 +64,21 @@ class Client:
     async def delete(self, path: str, status: int = 204, **options: Any) -> Any:
         return self._checked(await self.http.delete(path, **options), status)
 
+    async def admin(self, method: str, path: str, body: Any = None, status: int = 200, **options: Any) -> Any:
+        """A request to `/app/api` with the administrator's key, or with the headers of `options`."""
+        headers = options.pop("headers", {"Authorization": ADMIN})
+        url = f"https://app.example/app/api{path}"
+        answer = await self.http.request(method, url, json=body, headers=headers, **options)
+        assert answer.status_code == status, answer.text
+        if status >= 400:
+            assert list(answer.json()) == ["error"]
+        return answer.json() if answer.content else None
+
+    async def events(self, after: int = 0) -> list[dict[str, Any]]:
+        """What was accepted behind an event, as applications read it."""
+        found: list[dict[str, Any]] = (await self.admin("GET", f"/events?after={after}"))["value"]
+        return found
+
     async def user(self, name: str = "kim", **attributes: Any) -> dict[str, Any]:
         created: dict[str, Any] = await self.post("/Users", {"userName": name, **attributes})
         return created
@@ -97,10 +115,15 @@ class Client:
 
 
 @asynccontextmanager
-async def opened_endpoint(database: Path | str) -> AsyncIterator[Client]:
-    """An endpoint on a new database (an SQLite file or a URL), and a client that holds a token of it."""
+async def opened_endpoint(database: Path | str, **options: Any) -> AsyncIterator[Client]:
+    """An endpoint on a new database (an SQLite file or a URL), and a client that holds a token of it.
+
+    `options` are those of `ApplicationSide.open`.
+    """
     clock = StillClock()
-    side = await ApplicationSide.open(database, authorise_admin=lambda header: False, secret_key=bytes(32), clock=clock)
+    side = await ApplicationSide.open(
+        database, authorise_admin=ADMIN.__eq__, secret_key=bytes(32), clock=clock, **options
+    )
     token, record = await side.tokens.create()
     transport = httpx.ASGITransport(app=side.in_front_of(Starlette(routes=side.routes())))
     headers = {"Authorization": f"Bearer {token}"}

@@ -109,18 +109,22 @@ class Deliveries:
                     for each in due:
                         if each.id not in under_way:
                             under_way.add(each.id)
-                            serving = tasks.create_task(self._serve(each.id))
-                            serving.add_done_callback(lambda _, id_=each.id: under_way.discard(id_))  # type: ignore[misc] # binds id_
+                            tasks.create_task(self._serve(each.id, under_way))
                     # Without receivers it does not matter when something is accepted.
                     await (news.wait(LOOK_EVERY) if due else asyncio.sleep(LOOK_EVERY))
 
-    async def _serve(self, webhook_id: str) -> None:
+    async def _serve(self, webhook_id: str, under_way: set[str]) -> None:
         """Delivers until the receiver has everything, or fails."""
         try:
-            while any([await self._deliver(each) for each in await self._queue.due(webhook_id)]):
-                pass
+            while due := await self._queue.due(webhook_id):
+                with self._events.news() as news:
+                    accepted = sum([await self._deliver(each) for each in due])
+                    if not accepted and not news.told.done():
+                        break
         except Exception:
             log.exception("a webhook could not be served", webhook=webhook_id)
+        finally:
+            under_way.discard(webhook_id)
 
     async def _prune(self) -> None:
         while True:

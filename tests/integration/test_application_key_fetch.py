@@ -2,8 +2,6 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,21 +16,7 @@ from cryptography.x509.oid import NameOID
 from joiner.application import key_fetch as module
 from joiner.application.key_fetch import MOST_BYTES, key_fetch
 from joiner.application.key_sets import Fetch, KeyDocument, KeysUnavailableError
-
-Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-
-
-@asynccontextmanager
-async def served(answer: Answer, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    """A server on loopback whose every answer is `answer`; gives its port."""
-    server = web.Server(answer)
-    runner = web.ServerRunner(server)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
-    await site.start()
-    assert runner.addresses
-    yield int(runner.addresses[0][1])
-    await runner.cleanup()
+from tests.local_server import served
 
 
 def local_fetch() -> Fetch:
