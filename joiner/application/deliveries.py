@@ -5,21 +5,23 @@ later, and gets everything that it has missed.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
-import aiohttp
 import orjson
 import structlog
 
+from joiner.application.addresses import Addresses
 from joiner.application.delivery_queue import CLAIMED_FOR, DeliveryQueue, Due
 from joiner.application.events import LOOK_EVERY, EventLog
-from joiner.application.pinned import Addresses, pinned_session
 from joiner.application.retention import Retention
 from joiner.application.webhooks import WebhookService, signature
 from joiner.clock import Clock, to_iso
 from joiner.errors import JoinerError
 from joiner.ids import new_id
 from joiner.storage.session import Storage
+
+if TYPE_CHECKING:
+    import aiohttp
 
 BATCH: Final = 100
 """So many events are delivered before it is written down how far the receiver is."""
@@ -163,6 +165,11 @@ class Deliveries:
 
         Raises NotFoundError once the webhook is deleted, and whatever a receiver, its name or its address can do to us.
         """
+        # Imported when there is something to send: most installations have no webhooks.
+        import aiohttp
+
+        from joiner.application.pinned import pinned_session
+
         until = self._clock() + BATCH_TIME
         async with asyncio.timeout(TIMEOUT):
             addresses = await self._addresses_of(url)
@@ -173,7 +180,7 @@ class Deliveries:
                 await self._post(session, url, await self._webhooks.secret(webhook_id), event)
                 yield event
 
-    async def _post(self, session: aiohttp.ClientSession, url: str, secret: str, event: Mapping[str, Any]) -> None:
+    async def _post(self, session: "aiohttp.ClientSession", url: str, secret: str, event: Mapping[str, Any]) -> None:
         body = orjson.dumps(event)
         message_id = f"evt_{event['id']}"
         timestamp = int(self._clock().timestamp())

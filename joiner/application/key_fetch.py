@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from joiner.application.addresses import checked_addresses
 from joiner.application.key_sets import Fetch, KeyDocument, KeysUnavailableError
-from joiner.application.pinned import checked_addresses, pinned_session
+from joiner.application.pinned import pinned_session
 from joiner.errors import ForbiddenTargetError, JoinerError
 from joiner.net import Resolver, check_target_url, resolve
 

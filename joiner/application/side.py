@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Mount
 from starlette.types import ASGIApp
 
 from joiner.application.access_endpoint import AccessAdministration
+from joiner.application.addresses import Addresses, checked_addresses
 from joiner.application.admin_endpoint import Administration
 from joiner.application.admin_requests import Authorise, guarded, routes
 from joiner.application.connections import ConnectionService
@@ -26,7 +27,6 @@ from joiner.application.issuers import IssuerService
 from joiner.application.oauth import ClientCredentials
 from joiner.application.oauth_clients import OAuthClients
 from joiner.application.oauth_endpoint import oauth_routes
-from joiner.application.pinned import Addresses, checked_addresses
 from joiner.application.rates import Rates
 from joiner.application.requests import Receive, Scope, Send
 from joiner.application.retention import EVENTS_KEPT, Retention

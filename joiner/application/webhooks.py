@@ -12,9 +12,9 @@ from typing import Final
 
 import msgspec
 
+from joiner.application.addresses import Addresses
 from joiner.application.connections import connection_id
 from joiner.application.events import last_position, publish
-from joiner.application.pinned import Addresses
 from joiner.clock import Clock, to_iso
 from joiner.errors import InvalidValueError, NotFoundError
 from joiner.ids import new_id
