@@ -1,6 +1,6 @@
 """`joiner token`: secret tokens of the application's SCIM endpoint."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -21,9 +21,13 @@ async def create(
     expires_in_days: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="The token ends after so many days; default: never.")
     ] = None,
+    scope: Annotated[
+        Literal["scim", "scim.read", "events"],
+        typer.Option(help="What it opens: the SCIM endpoint, the same for reading only, or the events API."),
+    ] = "scim",
 ) -> None:
     """Make a secret token and print it alone. It is shown this once."""
-    wanted = {"connection": connection, "expiresInDays": expires_in_days}
+    wanted = {"connection": connection, "expiresInDays": expires_in_days, "scope": scope}
     made = await client.post("/app/api/tokens", {name: value for name, value in wanted.items() if value is not None})
     output.show(made, lambda out: out.raw(made["token"]))
 
