@@ -17,25 +17,33 @@ SHOWN: Final = 5
 """So many unknown members are named in an error."""
 
 
+Shown = Mapping[str, str | None]
+"""Member → how the client wants it shown, a JSON string, None for by its name."""
+
+
 class MembershipChanges:
-    """What became of a group's members, for its event."""
+    """What became of a group's members, for its event. One that is shown otherwise has been removed and added."""
 
     __slots__ = ("added", "removed")
 
     def __init__(self) -> None:
-        self.added: dict[str, None] = {}
-        self.removed: dict[str, None] = {}
+        self.added: dict[str, str | None] = {}
+        self.removed: dict[str, str | None] = {}
 
     def __bool__(self) -> bool:
         return bool(self.added or self.removed)
 
-    def note(self, *, added: Sequence[str] = (), removed: Sequence[str] = ()) -> None:
-        for member in removed:
+    def note_removed(self, members: Shown) -> None:
+        for member, shown in members.items():
             if self.added.pop(member, self) is self:
-                self.removed[member] = None
-        for member in added:
-            if self.removed.pop(member, self) is self:
-                self.added[member] = None
+                self.removed[member] = shown
+
+    def note_added(self, members: Shown) -> None:
+        for member, shown in members.items():
+            if self.removed.get(member, self) == shown:
+                del self.removed[member]
+            else:
+                self.added[member] = shown
 
     def json(self) -> str | None:
         """As the event keeps it; None if nothing changed."""
@@ -62,34 +70,34 @@ async def change_members(
             raise InvalidAttributeError("a group cannot be its own member")
         match change.kind:
             case "clear":
-                result.note(removed=await _delete(session, number, ""))
+                result.note_removed(await _delete(session, number, ""))
             case "remove":
-                result.note(removed=await _delete_listed(session, number, list(change.members)))
+                result.note_removed(await _delete_listed(session, number, list(change.members)))
             case "remove_matching":
-                result.note(removed=await _delete_matching(session, number, change))
+                result.note_removed(await _delete_matching(session, number, change))
             case "replace":
                 kept = as_list(session.dialect, list(change.members))
                 condition = f" AND member_id NOT IN {listed(session.dialect, 2)}"
-                result.note(removed=await _delete(session, number, condition, kept))
-                result.note(added=await _insert(session, connection_id, number, change.members, must_exist=must_exist))
+                result.note_removed(await _delete(session, number, condition, kept))
+                result.note_added(await _insert(session, connection_id, number, change.members, must_exist=must_exist))
             case "add":
-                result.note(added=await _insert(session, connection_id, number, change.members, must_exist=must_exist))
+                result.note_added(await _insert(session, connection_id, number, change.members, must_exist=must_exist))
     return result
 
 
-async def _delete(session: Session, number: int, condition: str, *values: Any) -> list[str]:
+async def _delete(session: Session, number: int, condition: str, *values: Any) -> Shown:
     rows = await session.rows(
-        f"DELETE FROM membership WHERE group_number = ?1{condition} RETURNING member_id", number, *values
+        f"DELETE FROM membership WHERE group_number = ?1{condition} RETURNING member_id, display", number, *values
     )
-    return [row[0] for row in rows]
+    return {row[0]: row[1] for row in rows}
 
 
-async def _delete_listed(session: Session, number: int, members: Sequence[str]) -> list[str]:
+async def _delete_listed(session: Session, number: int, members: Sequence[str]) -> Shown:
     condition = f" AND member_id IN {listed(session.dialect, 2)}"
     return await _delete(session, number, condition, as_list(session.dialect, members))
 
 
-async def _delete_matching(session: Session, number: int, change: MemberChange) -> list[str]:
+async def _delete_matching(session: Session, number: int, change: MemberChange) -> Shown:
     rows = await session.rows(
         "SELECT shown FROM membership WHERE group_number = ?1",
         number,
@@ -114,14 +122,14 @@ INSERT: Final[Mapping[Dialect, str]] = {
         f" SELECT ?1, j.id, j.display, c.type, {_shown('j.id', 'j.display', 'char(1)')}"
         " FROM (SELECT value ->> 0 AS id, value ->> 1 AS display FROM json_each(?3)) j LEFT JOIN resource c"
         " ON c.id = j.id AND c.connection_id = ?2 AND c.type IN ('User', 'Group')"
-        " RETURNING member_id, type"
+        " RETURNING member_id, type, display"
     ),
     "postgresql": (
         "INSERT INTO membership (group_number, member_id, display, type, shown)"
         f" SELECT ?1, j.id, j.display, c.type, {_shown('j.id', 'j.display', 'chr(1)')}"
         " FROM unnest(?3::text[], ?4::text[]) AS j (id, display)"
         " LEFT JOIN resource c ON c.id = j.id AND c.connection_id = ?2 AND c.type IN ('User', 'Group')"
-        " ON CONFLICT DO NOTHING RETURNING member_id, type"
+        " ON CONFLICT DO NOTHING RETURNING member_id, type, display"
     ),
 }
 
@@ -140,9 +148,9 @@ async def rename_member(session: Session, type_: str, member_id: str, name: str)
 
 async def _insert(
     session: Session, connection_id: int, number: int, members: Mapping[str, str | None], *, must_exist: bool
-) -> list[str]:
+) -> Shown:
     if not members:
-        return []
+        return {}
     shown = [None if display is None else orjson.dumps(display).decode() for display in members.values()]
     if session.dialect == "sqlite":
         pairs = orjson.dumps(list(zip(members, shown, strict=True))).decode()
@@ -159,4 +167,4 @@ async def _insert(
         missing = [row[0] for row in rows if row[1] is None]
         if missing:
             raise InvalidAttributeError(f"there is no user or group {', '.join(map(repr, missing[:SHOWN]))}")
-    return [row[0] for row in rows]
+    return {row[0]: row[2] for row in rows}

@@ -64,7 +64,7 @@ def split_members(
 def members_in(value: Any) -> dict[str, str | None]:
     """The members in a `members` value, id → display: a list of objects or ids, or one of them (T10).
 
-    Raises InvalidAttributeError.
+    Of several for one member the first counts. Raises InvalidAttributeError.
     """
     found: dict[str, str | None] = {}
     for item in value if isinstance(value, list) else [value]:
@@ -82,7 +82,7 @@ def members_in(value: Any) -> dict[str, str | None]:
             raise InvalidAttributeError("each of 'members' needs a value, the id of the member")
         if not isinstance(shown, str | None) or "\x00" in (shown or ""):
             raise InvalidAttributeError("'members.display' takes text")
-        found[named] = shown or None
+        found.setdefault(named, shown or None)
     return found
 
 

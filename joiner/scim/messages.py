@@ -73,7 +73,7 @@ def parse_patch(body: Any, *, strict: bool = False) -> list[Operation]:
         raise InvalidSyntaxError("'Operations' must have at least one operation")
     if len(listed) > MOST_OPERATIONS:
         raise InvalidSyntaxError(f"a PATCH may have {MOST_OPERATIONS} operations; this one has {len(listed)}")
-    return [_operation(item, number, strict) for number, item in enumerate(listed)]
+    return [_operation(item, number) for number, item in enumerate(listed)]
 
 
 def parse_search(body: Mapping[str, Any]) -> Search:
@@ -102,12 +102,12 @@ def check_message(body: Mapping[str, Any], name: str) -> None:
         raise InvalidSyntaxError(f"'schemas' must contain {wanted}")
 
 
-def _operation(item: Any, number: int, strict: bool) -> Operation:
+def _operation(item: Any, number: int) -> Operation:
     if not isinstance(item, Mapping):
         raise InvalidSyntaxError(f"Operations[{number}] must be an object")
     named = _member(item, "op")
     verb = named.lower() if isinstance(named, str) else ""
-    if verb not in ("add", "remove", "replace") or (strict and verb != named):
+    if verb not in ("add", "remove", "replace"):
         raise InvalidSyntaxError(f"Operations[{number}].op must be add, remove or replace")
     path = _member(item, "path")
     if path is not None and not isinstance(path, str):

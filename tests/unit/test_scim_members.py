@@ -129,6 +129,6 @@ def test_what_is_not_about_members_is_left_for_the_group() -> None:
 
 
 @pytest.mark.req("REQ-S-022", "REQ-S-030")
-def test_a_member_is_named_once_and_shown_as_it_was_sent() -> None:
+def test_a_member_is_named_once_and_shown_as_it_was_sent_first() -> None:
     value = [{"value": "a"}, {"VALUE": "b", "Display": "B"}, {"value": "a", "displayName": "A"}, "c", None]
-    assert members_in(value) == {"a": "A", "b": "B", "c": None}
+    assert members_in(value) == {"a": None, "b": "B", "c": None}
