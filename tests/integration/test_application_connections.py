@@ -1,13 +1,14 @@
 """Connections and their settings: changed while the endpoint runs, effective with the next request."""
 
+import asyncio
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from joiner.application.rates import BURST_SECONDS
 from tests.scim_client import CORE, ENTERPRISE, ENTRA_USER, GROUP, Client, opened_endpoint
+from tests.services import PostgreSQL
 
 DEFAULTS: dict[str, Any] = {
     "profile": "lenient",
@@ -289,13 +290,13 @@ async def test_text_json_is_no_media_type_strictly(strict: Client) -> None:
     assert (await strict.http.post("/Users", content=body, headers=headers)).status_code == 201
 
 
-async def test_a_change_reaches_other_processes(tmp_path: Path, application_database: Path | str) -> None:
-    if isinstance(application_database, Path):
-        pytest.skip("one process has an SQLite file for itself")
-    async with opened_endpoint(application_database) as one, opened_endpoint(application_database) as two:
-        while not two.side.tokens.remembers:
-            await one.get("/Users?count=0")
-        await two.get("/users")
-        await configure(one, profile="strict")
-        while (await two.http.get("/users")).status_code == 200:
-            await one.get("/Users?count=0")
+async def test_a_change_reaches_other_processes(postgresql: PostgreSQL) -> None:
+    with postgresql.new_database() as url:
+        async with opened_endpoint(url) as one, opened_endpoint(url) as two:
+            while not two.side.tokens.remembers:
+                await one.get("/Users?count=0")
+            await two.get("/users")
+            await configure(one, profile="strict")
+            async with asyncio.timeout(30):
+                while (await two.http.get("/users")).status_code == 200:
+                    await one.get("/Users?count=0")
