@@ -76,7 +76,9 @@ async def test_old_events_are_removed_there_as_well(application_database: Path |
         async with request(app, token) as http:
             assert (await http.post("scim/Users", json={"userName": "kim"})).status_code == 201
     clock.move(timedelta(days=31))
-    async with scim_app(application_database, clock=clock) as scim, asyncio.timeout(30):
+    async with scim_app(application_database, clock=clock) as scim:
         side = await scim.open()
-        while (await side.events.page(0)).events:
-            await asyncio.sleep(0)
+        async with asyncio.timeout(30):
+            page = await side.events.page(0)
+            while page.events:
+                page = await side.events.page(0)
