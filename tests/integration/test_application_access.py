@@ -85,7 +85,7 @@ async def test_what_makes_no_token_is_refused(client: Client, wanted: dict[str, 
     assert named in (await client.admin("POST", "/tokens", wanted, 400))["error"]
 
 
-@pytest.mark.req("REQ-S-061", "REQ-S-326")
+@pytest.mark.req("REQ-S-061", "REQ-S-329")
 async def test_me_is_the_user_of_the_token(client: Client) -> None:
     kim = await client.user("kim")
     me = bearer((await new_token(client, userId=kim["id"]))["token"])

@@ -133,7 +133,7 @@ async def test_more_requests_than_allowed_have_to_wait(client: Client) -> None:
 @pytest.mark.parametrize(
     ("setting", "user_status", "group_status"), [("auto", 200, 204), ("200", 200, 200), ("204", 204, 204)]
 )
-@pytest.mark.req("REQ-S-220")
+@pytest.mark.req("REQ-S-227")
 async def test_the_answer_to_a_patch_is_chosen(
     client: Client, setting: str, user_status: int, group_status: int
 ) -> None:
@@ -148,6 +148,7 @@ async def test_the_answer_to_a_patch_is_chosen(
         assert await client.patch(path, change, headers={"Prefer": "return=representation"})
 
 
+@pytest.mark.req("REQ-S-100")
 async def test_group_names_may_occur_twice_if_it_is_set(client: Client) -> None:
     one = await client.group("Team")
     await client.post("/Groups", {"displayName": "TEAM"}, 409)
@@ -272,6 +273,7 @@ async def test_addresses_and_filters_are_read_as_they_are_written_strictly(
     assert (await strict.http.get(f"https://app.example/scim{path}")).status_code == 200
 
 
+@pytest.mark.req("REQ-S-090", "REQ-S-222")
 async def test_a_post_without_schemas_and_a_patch_without_operations_are_refused_strictly(strict: Client) -> None:
     assert (await strict.post("/Users", {"userName": "kim"}, 400))["scimType"] == "invalidSyntax"
     kim = await strict.post("/Users", {"schemas": [CORE], "userName": "kim"})
