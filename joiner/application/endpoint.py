@@ -95,6 +95,8 @@ class ScimEndpoint:
         if identity is None:
             raise UnauthorizedError("a valid secret token is required: Authorization: Bearer …")
         request.check_accept()
+        if identity.connection.settings.strict:
+            request.check_media_type()
         self._rates.take(identity.connection)
         if not identity.may_write:
             _check_scope(identity, request)

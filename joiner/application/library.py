@@ -2,9 +2,10 @@
 
 import asyncio
 import os
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from joiner.application.requests import Receive, Scope, Send
 from joiner.application.side import ApplicationSide
@@ -14,7 +15,7 @@ SECRET_KEY_BYTES = 32
 
 
 class ScimApp:
-    """An ASGI application. Use `scim_app`."""
+    """An ASGI application, and an asynchronous context manager that opens and closes it. Use `scim_app`."""
 
     def __init__(self, database: Path | str, secret_key: bytes | None, clock: Clock) -> None:
         self._database = database
@@ -22,6 +23,14 @@ class ScimApp:
         self._clock = clock
         self._side: ApplicationSide | None = None
         self._opening = asyncio.Lock()
+        self._closing = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -31,15 +40,21 @@ class ScimApp:
             await side.scim(scope, receive, send)
 
     async def open(self) -> ApplicationSide:
-        """The application side behind the endpoint: its tokens, connections, events and webhooks."""
+        """The application side behind the endpoint: its tokens, connections, events and webhooks.
+
+        From now on, and until `close`, webhooks are told of what happens.
+        """
         async with self._opening:
             if self._side is None:
-                self._side = await ApplicationSide.open(
+                side = await ApplicationSide.open(
                     self._database,
                     authorise_admin=lambda header: False,
                     secret_key=self._secret_key or os.urandom(SECRET_KEY_BYTES),
                     clock=self._clock,
                 )
+                self._closing.push_async_callback(side.close)
+                await self._closing.enter_async_context(side.deliveries)
+                self._side = side
             return self._side
 
     async def create_token(self, connection: str = "default", expires_in: timedelta | None = None) -> str:
@@ -49,9 +64,8 @@ class ScimApp:
 
     async def close(self) -> None:
         """Waits for what was accepted. To be called when the application around it stops."""
-        if self._side is not None:
-            await self._side.close()
-            self._side = None
+        self._side = None
+        await self._closing.aclose()
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:

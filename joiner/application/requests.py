@@ -69,6 +69,11 @@ class ScimRequest:
         if accept and b"*/*" not in accept and b"json" not in accept and b"application/*" not in accept:
             raise NotAcceptableError("answers are application/scim+json")
 
+    def check_media_type(self) -> None:
+        """Raises UnsupportedMediaTypeError for what only the lenient profile takes for JSON (T24)."""
+        if self.headers.get(b"content-type", b"").strip().lower().startswith(b"text/json"):
+            raise UnsupportedMediaTypeError("'text/json' is not accepted; send application/scim+json")
+
     @property
     def query(self) -> dict[str, str]:
         """Names in lower case; the last of repeated ones. `+` and `%20` are blanks (REQ-S-050)."""

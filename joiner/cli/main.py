@@ -6,7 +6,19 @@ from typing import Annotated
 import typer
 
 import joiner
-from joiner.cli import api_keys, apps, directory, jobs, logs, serve, tokens, tutorial
+from joiner.cli import (
+    api_keys,
+    apps,
+    connections,
+    directory,
+    jobs,
+    logs,
+    oauth_clients,
+    serve,
+    tokens,
+    tutorial,
+    webhooks,
+)
 
 PRIVATE = 0o077
 """The umask of every command: what it writes holds personal data, and secrets."""
@@ -45,6 +57,9 @@ app.command("tutorial")(tutorial.tutorial)
 app.command("serve")(serve.serve)
 app.add_typer(logs.app)
 app.add_typer(tokens.app, name="token")
+app.add_typer(connections.app, name="connection")
+app.add_typer(oauth_clients.app, name="client")
+app.add_typer(webhooks.app, name="webhook")
 app.add_typer(api_keys.app, name="api-key")
 app.add_typer(directory.app, name="directory")
 app.add_typer(apps.app, name="app")

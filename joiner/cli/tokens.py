@@ -1,6 +1,6 @@
-"""`joiner token`: secret tokens of the application's SCIM endpoint."""
+"""`joiner token`: secret tokens of the application's SCIM endpoint and of its events."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import typer
 
@@ -8,7 +8,10 @@ from joiner.cli.client import Client
 from joiner.cli.command import command
 from joiner.cli.output import Output, short_time, validity
 
-app = typer.Typer(help="Secret tokens of the application's SCIM endpoint.", no_args_is_help=True)
+app = typer.Typer(help="Secret tokens of the application's SCIM endpoint and of its events.", no_args_is_help=True)
+
+SCOPES: Final = {"write": "scim", "read": "scim.read", "events": "events"}
+"""How scopes are typed → how the API names them."""
 
 
 @command(app, "create", sides=("application",), creates=True)
@@ -18,16 +21,24 @@ async def create(
     connection: Annotated[
         str | None, typer.Option(metavar="NAME", help="The connection (tenant) that the token leads to.")
     ] = None,
+    scope: Annotated[
+        Literal["write", "read", "events"],
+        typer.Option(help="What it opens: all of SCIM, SCIM for reading, or the events and no SCIM."),
+    ] = "write",
+    user_id: Annotated[
+        str | None, typer.Option(metavar="ID", help="The user that /Me means for its holder; default: none.")
+    ] = None,
     expires_in_days: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="The token ends after so many days; default: never.")
     ] = None,
-    scope: Annotated[
-        Literal["scim", "scim.read", "events"],
-        typer.Option(help="What it opens: the SCIM endpoint, the same for reading only, or the events API."),
-    ] = "scim",
 ) -> None:
     """Make a secret token and print it alone. It is shown this once."""
-    wanted = {"connection": connection, "expiresInDays": expires_in_days, "scope": scope}
+    wanted = {
+        "connection": connection,
+        "scope": SCOPES[scope],
+        "userId": user_id,
+        "expiresInDays": expires_in_days,
+    }
     made = await client.post("/app/api/tokens", {name: value for name, value in wanted.items() if value is not None})
     output.show(made, lambda out: out.raw(made["token"]))
 
@@ -51,11 +62,13 @@ async def revoke(
 
 
 def _table(output: Output, tokens: list[dict[str, Any]]) -> None:
-    columns = ("id", "connection", "ends with", "made", "last used", "state")
+    columns = ("id", "connection", "scope", "ends with", "made", "last used", "state")
+    words = {scope: word for word, scope in SCOPES.items()}
     rows = (
         (
             token["id"],
             token["connectionName"],
+            words[token["scope"]],
             f"…{token['hint']}",
             short_time(token["createdAt"]),
             short_time(token["lastUsed"]),

@@ -83,6 +83,8 @@ MEMBERSHIPS: Final = frozenset({"members", "groups"})
 """What is kept as memberships and not in the resource: no other attribute can have these names."""
 SHAPES: Final = {"active": "boolean", "displayname": "string"}
 """What some attributes are wherever they occur."""
+WHOLE_ONLY: Final = {"mutability": "immutable", "returned": "request"}
+"""What the parts of an attribute cannot be."""
 COMMON_NAMES: Final = frozenset(attribute.name.lower() for attribute in COMMON)
 
 
@@ -103,6 +105,9 @@ def _attribute(item: Any, place: str, *, inside: bool) -> Attribute:
         if inside:
             raise InvalidAttributeError(f"{place}.type: a complex attribute cannot be part of another")
         subs = _attributes(item.get("subAttributes"), f"{place}.subAttributes", inside=True)
+    for characteristic, choice in WHOLE_ONLY.items() if inside else ():
+        if _choice(item, characteristic, dot, "") == choice:
+            raise InvalidAttributeError(f"{dot}{characteristic}: only a whole attribute can be '{choice}'")
     return Attribute(
         name,
         kind,  # type: ignore[arg-type] # one of CHOICES

@@ -306,3 +306,9 @@ def _check_attributes(schema: Schema, resource: Mapping[str, Any]) -> None:
         value = resource.get(attribute.name)
         if value is None or (isinstance(value, str) and not value.strip()):
             raise InvalidAttributeError(f"attribute '{attribute.name}' is required")
+    for attribute, names in schema.required_parts:
+        value = resource.get(attribute.name) or []
+        for element in value if attribute.multi_valued else [value]:
+            missing = next((name for name in names if name not in element), None)
+            if element and missing is not None:
+                raise InvalidAttributeError(f"attribute '{attribute.name}.{missing}' is required")

@@ -52,6 +52,12 @@ class Schema:
         """Attributes that must have a value."""
         return tuple(attribute for attribute in self.attributes if attribute.required)
 
+    @cached_property
+    def required_parts(self) -> tuple[tuple[Attribute, tuple[str, ...]], ...]:
+        """Attributes with the sub-attributes that each of their values must have."""
+        found = ((each, tuple(sub.name for sub in each.sub_attributes if sub.required)) for each in self.attributes)
+        return tuple((attribute, names) for attribute, names in found if names)
+
 
 @dataclass(frozen=True, eq=False)
 class ResourceType:

@@ -2,45 +2,16 @@
 
 import csv
 import json
-import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.commands import as_json, refused, run
 from tests.processes import fetch, joiner, serving
 from tests.waiting import wait_until
-
-
-def run(*arguments: str, stdin: str = "", **environment: str) -> "subprocess.CompletedProcess[str]":
-    """One command in an environment without settings of its own."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("JOINER_")}
-    return subprocess.run(
-        [sys.executable, "-m", "joiner", *arguments],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        env={**kept, **environment},
-        timeout=120,
-        check=False,
-    )
-
-
-def refused(*arguments: str, code: int = 1, stdin: str = "", **environment: str) -> str:
-    """The one line on standard error of a command that must fail."""
-    done = run(*arguments, stdin=stdin, **environment)
-    assert done.returncode == code, done.stdout + done.stderr
-    assert done.stdout == ""
-    assert done.stderr.startswith("joiner: ")
-    assert done.stderr.count("\n") == 1
-    return done.stderr.removeprefix("joiner: ").strip()
-
-
-def as_json(*arguments: str, data: Path) -> Any:
-    return json.loads(joiner(*arguments, "--output", "json", data=data))
 
 
 @pytest.fixture(scope="module")
