@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from joiner.errors import InvalidValueError
-from joiner.net import check_url_shape
+from joiner.net.urls import check_url_shape
 
 FILE_NAME: Final = "joiner.toml"
 """The settings file of a data folder; it may be absent."""

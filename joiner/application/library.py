@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
 
-from joiner.application.requests import Receive, Scope, Send
+from joiner.application.endpoints.requests import Receive, Scope, Send
 from joiner.application.side import ApplicationSide
 from joiner.clock import Clock, system_clock
 

@@ -14,33 +14,33 @@ from typing import TYPE_CHECKING, Final, Self, cast
 from starlette.routing import BaseRoute, Mount
 from starlette.types import ASGIApp
 
-from joiner.application.access_endpoint import AccessAdministration
-from joiner.application.addresses import Addresses, checked_addresses
-from joiner.application.admin_endpoint import Administration
-from joiner.application.admin_requests import Authorise, guarded, routes
+from joiner.application.access.issuers import IssuerService
+from joiner.application.access.oauth import ClientCredentials
+from joiner.application.access.oauth_clients import OAuthClients
+from joiner.application.access.tokens import TokenService
 from joiner.application.connections import ConnectionService
-from joiner.application.deliveries import Deliveries
-from joiner.application.endpoint import ScimEndpoint
-from joiner.application.events import EventLog
-from joiner.application.events_endpoint import EventsAdministration
-from joiner.application.issuers import IssuerService
-from joiner.application.oauth import ClientCredentials
-from joiner.application.oauth_clients import OAuthClients
-from joiner.application.oauth_endpoint import oauth_routes
-from joiner.application.rates import Rates
-from joiner.application.requests import Receive, Scope, Send
-from joiner.application.retention import EVENTS_KEPT, Retention
-from joiner.application.service import ResourceService
-from joiner.application.tokens import TokenService
-from joiner.application.webhooks import WebhookService
+from joiner.application.endpoints.access import AccessAdministration
+from joiner.application.endpoints.admin_requests import Authorise, guarded, routes
+from joiner.application.endpoints.administration import Administration
+from joiner.application.endpoints.events import EventsAdministration
+from joiner.application.endpoints.oauth import oauth_routes
+from joiner.application.endpoints.rates import Rates
+from joiner.application.endpoints.requests import Receive, Scope, Send
+from joiner.application.endpoints.scim import ScimEndpoint
+from joiner.application.events.deliveries import Deliveries
+from joiner.application.events.log import EventLog
+from joiner.application.events.retention import EVENTS_KEPT, Retention
+from joiner.application.events.webhooks import WebhookService
+from joiner.application.resources.service import ResourceService
 from joiner.clock import Clock, system_clock
-from joiner.net import Resolver, resolve
+from joiner.net.addresses import Addresses, checked_addresses
+from joiner.net.urls import Resolver, resolve
 from joiner.storage.embedded import EmbeddedDatabase
 from joiner.storage.session import Session, Storage
 from joiner.vault import Vault
 
 if TYPE_CHECKING:
-    from joiner.application.key_sets import Fetch, KeyDocument
+    from joiner.application.access.key_sets import Fetch, KeyDocument
     from joiner.storage.postgresql import PostgresqlDatabase
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
@@ -201,7 +201,7 @@ class ApplicationSide:
 
 def _fetch_keys(*, allow_loopback: bool, allow_private: bool, resolver: Resolver) -> "Fetch":
     async def fetch(url: str) -> "KeyDocument":
-        from joiner.application.key_fetch import key_fetch
+        from joiner.application.access.key_fetch import key_fetch
 
         return await key_fetch(allow_loopback=allow_loopback, allow_private=allow_private, resolver=resolver)(url)
 

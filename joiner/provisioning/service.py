@@ -11,7 +11,7 @@ from typing import Any
 from joiner.clock import Clock
 from joiner.directory.store import DirectoryStore
 from joiner.errors import InvalidStateError, InvalidValueError, NotFoundError
-from joiner.net import check_url_shape
+from joiner.net.urls import check_url_shape
 from joiner.provisioning import credentials, cycles, jobs, status
 from joiner.provisioning.connection_check import check_connection, checks_of
 from joiner.provisioning.cycles import Cycle

@@ -13,7 +13,7 @@ import structlog
 from joiner.clock import Clock, from_iso, system_clock
 from joiner.directory.store import DirectoryStore
 from joiner.ids import derived_id
-from joiner.net import check_target_url
+from joiner.net.urls import check_target_url
 from joiner.provisioning import credentials, cycles, jobs, journal
 from joiner.provisioning.cycle import CycleRunner
 from joiner.provisioning.cycles import Cycle

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from joiner.application.filters import compile_filter
+from joiner.application.search.filters import compile_filter
 from joiner.scim.core import GROUPS, USERS
 from joiner.scim.errors import InvalidFilterError
 from joiner.scim.grammar import LONGEST, parse_filter

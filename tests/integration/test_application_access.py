@@ -14,7 +14,7 @@ from aiohttp import web
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
-from joiner.application.oauth import JWT_BEARER
+from joiner.application.access.oauth import JWT_BEARER
 from tests.local_server import served
 from tests.scim_client import Client, opened_endpoint
 from tests.services import PostgreSQL

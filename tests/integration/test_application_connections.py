@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from joiner.application.rates import BURST_SECONDS
+from joiner.application.endpoints.rates import BURST_SECONDS
 from tests.scim_client import CORE, ENTERPRISE, ENTRA_USER, GROUP, Client, opened_endpoint
 from tests.services import PostgreSQL
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from argon2 import PasswordHasher
 
-from joiner.application.requests import MOST_BYTES
+from joiner.application.endpoints.requests import MOST_BYTES
 from tests.scim_client import CORE, ENTERPRISE, ENTRA_USER, GROUP, Client
 
 # Representation, create, read

@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from joiner.application import events as module
+from joiner.application.events import log as module
 from tests.scim_client import CORE, ENTERPRISE, Client, opened_endpoint
 from tests.services import PostgreSQL
 
@@ -273,7 +273,7 @@ async def test_events_are_removed_after_the_days_they_are_kept_and_late_readers_
 
 
 async def test_many_events_are_removed_in_small_batches(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("joiner.application.retention.BATCH", 2)
+    monkeypatch.setattr("joiner.application.events.retention.BATCH", 2)
     for number in range(5):
         await client.user(f"user{number}")
     client.clock.move(timedelta(days=31))

@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from joiner.application import key_fetch as module
-from joiner.application.key_fetch import MOST_BYTES, key_fetch
-from joiner.application.key_sets import Fetch, KeyDocument, KeysUnavailableError
+from joiner.application.access import key_fetch as module
+from joiner.application.access.key_fetch import MOST_BYTES, key_fetch
+from joiner.application.access.key_sets import Fetch, KeyDocument, KeysUnavailableError
 from tests.local_server import served
 
 

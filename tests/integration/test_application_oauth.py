@@ -13,14 +13,14 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 from starlette.applications import Starlette
 
-from joiner.application.assertions import Assertions
-from joiner.application.failure_limit import MOST_NAMES, FailureLimit
-from joiner.application.key_sets import KeyDocument, KeySets
-from joiner.application.oauth import JWT_BEARER, ClientCredentials
-from joiner.application.oauth_clients import OAuthClient, OAuthClients
-from joiner.application.oauth_endpoint import MOST_BYTES, oauth_routes
+from joiner.application.access.assertions import Assertions
+from joiner.application.access.failure_limit import MOST_NAMES, FailureLimit
+from joiner.application.access.key_sets import KeyDocument, KeySets
+from joiner.application.access.oauth import JWT_BEARER, ClientCredentials
+from joiner.application.access.oauth_clients import OAuthClient, OAuthClients
+from joiner.application.access.trust import TrustedIssuer
+from joiner.application.endpoints.oauth import MOST_BYTES, oauth_routes
 from joiner.application.side import COMPONENT, MIGRATIONS
-from joiner.application.trust import TrustedIssuer
 from joiner.clock import to_iso
 from joiner.errors import InvalidValueError, NotFoundError
 from joiner.storage.embedded import EmbeddedDatabase

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from joiner.application.filters import compile_filter
-from joiner.application.orders import CREATION, Order, compile_after, compile_order
+from joiner.application.search.filters import compile_filter
+from joiner.application.search.orders import CREATION, Order, compile_after, compile_order
 from joiner.scim.conditions import bind_filter
 from joiner.scim.core import COMMON, GROUPS, USERS
 from joiner.scim.errors import InvalidFilterError

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from joiner.application import deliveries as module
-from joiner.application.delivery_queue import CLAIMED_FOR, WAITS
+from joiner.application.events import deliveries as module
+from joiner.application.events.delivery_queue import CLAIMED_FOR, WAITS
 from joiner.application.side import ApplicationSide
 from tests.local_server import served
 from tests.processes import Server, fetch, joiner

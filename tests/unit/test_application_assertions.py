@@ -11,9 +11,9 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 from structlog.testing import capture_logs
 
-from joiner.application.assertions import Assertions
-from joiner.application.key_sets import KeyDocument, KeySets
-from joiner.application.trust import RefusedTokenError, TrustedIssuer
+from joiner.application.access.assertions import Assertions
+from joiner.application.access.key_sets import KeyDocument, KeySets
+from joiner.application.access.trust import RefusedTokenError, TrustedIssuer
 from joiner.errors import InvalidValueError
 from tests.world import StillClock
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from joiner.application.filters import compile_filter
-from joiner.application.orders import compile_after, compile_order
+from joiner.application.search.filters import compile_filter
+from joiner.application.search.orders import compile_after, compile_order
 from joiner.scim.core import GROUPS, USERS
 from joiner.scim.errors import InvalidFilterError
 from joiner.scim.grammar import parse_filter, parse_path

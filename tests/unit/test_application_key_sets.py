@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from joserfc.jwk import ECKey
 
-from joiner.application.key_sets import KeyDocument, KeySets, KeysUnavailableError, parse_keys
+from joiner.application.access.key_sets import KeyDocument, KeySets, KeysUnavailableError, parse_keys
 from tests.world import StillClock
 
 URL = "https://login.example/keys"

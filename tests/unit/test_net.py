@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pytest
 
 from joiner.errors import ForbiddenTargetError, InvalidValueError
-from joiner.net import check_target_url
+from joiner.net.urls import check_target_url
 
 HOSTS = {
     "app.example": ["93.184.215.14"],

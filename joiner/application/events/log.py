@@ -13,7 +13,6 @@ from typing import Any, Final
 import msgspec
 import orjson
 
-from joiner.application.memberships import MembershipChanges
 from joiner.errors import InvalidStateError
 from joiner.storage.session import Session, Storage
 
@@ -59,10 +58,11 @@ async def note_event(
     verb: str,
     now: str,
     data: Mapping[str, Any] | None = None,
-    members: MembershipChanges | None = None,
+    members: str | None = None,
     secrets: Sequence[str] = (),
 ) -> None:
     """`resource` is (type, id, version); `data` holds the new values of what changed, None for what was removed.
+    `members` is JSON, who was `added` to a group and `removed`, lists of ids.
 
     `secrets` are attributes that changed as well and whose values nobody sees.
     """
@@ -80,7 +80,7 @@ async def note_event(
         version,
         " ".join(names),
         orjson.dumps(data).decode() if data else None,
-        members.json() if members else None,
+        members,
     )
 
 

@@ -5,11 +5,11 @@ from typing import Any, Final
 
 import orjson
 
-from joiner.application.statements import as_list, listed
 from joiner.scim.core import GROUPS
 from joiner.scim.errors import InvalidAttributeError
 from joiner.scim.members import MemberChange, chosen_members
 from joiner.storage.session import Dialect, Session
+from joiner.storage.statements import as_list, listed
 
 BASE_MARK: Final = b"\x01"
 """Stands for the endpoint's URL in what is stored; no JSON text has this character as it is."""

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import orjson
 
-from joiner.application.store import Related, Stored
+from joiner.application.resources.store import Related, Stored
 from joiner.scim.core import ENTERPRISE_URN
 from joiner.scim.messages import PREFIX
 from joiner.scim.projection import Projection

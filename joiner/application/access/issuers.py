@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from joiner.application.access.trust import RefusedTokenError, TrustedIssuer
 from joiner.application.connections import connection_id
-from joiner.application.trust import RefusedTokenError, TrustedIssuer
 from joiner.clock import Clock, to_iso
 from joiner.errors import InvalidValueError, NotFoundError
 from joiner.ids import new_id
-from joiner.net import check_url_shape
+from joiner.net.urls import check_url_shape
 from joiner.storage.session import Session, Storage
 
 if TYPE_CHECKING:
-    from joiner.application.assertions import Assertions
-    from joiner.application.key_sets import Fetch, KeySets
+    from joiner.application.access.assertions import Assertions
+    from joiner.application.access.key_sets import Fetch, KeySets
 
 LONGEST = 2000
 
@@ -136,8 +136,8 @@ class IssuerService:
 
     def _judge(self, issuers: Sequence[TrustedIssuer]) -> "Assertions":
         """Raises InvalidValueError if two of them cannot be told apart."""
-        from joiner.application.assertions import Assertions
-        from joiner.application.key_sets import KeySets
+        from joiner.application.access.assertions import Assertions
+        from joiner.application.access.key_sets import KeySets
 
         if self._keys is None:
             self._keys = KeySets(self._fetch, self._clock)

@@ -11,11 +11,11 @@ from typing import Any, Final
 import msgspec
 import orjson
 
-from joiner.application.columns import Columns, UniquePath, changes_index, columns_of, display_of, unique_paths
 from joiner.application.connections import ConnectionSettings, for_update
-from joiner.application.events import Actor, note_event
-from joiner.application.memberships import change_members, rename_member
-from joiner.application.store import Related, Stored, manager_display, read_resource
+from joiner.application.events.log import Actor, note_event
+from joiner.application.resources.memberships import change_members, rename_member
+from joiner.application.resources.store import Related, Stored, manager_display, read_resource
+from joiner.application.search.columns import Columns, UniquePath, changes_index, columns_of, display_of, unique_paths
 from joiner.ids import new_ordered_id
 from joiner.scim.core import ENTERPRISE_URN
 from joiner.scim.errors import InvalidAttributeError, PreconditionFailedError, UniquenessError
@@ -107,7 +107,8 @@ async def _insert(session: Session, target: Target, altered: Altered, id_: str, 
     if altered.password is not None:
         await _keep_password(session, number, altered.password)
     kind = (target.resource_type.name, id_, 1)
-    await note_event(session, target.actor, kind, "create", target.now, altered.resource, members, _secrets(altered))
+    noted = members.json() if members else None
+    await note_event(session, target.actor, kind, "create", target.now, altered.resource, noted, _secrets(altered))
     return number
 
 
@@ -181,7 +182,8 @@ async def change_resource(
             "UPDATE resource SET version = ?2, modified_at = ?3 WHERE number = ?1", stored.number, version, target.now
         )
     kind = (type_, id_, version)
-    await note_event(session, target.actor, kind, "update", target.now, changed, members, _secrets(altered))
+    noted = members.json() if members else None
+    await note_event(session, target.actor, kind, "update", target.now, changed, noted, _secrets(altered))
     return msgspec.structs.replace(stored, version=version, modified_at=target.now)
 
 
@@ -202,7 +204,8 @@ async def delete_resource(session: Session, target: Target, id_: str, expected: 
         left = await change_members(
             session, connection_id, (number, group_id), [MemberChange("remove", {id_: None})], must_exist=False
         )
-        await note_event(session, target.actor, ("Group", group_id, version + 1), "update", target.now, members=left)
+        kind = ("Group", group_id, version + 1)
+        await note_event(session, target.actor, kind, "update", target.now, members=left.json())
     await _unindex(session, target, stored.number, stored.resource)
     await session.execute("DELETE FROM resource WHERE number = ?1", stored.number)
     await note_event(session, target.actor, (type_, id_, stored.version), "delete", target.now)

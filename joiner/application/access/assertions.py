@@ -11,8 +11,8 @@ import structlog
 from joserfc.errors import JoseError
 from joserfc.jws import JWSRegistry, deserialize_compact
 
-from joiner.application.key_sets import KeySets
-from joiner.application.trust import RefusedTokenError, TrustedIssuer
+from joiner.application.access.key_sets import KeySets
+from joiner.application.access.trust import RefusedTokenError, TrustedIssuer
 from joiner.clock import Clock
 from joiner.errors import InvalidValueError
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import urlsplit
 
 from joiner.errors import ForbiddenTargetError
-from joiner.net import Resolver, check_target_url, check_url_shape, resolve
+from joiner.net.urls import Resolver, check_target_url, check_url_shape, resolve
 
 Addresses = Callable[[str], Awaitable[Sequence[str]]]
 """Gives the addresses at which a URL may be called. Raises InvalidValueError, ForbiddenTargetError."""

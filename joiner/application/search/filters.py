@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
-from joiner.application import columns
-from joiner.application.search_sql import Operand, Place, element_place, resource_place
+from joiner.application.search import columns
+from joiner.application.search.places import Operand, Place, element_place, resource_place
 from joiner.scim import conditions
 from joiner.scim.attributes import Keys
 from joiner.scim.conditions import ALWAYS, NEVER, AllOf, AnyOf, Elements, Negation, Term, bind_filter

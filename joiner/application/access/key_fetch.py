@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from joiner.application.addresses import checked_addresses
-from joiner.application.key_sets import Fetch, KeyDocument, KeysUnavailableError
-from joiner.application.pinned import pinned_session
+from joiner.application.access.key_sets import Fetch, KeyDocument, KeysUnavailableError
 from joiner.errors import ForbiddenTargetError, JoinerError
-from joiner.net import Resolver, check_target_url, resolve
+from joiner.net.addresses import checked_addresses
+from joiner.net.pinned import pinned_session
+from joiner.net.urls import Resolver, check_target_url, resolve
 
 MOST_BYTES: Final = 1024 * 1024
 SECONDS: Final = 5.0

@@ -12,12 +12,12 @@ from typing import Final
 
 import msgspec
 
-from joiner.application.addresses import Addresses
 from joiner.application.connections import connection_id
-from joiner.application.events import last_position, publish
+from joiner.application.events.log import last_position, publish
 from joiner.clock import Clock, to_iso
 from joiner.errors import InvalidValueError, NotFoundError
 from joiner.ids import new_id
+from joiner.net.addresses import Addresses
 from joiner.storage.session import Session, Storage
 from joiner.vault import Vault
 

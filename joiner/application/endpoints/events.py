@@ -6,7 +6,9 @@ from typing import Annotated, Any, Final
 import msgspec
 from starlette.requests import Request
 
-from joiner.application.admin_requests import (
+from joiner.application.access.tokens import TokenService
+from joiner.application.connections import DEFAULT_CONNECTION, ConnectionService
+from joiner.application.endpoints.admin_requests import (
     Authorise,
     Body,
     Entry,
@@ -16,11 +18,9 @@ from joiner.application.admin_requests import (
     read_body,
     read_number,
 )
-from joiner.application.connections import DEFAULT_CONNECTION, ConnectionService
-from joiner.application.deliveries import Deliveries
-from joiner.application.events import MOST_EVENTS, EventLog
-from joiner.application.tokens import TokenService
-from joiner.application.webhooks import WebhookService
+from joiner.application.events.deliveries import Deliveries
+from joiner.application.events.log import MOST_EVENTS, EventLog
+from joiner.application.events.webhooks import WebhookService
 
 LONGEST_WAIT: Final = 30
 LAST_POSITION: Final = 2**62

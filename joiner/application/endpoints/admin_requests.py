@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from joiner.application.events import EventsRemovedError
+from joiner.application.events.log import EventsRemovedError
 from joiner.errors import AlreadyExistsError, InvalidValueError, JoinerError, NotFoundError
 from joiner.storage.session import UnavailableError
 

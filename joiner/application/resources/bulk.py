@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from joiner.application.changes import change_resource, create_resource, delete_resource, lock_resources
-from joiner.application.passwords import hash_password
-from joiner.application.render import etag_of, location_of
-from joiner.application.service import Caller, Change, ResourceService, creation, modification, replacement
-from joiner.application.store import Stored
+from joiner.application.resources.changes import change_resource, create_resource, delete_resource, lock_resources
+from joiner.application.resources.passwords import hash_password
+from joiner.application.resources.render import etag_of, location_of
+from joiner.application.resources.service import Caller, Change, ResourceService, creation, modification, replacement
+from joiner.application.resources.store import Stored
 from joiner.scim.bulk import BulkOperation, BulkRequest, parse_bulk
 from joiner.scim.bulk_run import BulkRun
 from joiner.scim.errors import ResourceNotFoundError, ScimError

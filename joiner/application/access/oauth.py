@@ -11,9 +11,9 @@ from urllib.parse import unquote_plus
 
 import msgspec
 
-from joiner.application.failure_limit import FailureLimit
-from joiner.application.oauth_clients import OAuthClient, OAuthClients, Scope
-from joiner.application.trust import RefusedTokenError, TrustedIssuer
+from joiner.application.access.failure_limit import FailureLimit
+from joiner.application.access.oauth_clients import OAuthClient, OAuthClients, Scope
+from joiner.application.access.trust import RefusedTokenError, TrustedIssuer
 from joiner.clock import Clock
 from joiner.errors import JoinerError
 

@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from joiner.application.oauth import ClientCredentials, ErrorCode, OAuthError
+from joiner.application.access.oauth import ClientCredentials, ErrorCode, OAuthError
 
 PATH: Final = "/oauth/token"
 FORM: Final = "application/x-www-form-urlencoded"

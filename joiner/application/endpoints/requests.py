@@ -9,7 +9,7 @@ from urllib.parse import unquote_plus
 
 import orjson
 
-from joiner.application.render import Base
+from joiner.application.resources.render import Base
 from joiner.scim.errors import (
     InvalidAttributeError,
     InvalidSyntaxError,

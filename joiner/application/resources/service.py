@@ -5,7 +5,9 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from joiner.application.changes import (
+from joiner.application.connections import Connection
+from joiner.application.events.log import Actor, EventLog
+from joiner.application.resources.changes import (
     Altered,
     Expected,
     Target,
@@ -14,14 +16,12 @@ from joiner.application.changes import (
     delete_resource,
     is_single,
 )
-from joiner.application.connections import Connection
-from joiner.application.cursors import Place, digest, read_cursor, write_cursor
-from joiner.application.events import Actor, EventLog
-from joiner.application.filters import Condition, compile_filter
-from joiner.application.orders import Order, compile_order
-from joiner.application.passwords import hash_password
-from joiner.application.render import Base, related_to, render, render_list
-from joiner.application.store import ALL, Related, ResourceReader, Stored
+from joiner.application.resources.passwords import hash_password
+from joiner.application.resources.render import Base, related_to, render, render_list
+from joiner.application.resources.store import ALL, Related, ResourceReader, Stored
+from joiner.application.search.cursors import Place, digest, read_cursor, write_cursor
+from joiner.application.search.filters import Condition, compile_filter
+from joiner.application.search.orders import Order, compile_order
 from joiner.clock import Clock, to_iso
 from joiner.scim.core import ENTERPRISE_URN, GROUP_URN
 from joiner.scim.errors import InvalidCountError

@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import structlog
 
-from joiner.application.events import REMOVED
-from joiner.application.statements import as_list, listed_numbers
+from joiner.application.events.log import REMOVED
 from joiner.clock import Clock, to_iso
 from joiner.storage.session import Dialect, Session, Storage
+from joiner.storage.statements import as_list, listed_numbers
 
 EVENTS_KEPT: Final = timedelta(days=30)
 KEPT_FOR_WEBHOOKS: Final = timedelta(days=90)

@@ -10,12 +10,12 @@ from typing import Any, Final, Literal
 import msgspec
 import orjson
 
-from joiner.application.filters import Condition
-from joiner.application.memberships import BASE_MARK
-from joiner.application.orders import CREATION, Order, compile_after
-from joiner.application.statements import as_list, joined, listed_numbers
+from joiner.application.resources.memberships import BASE_MARK
+from joiner.application.search.filters import Condition
+from joiner.application.search.orders import CREATION, Order, compile_after
 from joiner.scim.errors import ResourceNotFoundError
 from joiner.storage.session import Dialect, Row, Session, Storage
+from joiner.storage.statements import as_list, joined, listed_numbers
 
 Related = Literal["groups", "indirect groups", "members"]
 ALL: Final = Condition("", (), is_indexed=False)

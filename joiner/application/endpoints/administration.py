@@ -5,10 +5,10 @@ from typing import Any
 import msgspec
 from starlette.requests import Request
 
-from joiner.application.admin_requests import Body, Days, Entry, lifetime, read_body
+from joiner.application.access.tokens import TokenService
 from joiner.application.connections import DEFAULT_CONNECTION, ConnectionService, ConnectionSettings
-from joiner.application.store import ResourceReader
-from joiner.application.tokens import TokenService
+from joiner.application.endpoints.admin_requests import Body, Days, Entry, lifetime, read_body
+from joiner.application.resources.store import ResourceReader
 
 
 class NewToken(Body):

@@ -10,12 +10,12 @@ from typing import Any, Final
 import orjson
 import structlog
 
-from joiner.application.bulk import answer_bulk
-from joiner.application.cursors import LIFETIME as CURSOR_LIFETIME
-from joiner.application.rates import Rates
-from joiner.application.render import etag_of, location_of
-from joiner.application.requests import MOST_BULK_BYTES, MOST_BYTES, Receive, ScimRequest, Scope, Send
-from joiner.application.service import (
+from joiner.application.access.tokens import Identity, TokenService
+from joiner.application.endpoints.rates import Rates
+from joiner.application.endpoints.requests import MOST_BULK_BYTES, MOST_BYTES, Receive, ScimRequest, Scope, Send
+from joiner.application.resources.bulk import answer_bulk
+from joiner.application.resources.render import etag_of, location_of
+from joiner.application.resources.service import (
     DEFAULT_COUNT,
     Caller,
     Query,
@@ -23,8 +23,8 @@ from joiner.application.service import (
     modification,
     replacement,
 )
-from joiner.application.store import Stored
-from joiner.application.tokens import Identity, TokenService
+from joiner.application.resources.store import Stored
+from joiner.application.search.cursors import LIFETIME as CURSOR_LIFETIME
 from joiner.scim.core import GROUP_URN
 from joiner.scim.discovery import resource_type_document, schema_document, service_provider_config
 from joiner.scim.errors import (

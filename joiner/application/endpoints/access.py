@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 from starlette.requests import Request
 
-from joiner.application.admin_requests import Body, Days, Entry, lifetime, read_body
+from joiner.application.access.issuers import IssuerService
+from joiner.application.access.oauth_clients import SHORTEST, OAuthClients, Scope
 from joiner.application.connections import DEFAULT_CONNECTION, ConnectionService
-from joiner.application.issuers import IssuerService
-from joiner.application.oauth_clients import SHORTEST, OAuthClients, Scope
+from joiner.application.endpoints.admin_requests import Body, Days, Entry, lifetime, read_body
 
 
 class NewClient(Body):

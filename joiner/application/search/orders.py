@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from joiner.application.filters import Condition
-from joiner.application.search_sql import JSON_KINDS, Operand, Place, element_place, quoted, resource_place
+from joiner.application.search.filters import Condition
+from joiner.application.search.places import JSON_KINDS, Operand, Place, element_place, quoted, resource_place
 from joiner.scim.schemas import ResourceType
 from joiner.scim.sorting import Sort, SortKey
 from joiner.storage.session import Dialect

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import orjson
 import structlog
 
-from joiner.application.addresses import Addresses
-from joiner.application.delivery_queue import CLAIMED_FOR, DeliveryQueue, Due
-from joiner.application.events import LOOK_EVERY, EventLog
-from joiner.application.retention import Retention
-from joiner.application.webhooks import WebhookService, signature
+from joiner.application.events.delivery_queue import CLAIMED_FOR, DeliveryQueue, Due
+from joiner.application.events.log import LOOK_EVERY, EventLog
+from joiner.application.events.retention import Retention
+from joiner.application.events.webhooks import WebhookService, signature
 from joiner.clock import Clock, to_iso
 from joiner.errors import JoinerError
 from joiner.ids import new_id
+from joiner.net.addresses import Addresses
 from joiner.storage.session import Storage
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ class Deliveries:
         # Imported when there is something to send: most installations have no webhooks.
         import aiohttp
 
-        from joiner.application.pinned import pinned_session
+        from joiner.net.pinned import pinned_session
 
         until = self._clock() + BATCH_TIME
         async with asyncio.timeout(TIMEOUT):

@@ -1,0 +1,1 @@
+"""Filters, orders and cursors, turned into SQL."""
