@@ -27,6 +27,8 @@ T = TypeVar("T")
 MOST_CONNECTIONS: Final = 16
 TRIES: Final = 8
 """How often a transaction is begun that others keep ending."""
+SECONDS_IDLE: Final = 300
+"""A connection that nobody has used for so long is not used any more."""
 STARTING_TRIES: Final = 150
 STARTING_WAIT: Final = 0.2
 """Seconds between attempts to reach a server that says it is starting."""
@@ -91,6 +93,11 @@ class PostgresqlDatabase:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self._free: list[tuple[Connection, float]] = []
+        """Kept out of the pool between two uses, each with the time of the last: going through the pool costs more than
+        most statements."""
+        self._queueing = 0
+        """So many wait for the pool."""
         self._closed = False
         self._under_way = 0
         self._idle = asyncio.Event()
@@ -117,37 +124,55 @@ class PostgresqlDatabase:
     async def read(self, work: Work[T], *, long: bool = False) -> T:
         """Runs `work` on a connection of the pool. A long one gets a snapshot."""
         with self._at_work():
-            async with self._pool.acquire() as connection:
+            connection = await self._take()
+            try:
                 if not long:
-                    return await work(_PostgresqlSession(connection))
-                async with connection.transaction(isolation="repeatable_read", readonly=True):
-                    return await work(_PostgresqlSession(connection))
+                    result = await work(_PostgresqlSession(connection))
+                else:
+                    async with connection.transaction(isolation="repeatable_read", readonly=True):
+                        result = await work(_PostgresqlSession(connection))
+            except BaseException:
+                await self._pool.release(connection)
+                raise
+            await self._keep(connection)
+            return result
 
     async def write(self, work: Work[T], *, long: bool = False, single: bool = False) -> T:
         """Runs `work` in a transaction, unless it is `single`; again if the server ended it in favour of another."""
         with self._at_work():
             for attempt in range(1, TRIES + 1):
+                connection = await self._take()
                 try:
-                    async with self._pool.acquire() as connection:
-                        if single:
-                            return await work(_PostgresqlSession(connection))
+                    if single:
+                        result = await work(_PostgresqlSession(connection))
+                    else:
                         async with connection.transaction():
-                            return await work(_PostgresqlSession(connection))
-                except AGAIN as error:
+                            result = await work(_PostgresqlSession(connection))
+                except BaseException as error:
+                    await self._pool.release(connection)
+                    if not isinstance(error, AGAIN):
+                        raise
                     if attempt == TRIES:
                         raise UnavailableError(f"given up after {TRIES} attempts: {error}") from error
-                    await asyncio.sleep(random.uniform(0, 0.005 * 2**attempt))  # noqa: S311 - only to be out of step
+                else:
+                    await self._keep(connection)
+                    return result
+                await asyncio.sleep(random.uniform(0, 0.005 * 2**attempt))  # noqa: S311 - only to be out of step
         raise AssertionError("unreachable")
 
     async def notify(self, channel: str) -> None:
         """Tells every process that listens on the channel. Raises UnavailableError."""
         with self._at_work():
-            await self._pool.execute("SELECT pg_notify($1, '')", channel)
+            connection = await self._take()
+            try:
+                await connection.execute("SELECT pg_notify($1, '')", channel)
+            finally:
+                await self._pool.release(connection)
 
     @asynccontextmanager
     async def listening(self, channel: str, heard: Callable[[], None], lost: Callable[[], None]) -> AsyncIterator[None]:
         """Calls `heard` at each notification while the block lasts, and `lost` once if the connection ends before."""
-        connection = await self._pool.acquire()
+        connection = await self._take()
         connection.add_termination_listener(lambda _: lost())
         try:
             await connection.add_listener(channel, lambda *_: heard())
@@ -162,7 +187,31 @@ class PostgresqlDatabase:
         """Waits for what is under way, and for what still waits for a connection. May be called twice."""
         self._closed = True
         await self._idle.wait()
+        while self._free:
+            await self._pool.release(self._free.pop()[0])
         await self._pool.close()
+
+    async def _take(self) -> Connection:
+        """The connection that was used last, or one of the pool."""
+        while self._free:
+            connection, used = self._free.pop()
+            if asyncio.get_running_loop().time() - used < SECONDS_IDLE and not connection.is_closed():
+                return connection
+            # A firewall may have forgotten it; that would be noticed minutes later only.
+            connection.terminate()
+            await self._pool.release(connection)
+        self._queueing += 1
+        try:
+            return await self._pool.acquire()
+        finally:
+            self._queueing -= 1
+
+    async def _keep(self, connection: Connection) -> None:
+        """For the next use. Not after a failure: the pool knows what to do with a connection in whatever state."""
+        if self._queueing or self._closed:
+            await self._pool.release(connection)
+        else:
+            self._free.append((connection, asyncio.get_running_loop().time()))
 
     @contextmanager
     def _at_work(self) -> Iterator[None]:
@@ -199,9 +248,9 @@ async def _connected(url: str, schema: str, most_connections: int) -> Pool:
                 url,
                 min_size=1,
                 max_size=most_connections,
-                max_inactive_connection_lifetime=300,
+                max_inactive_connection_lifetime=SECONDS_IDLE,
                 statement_cache_size=512,
-                reset=_keep,
+                reset=_as_it_is,
                 server_settings=settings,
             )
         except asyncpg.CannotConnectNowError:
@@ -211,7 +260,7 @@ async def _connected(url: str, schema: str, most_connections: int) -> Pool:
     raise InvalidStateError("the database is still starting")
 
 
-async def _keep(_connection: Connection) -> None:
+async def _as_it_is(_connection: Connection) -> None:
     """Nothing is put back when a connection is returned: nobody here changes its state. It would cost a round trip."""
 
 

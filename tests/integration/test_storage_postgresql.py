@@ -233,3 +233,17 @@ async def test_processes_that_start_together_on_an_empty_database_make_its_table
         opened = await Place(url, migrations).open()
         await opened.write(inserting("entry"))
         await opened.close()
+
+
+async def test_a_connection_that_nobody_used_for_long_is_not_used_again(
+    database: PostgresqlDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def process_id(session: Session) -> int:
+        row = await session.row("SELECT pg_backend_pid()")
+        assert row is not None
+        return int(row[0])
+
+    first = await database.read(process_id)
+    assert await database.read(process_id) == first
+    monkeypatch.setattr("joiner.storage.postgresql.SECONDS_IDLE", 0)
+    assert await database.read(process_id) != first
