@@ -54,8 +54,8 @@ UNAVAILABLE: Final = (
     sqlite3.SQLITE_LOCKED,
 )
 """What the disk is to blame for, or another process; nothing is wrong with the work."""
-WRITER_CACHE_MIB: Final = 8
-READER_CACHE_MIB: Final = 4
+WRITER_CACHE_MIB: Final = 4
+READER_CACHE_MIB: Final = 2
 """Small on purpose: what does not fit is in the system's page cache, a microsecond away."""
 
 
