@@ -567,7 +567,7 @@ async def test_a_document_that_cannot_be_is_refused_with_its_place(
 async def test_definitions_are_compiled_once_for_all_tokens(devices: Client) -> None:
     token, _ = await devices.side.tokens.create()
     found = [
-        await devices.side.tokens.authenticate(f"Bearer {text}")
+        await devices.side.tokens.authenticate(f"Bearer {text}".encode())
         for text in (token, devices.http.headers["authorization"][7:])
     ]
     assert found[0] is not None

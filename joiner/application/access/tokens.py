@@ -6,6 +6,7 @@ connection or its settings empties that memory, in every process (`forget`).
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Final
 
 import msgspec
@@ -87,7 +88,8 @@ class TokenService:
         self._connection_of = connection_of
         self._clock = clock
         self._changed = changed
-        self._known: dict[str, Identity] = {}
+        self._known: dict[bytes, Identity] = {}
+        """SHA-256 of a header → whom it names."""
         self._forgotten = 0
         self.remembers = True
         """False while other processes cannot tell us of their changes."""
@@ -159,15 +161,17 @@ class TokenService:
         self.forget()
         await self._changed()
 
-    async def authenticate(self, authorization: str | None) -> Identity | None:
+    async def authenticate(self, authorization: bytes | None) -> Identity | None:
         """Whom a valid `Authorization` header names, None for anything else (REQ-S-060)."""
-        text = bearer_token(authorization)
-        if text is None:
+        if authorization is None:
             return None
-        hashed = hash_token(text)
-        identity = self._known.get(hashed)
+        known_as = sha256(authorization).digest()
+        identity = self._known.get(known_as)
         if identity is None:
-            identity = await self._look_up(hashed)
+            text = bearer_token(authorization.decode("latin-1"))
+            if text is None:
+                return None
+            identity = await self._look_up(hash_token(text), known_as)
             if identity is None:
                 return await self._signed(text) if text.count(".") == 2 else None
         now = self._clock()
@@ -178,7 +182,7 @@ class TokenService:
             await self._note_use(identity.token_id, now)
         return identity
 
-    async def _look_up(self, hashed: str) -> Identity | None:
+    async def _look_up(self, hashed: str, known_as: bytes) -> Identity | None:
         known, forgotten = self._known, self._forgotten
 
         async def work(session: Session) -> Identity | None:
@@ -199,7 +203,7 @@ class TokenService:
         if identity is not None and self.remembers and forgotten == self._forgotten:
             if len(known) >= MOST_REMEMBERED:
                 known.clear()
-            known[hashed] = identity
+            known[known_as] = identity
         return identity
 
     async def _signed(self, text: str) -> Identity | None:

@@ -80,7 +80,7 @@ class EventsAdministration:
         authorization, wanted = request.headers.get("authorization"), request.query_params.get("connection")
         if self._authorise(authorization):
             return None if wanted is None else await self._connections.id_of(wanted)
-        identity = await self._tokens.authenticate(authorization)
+        identity = await self._tokens.authenticate(None if authorization is None else authorization.encode("latin-1"))
         if identity is None:
             raise UnauthorisedError("the administrator's key or a token of the scope 'events' is required")
         if identity.scope != "events":

@@ -91,7 +91,7 @@ class ScimEndpoint:
 
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         request = ScimRequest(scope, receive, self._public_url)
-        identity = await self._tokens.authenticate(request.header(b"authorization"))
+        identity = await self._tokens.authenticate(request.headers.get(b"authorization"))
         if identity is None:
             raise UnauthorizedError("a valid secret token is required: Authorization: Bearer …")
         request.check_accept()
