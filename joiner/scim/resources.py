@@ -282,15 +282,22 @@ def _several(one: Convert, path: str, *, limited: bool) -> Convert:
             return None if item is None else [item]
         if limited:
             check_count(path, value)
-        found: dict[Any, Any] = {}
+        found = []
         for each in value:
             item = one(each[0] if type(each) is list and len(each) == 1 else each)
-            # The same value twice says nothing more (RFC 7643 §2.4).
             if item is not None:
-                found.setdefault(_key(item), item)
-        return list(found.values()) or None
+                found.append(item)
+        return _distinct(found) if len(found) > 1 else found or None
 
     return convert
+
+
+def _distinct(values: list[Any]) -> list[Any]:
+    """Each of them once: the same value twice says nothing more (RFC 7643 §2.4)."""
+    found: dict[Any, Any] = {}
+    for value in values:
+        found.setdefault(_key(value), value)
+    return list(found.values())
 
 
 def _key(value: Any) -> Any:

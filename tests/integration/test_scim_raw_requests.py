@@ -1,5 +1,5 @@
-"""Hostile targets, headers and bodies on the sockets of a real process, on each database: refused in SCIM, each with its
-status, and nothing is changed."""
+"""Hostile targets, headers and bodies on the sockets of a real process, on each database: refused in SCIM with the
+right status, and nothing is changed."""
 
 import gzip
 import json
