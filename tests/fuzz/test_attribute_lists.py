@@ -61,7 +61,7 @@ def check_shown(resource_type: ResourceType, resource: dict[str, Any], projectio
         assert projection.shows(name) or name not in shown
 
 
-@pytest.mark.req("REQ-S-150", "REQ-S-151")
+@pytest.mark.req("REQ-S-002", "REQ-S-136")
 @LONG
 @given(attributes=st.one_of(st.none(), LISTS), excluded=st.one_of(st.none(), LISTS))
 def test_no_list_of_attributes_fails_in_any_other_way(attributes: str | None, excluded: str | None) -> None:

@@ -32,7 +32,7 @@ def read(text: str, **changed: Any) -> Place:
     return read_cursor(KEY, text, **asked)
 
 
-@pytest.mark.req("REQ-S-183", "REQ-S-182")
+@pytest.mark.req("REQ-S-180", "REQ-S-182")
 @LONG
 @given(st.one_of(st.text(max_size=80), mutated([WRITTEN]), st.binary(max_size=60).map(lambda raw: raw.hex())))
 def test_no_text_that_was_not_written_here_is_a_cursor(text: str) -> None:
@@ -42,7 +42,7 @@ def test_no_text_that_was_not_written_here_is_a_cursor(text: str) -> None:
     check_sendable(refused.value)
 
 
-@pytest.mark.req("REQ-S-183")
+@pytest.mark.req("REQ-S-180", "REQ-S-181")
 @LONG
 @given(PLACES)
 def test_every_cursor_leads_to_its_place_for_the_same_question_only(place: Place) -> None:

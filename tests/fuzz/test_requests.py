@@ -212,7 +212,7 @@ def test_no_path_makes_the_server_fail(endpoint: Endpoint, method: str, path: st
     endpoint.send_bytes(method, f"/{path}", headers=[endpoint.credential], body=b'{"schemas": []}')
 
 
-@pytest.mark.req("REQ-S-042", "REQ-S-060", "REQ-S-212", "REQ-S-053")
+@pytest.mark.req("REQ-S-042", "REQ-S-060", "REQ-S-285", "REQ-S-053")
 @SHORTER
 @given(
     method=st.sampled_from(["GET", "PUT", "PATCH", "DELETE"]),
