@@ -11,7 +11,7 @@ from typing import Any, Final
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MOST_HEAD_BYTES: Final = 64 * 1024
-"""Of the request line and all headers; the request line may have half of it."""
+"""Of the request line and all headers together."""
 SECONDS_FOR_HEAD: Final = 30.0
 UPGRADE: Final = re.compile(rb"\r\nupgrade:[^\r\n]*", re.IGNORECASE)
 
