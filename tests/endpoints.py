@@ -1,13 +1,14 @@
 """Endpoints for tests that are not coroutines, such as those of properties: one for many examples."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+import orjson
 
 from tests.scim_client import Client, opened_endpoint
 
@@ -25,6 +26,43 @@ class Endpoint:
         answer = self.runner.run(client.http.request(method, path, json=body, **options))
         assert answer.status_code < 500, answer.text
         return answer
+
+    def send_bytes(
+        self, method: str, path: str, query: bytes = b"", headers: Sequence[tuple[bytes, bytes]] = (), body: bytes = b""
+    ) -> int:
+        """The status of the answer to exactly these bytes, which HTTP libraries would encode or refuse.
+
+        The answer is never an error of the server's own, and it can be sent.
+        """
+        scope = {
+            "type": "http",
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "https",
+            "path": path,
+            "query_string": query,
+            "headers": headers,
+        }
+        sent: list[MutableMapping[str, Any]] = []
+
+        async def receive() -> MutableMapping[str, Any]:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message: MutableMapping[str, Any]) -> None:
+            sent.append(message)
+
+        self.runner.run(self.lenient.side.scim(scope, receive, send))
+        start, content = sent
+        assert start["status"] < 500 or start["status"] == 501, content
+        assert not any(set(value) & set(b"\r\n\x00") for _, value in start["headers"])
+        if content["body"]:
+            orjson.loads(content["body"])
+        return int(start["status"])
+
+    @property
+    def credential(self) -> tuple[bytes, bytes]:
+        """The header that opens the lenient connection."""
+        return b"authorization", self.lenient.http.headers["authorization"].encode()
 
     def made(self, client: Client, path: str, body: Any) -> dict[str, Any]:
         """What a POST has created."""

@@ -2,22 +2,24 @@
 
 import os
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-EXAMPLES: Final = 300
-EXAMPLES_A_SECOND: Final = 1000
+EXAMPLES: Final = 600
+EXAMPLES_A_SECOND: Final = 300
 """About as many as one test manages, with all that it does to each."""
 SECONDS: Final = float(os.environ.get("JOINER_FUZZ_SECONDS", "0"))
 
 LONG: Final = settings(
     deadline=None,
     max_examples=max(EXAMPLES, int(SECONDS * EXAMPLES_A_SECOND)),
+    derandomize=not SECONDS,
     suppress_health_check=[HealthCheck.too_slow],
 )
-"""Of a fuzz test. JOINER_FUZZ_SECONDS raises the number of examples, to about so many seconds for each test."""
+"""Of a fuzz test: the same examples in every run. With JOINER_FUZZ_SECONDS others each time, as many as take about so
+many seconds for each test."""
 
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 VALID_FILTERS: Final = (
@@ -45,6 +47,20 @@ FRAGMENTS: Final = (
     *("userName", "emails", "type", "value", "name.familyName", "active", "meta.created", "urn:", ENTERPRISE, "a"),
     *('emails[type eq "work"]', ".value", "active eq true", "2024-05-06T07:08:09Z", "9" * 400, "password", "groups"),
 )
+
+
+JSON_LEAVES: Final = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=8), st.sampled_from(FRAGMENTS)
+)
+
+
+def json_values(names: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
+    """What a body may hold where it should hold something else."""
+    return st.recursive(
+        JSON_LEAVES,
+        lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(names, inner, max_size=3)),
+        max_leaves=6,
+    )
 
 
 def mutated(valid: Sequence[str]) -> st.SearchStrategy[str]:

@@ -58,6 +58,12 @@ class Server:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def output(self) -> str:
+        """What it has printed and logged so far."""
+        self._output.seek(0)
+        return self._output.read().decode("utf-8", "replace")
+
     def kill(self) -> None:
         """As the power cut does it."""
         self._process.send_signal(signal.SIGKILL)
@@ -83,9 +89,7 @@ class Server:
 
     def _address(self) -> str | None:
         if self._process.poll() is not None:
-            self._output.seek(0)
-            output = self._output.read().decode("utf-8", "replace")
-            raise AssertionError(f"the server ended with {self._process.returncode}:\n{output}")
+            raise AssertionError(f"the server ended with {self._process.returncode}:\n{self.output}")
         try:
             told = json.loads((self.data / "server.json").read_text())
         except (OSError, ValueError):

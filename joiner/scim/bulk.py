@@ -164,6 +164,8 @@ def _split(path: Any, method: str) -> tuple[str, str | None]:
     segments = [segment for segment in path.split("/") if segment]
     if "%" in path:
         segments = [unquote(segment) for segment in segments]
+    if "\x00" in "".join(segments):
+        raise InvalidSyntaxError("a path cannot contain NUL")
     if segments and segments[0].lower() == "bulk":
         raise InvalidSyntaxError("a bulk request cannot be inside another one")
     if "?" in path or len(segments) != (1 if method == "POST" else 2):

@@ -20,7 +20,7 @@ from joiner.scim.errors import (
 )
 from joiner.scim.grammar import parse_path
 from joiner.scim.messages import Operation
-from joiner.scim.resources import check_immutable, check_required, normalise_value
+from joiner.scim.resources import check_count, check_immutable, check_required, normalise_value
 from joiner.scim.schemas import Attribute, ResourceType, Schema
 from joiner.scim.tree import Filter, Path
 
@@ -262,6 +262,8 @@ def _put(holder: Resource, attribute: Attribute, value: Any) -> None:
             raise InvalidAttributeError(f"attribute '{attribute.name}' is required")
         holder.pop(attribute.name, None)
     else:
+        if attribute.multi_valued:
+            check_count(attribute.name, value)
         holder[attribute.name] = value
 
 

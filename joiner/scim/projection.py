@@ -9,6 +9,8 @@ from joiner.scim.errors import InvalidAttributeError
 from joiner.scim.grammar import split_urn
 from joiner.scim.schemas import ResourceType
 
+LONGEST: Final = 8192
+"""Characters of a list: lists are remembered."""
 ALWAYS: Final = frozenset({"schemas", "id"})
 RELATED: Final = frozenset({"members", "groups"})
 """What is made of other rows."""
@@ -119,6 +121,8 @@ def parse_projection(resource_type: ResourceType, attributes: str | None, exclud
     """
     if attributes and excluded:
         raise InvalidAttributeError("attributes and excludedAttributes cannot be used together")
+    if len(attributes or excluded or "") > LONGEST:
+        raise InvalidAttributeError(f"attributes and excludedAttributes may have {LONGEST} characters")
     return _parsed(resource_type, attributes or None, excluded or None)
 
 

@@ -4,7 +4,7 @@ What happens to an attribute is compiled from its schema once. Unassigned values
 complex) come out as absent: all of them are one state.
 """
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Set, Sized
 from typing import Any, Final
 
 import msgspec
@@ -15,6 +15,8 @@ from joiner.scim.schemas import Attribute, ResourceType, Schema
 from joiner.scim.values import CONVERSIONS, STRICT_CONVERSIONS
 
 Convert = Callable[[Any], Any]
+MOST_VALUES: Final = 1000
+"""So many values one attribute may have, members of a group apart: operations of a PATCH look at each of them."""
 Entry = tuple[str, Convert]
 """The attribute's name, and what makes a value its own; None for an unassigned value."""
 
@@ -113,6 +115,12 @@ def check_primary(resource: Mapping[str, Any]) -> None:
             check_primary(value)
 
 
+def check_count(path: str, values: Sized) -> None:
+    """Raises InvalidAttributeError if these are more values than an attribute may have."""
+    if len(values) > MOST_VALUES:
+        raise InvalidAttributeError(f"'{path}' may have {MOST_VALUES} values, not {len(values)}")
+
+
 def replaced(
     resource_type: ResourceType, stored: Mapping[str, Any], incoming: Mapping[str, Any], asserted: Set[str]
 ) -> dict[str, Any]:
@@ -206,7 +214,9 @@ def _entries(attributes: Mapping[str, Attribute], path: str, strict: bool) -> di
 
 def _compile(attribute: Attribute, path: str, strict: bool) -> Convert:
     one = _complex(attribute, path, strict) if attribute.kind == "complex" else _simple(attribute, path, strict)
-    return _several(one) if attribute.multi_valued else _single(one, path, strict)
+    if not attribute.multi_valued:
+        return _single(one, path, strict)
+    return _several(one, path, limited=attribute.name != "members")
 
 
 def _simple(attribute: Attribute, path: str, strict: bool) -> Convert:
@@ -264,21 +274,37 @@ def _members(entries: Mapping[str, Entry], path: str) -> Convert:
     return convert
 
 
-def _several(one: Convert) -> Convert:
+def _several(one: Convert, path: str, *, limited: bool) -> Convert:
     def convert(value: Any) -> Any:
         if type(value) is not list:
             # A single value where several are possible (T10).
             item = one(value)
             return None if item is None else [item]
-        found: list[Any] = []
+        if limited:
+            check_count(path, value)
+        found = []
         for each in value:
             item = one(each[0] if type(each) is list and len(each) == 1 else each)
-            # The same value twice says nothing more (RFC 7643 §2.4).
-            if item is not None and item not in found:
+            if item is not None:
                 found.append(item)
-        return found or None
+        return _distinct(found) if len(found) > 1 else found or None
 
     return convert
+
+
+def _distinct(values: list[Any]) -> list[Any]:
+    """Each of them once: the same value twice says nothing more (RFC 7643 §2.4)."""
+    found: dict[Any, Any] = {}
+    for value in values:
+        found.setdefault(_key(value), value)
+    return list(found.values())
+
+
+def _key(value: Any) -> Any:
+    """Equal for equal values: looking each up among a hundred thousand others has to be quick."""
+    if type(value) is dict:
+        return frozenset([(name, _key(item)) for name, item in value.items()])
+    return tuple([_key(item) for item in value]) if type(value) is list else value
 
 
 def _single(one: Convert, path: str, strict: bool) -> Convert:

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 
 from joiner.config import Settings, is_loopback
 from joiner.errors import InvalidStateError
+from joiner.server.protocol import LimitedProtocol
 
 BACKLOG: Final = 2048
 SECONDS_TO_FINISH: Final = 10
@@ -51,7 +52,7 @@ async def listening(app: ASGIApp, settings: Settings) -> AsyncIterator[str]:
     bound = _bind(host, settings.port)
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=LimitedProtocol,
         ws="none",
         lifespan="off",
         log_config=None,

@@ -238,3 +238,14 @@ def test_replacing_twice_is_replacing_once(operations: list[Any]) -> None:
     except (InvalidFilterError, ScimError):
         return
     assert twice == once
+
+
+@pytest.mark.req("REQ-S-343")
+def test_no_attribute_grows_beyond_what_a_patch_can_look_at() -> None:
+    resource = {"userName": "kim", "emails": [{"value": str(number)} for number in range(1000)]}
+    for path, value in (("emails", {"value": "more"}), ("emails", [{"value": "a"}, {"value": "b"}])):
+        operations = parse_patch({"Operations": [{"op": "add", "path": path, "value": value}]})
+        with pytest.raises(InvalidAttributeError, match="'emails' may have 1000 values"):
+            apply_patch(USERS, resource, operations)
+    again = parse_patch({"Operations": [{"op": "add", "path": "emails", "value": {"value": "7"}}]})
+    assert len(apply_patch(USERS, resource, again).resource["emails"]) == 1000

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from joiner.scim.core import COMMON, ENTERPRISE_URN, GROUPS, USER_URN, USERS
 from joiner.scim.errors import InvalidAttributeError, InvalidSyntaxError, MutabilityError, ScimError
-from joiner.scim.resources import normalise_resource, read_incoming, replaced
+from joiner.scim.resources import MOST_VALUES, normalise_resource, read_incoming, replaced
 from joiner.scim.schemas import Attribute, Kind, ResourceType, Schema
 
 EXTRA = "urn:example:schemas:extension:1.0:Extra"
@@ -183,3 +183,33 @@ def test_no_body_does_anything_but_be_read_or_refused(
     except ScimError:
         return
     assert normalise_resource(resource_type, once) == once
+
+
+class Compared(str):
+    """A text that counts how often it is compared."""
+
+    comparisons = 0
+
+    def __eq__(self, other: object) -> bool:
+        Compared.comparisons += 1
+        return str.__eq__(self, other)
+
+    __hash__ = str.__hash__
+
+
+@pytest.mark.req("REQ-S-343")
+def test_values_that_are_there_twice_are_found_without_comparing_each_with_each() -> None:
+    values = [{"value": Compared(number)} for number in [*range(MOST_VALUES // 2), *range(MOST_VALUES // 2)]]
+    emails = normalise_resource(USERS, {"emails": values})["emails"]
+    assert emails == [{"value": str(number)} for number in range(MOST_VALUES // 2)]
+    assert Compared.comparisons < 5 * MOST_VALUES
+
+
+@pytest.mark.req("REQ-S-343")
+def test_no_attribute_but_members_has_more_values_than_a_patch_can_look_at() -> None:
+    many = [{"value": str(number)} for number in range(MOST_VALUES + 1)]
+    assert len(normalise_resource(USERS, {"emails": many[1:]})["emails"]) == MOST_VALUES
+    assert len(normalise_resource(GROUPS, {"members": many})["members"]) == MOST_VALUES + 1
+    for body in ({"emails": many}, {"emails": [None] * (MOST_VALUES + 1)}):
+        with pytest.raises(InvalidAttributeError, match="'emails' may have 1000 values, not 1001"):
+            normalise_resource(USERS, body)

@@ -3,7 +3,7 @@ sees it. One lean layer over ASGI, because every request passes here."""
 
 import json
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
@@ -30,6 +30,10 @@ DEEPEST_JSON: Final = 64
 JSON_TYPES: Final = ("application/scim+json", "application/json", "text/json")
 SURROGATE: Final = re.compile("[\ud800-\udfff]")
 VERSION: Final = re.compile(r"/v(\d+)(?=/|$)", re.IGNORECASE)
+HOST: Final = re.compile(r"([A-Za-z0-9._~-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
+"""What a Host header may say: it becomes the beginning of locations (RFC 9110 §7.2)."""
+ONCE: Final = frozenset({b"host", b"authorization", b"content-type"})
+"""Headers of which a second one would be taken for the first by somebody on the way (RFC 9112 §3.2, RFC 6750 §3.1)."""
 MOST_BASES: Final = 1000
 
 _BASES: Final[dict[tuple[str, str], Base]] = {}
@@ -43,12 +47,14 @@ class ScimRequest:
     def __init__(self, scope: Scope, receive: Receive, public_url: str | None = None) -> None:
         """`public_url` is where clients reach the server, if that is not what the request says.
 
-        Raises InvalidVersionError.
+        Raises InvalidVersionError, InvalidSyntaxError for headers that could mean several things.
         """
         self._scope = scope
         self._receive = receive
         self.method: str = scope["method"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        if len(self.headers) != len(scope["headers"]):
+            self.headers = _combined(scope["headers"])
         """Names in lower case."""
         root: str = scope.get("root_path", "")
         path: str = scope["path"]
@@ -121,23 +127,44 @@ class ScimRequest:
             kind = content_type.decode("latin-1").partition(";")[0].strip().lower()
             if kind and kind not in JSON_TYPES:
                 raise UnsupportedMediaTypeError(f"'{kind[:100]}' is not accepted; send application/scim+json")
+        coding = self.headers.get(b"content-encoding", b"identity").decode("latin-1").strip()
+        if coding.lower() not in ("identity", ""):
+            raise UnsupportedMediaTypeError(f"a body in the coding '{coding[:100]}' is not accepted; send it as it is")
         return parse_json(await self.body(most_bytes))
 
     def _base(self, root: str, public_url: str | None) -> Base:
         if public_url is not None:
             origin = public_url.rstrip("/")
         else:
-            host = self.header(b"host")
-            if host is None:
-                server = self._scope.get("server") or ("localhost", 80)
-                host = f"{server[0]}:{server[1]}"
+            host = self.header(b"host") or self._server()
             origin = f"{self._scope.get('scheme', 'http')}://{host}"
         base = _BASES.get((origin, root))
         if base is None:
+            if public_url is None and not HOST.fullmatch(host):
+                raise InvalidSyntaxError("the Host header does not name a host")
             if len(_BASES) >= MOST_BASES:
                 _BASES.clear()
             base = _BASES[origin, root] = Base(f"{origin}{root}")
         return base
+
+    def _server(self) -> str:
+        """The address that the client has connected to, where it has not said what it calls it."""
+        address, port = self._scope.get("server") or ("localhost", 80)
+        return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _combined(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Repeated headers as one that lists their values (RFC 9110 §5.3). Raises InvalidSyntaxError for those that cannot
+    be lists."""
+    found: dict[bytes, bytes] = {}
+    for name, value in headers:
+        if name not in found:
+            found[name] = value
+        elif name in ONCE:
+            raise InvalidSyntaxError(f"the header {name.decode()} is there more than once")
+        else:
+            found[name] += b", " + value
+    return found
 
 
 def parse_json(body: bytes) -> dict[str, Any]:
@@ -151,7 +178,7 @@ def parse_json(body: bytes) -> dict[str, Any]:
     if not isinstance(parsed, dict):
         raise InvalidSyntaxError("the body must be a JSON object")
     if body.count(b"{") + body.count(b"[") > DEEPEST_JSON:
-        _check_depth(parsed, DEEPEST_JSON)
+        _check_depth(parsed, DEEPEST_JSON - 1)
     return parsed
 
 

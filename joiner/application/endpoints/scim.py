@@ -35,6 +35,7 @@ from joiner.scim.errors import (
     ResourceNotFoundError,
     RetryLaterError,
     ScimError,
+    TooLargeError,
     UnauthorizedError,
 )
 from joiner.scim.messages import error_response, list_response, parse_search
@@ -79,6 +80,9 @@ class ScimEndpoint:
             answer = await self._answer(scope, receive)
         except ScimError as error:
             answer = _refusal(error)
+            if isinstance(error, TooLargeError) and scope.get("http_version", "1.1") in ("1.0", "1.1"):
+                # The rest of the body is not worth waiting for.
+                answer.headers = [*answer.headers, (b"connection", b"close")]
         except UnavailableError as error:
             log.error("the database is not available", method=scope["method"], reason=str(error))
             answer = _refusal(RetryLaterError("the service is not available at the moment", SECONDS_UNTIL_AVAILABLE))
@@ -350,8 +354,8 @@ def _expected(request: ScimRequest) -> Callable[[int], bool] | None:
 
 def _matches(header: str, version: int) -> bool:
     """Whether an If-Match or If-None-Match header names the version; compared weakly (RFC 7644 §3.14)."""
-    tags = {tag.strip().removeprefix("W/").strip('"') for tag in header.split(",")}
-    return "*" in tags or str(version) in tags
+    tags = {tag.strip().removeprefix("W/") for tag in header.split(",")}
+    return header.strip() == "*" or not tags.isdisjoint((f'"{version}"', str(version)))
 
 
 def _answers_nothing(
