@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, reject
 from hypothesis import strategies as st
 
-from joiner.application.columns import columns_of
-from joiner.application.requests import parse_json
+from joiner.application.endpoints.requests import parse_json
+from joiner.application.search.columns import columns_of
 from joiner.scim.core import GROUPS, USERS
 from joiner.scim.errors import ScimError
 from joiner.scim.members import net_changes, split_members
