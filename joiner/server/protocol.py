@@ -1,7 +1,8 @@
-"""HTTP/1.1 as uvicorn speaks it, with limits on a request's head: its size, and the time until it is there.
+"""HTTP/1.1 as uvicorn speaks it, with limits: the size of a request's head, the time until it is there, and the time
+that a body may pause.
 
-Whoever has not sent a whole head has shown no credentials, so it must cost next to nothing. Bodies are limited by those
-who read them.
+Whoever has not sent a whole head has shown no credentials, so it must cost next to nothing. The size of bodies is
+limited by those who read them.
 """
 
 import asyncio
@@ -13,6 +14,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 MOST_HEAD_BYTES: Final = 64 * 1024
 """Of the request line and all headers together."""
 SECONDS_FOR_HEAD: Final = 30.0
+SECONDS_OF_SILENCE: Final = 30.0
+"""In the middle of a body."""
 UPGRADE: Final = re.compile(rb"\r\nupgrade:[^\r\n]*", re.IGNORECASE)
 
 
@@ -29,7 +32,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's own
         super().connection_made(transport)
-        self._expect_head()
+        self._expect(SECONDS_FOR_HEAD)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
@@ -40,11 +43,13 @@ class LimitedProtocol(HttpToolsProtocol):
             data = _without_upgrade(data)
         self._received += len(data)
         super().data_received(data)
-        if self._in_head and self._received and not self.transport.is_closing():
+        if not self._in_head:
+            self._expect(SECONDS_OF_SILENCE)
+        elif self._received and not self.transport.is_closing():
             if self._received > MOST_HEAD_BYTES:
                 self._refuse_head()
             elif self._deadline is None:
-                self._expect_head()
+                self._expect(SECONDS_FOR_HEAD)
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -58,6 +63,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._in_head = True
         self._received = 0
+        self._stop_waiting()
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
@@ -77,8 +83,10 @@ class LimitedProtocol(HttpToolsProtocol):
         )
         self.transport.close()
 
-    def _expect_head(self) -> None:
-        self._deadline = self.loop.call_later(SECONDS_FOR_HEAD, self.transport.close)
+    def _expect(self, seconds: float) -> None:
+        """More has to come within so many seconds."""
+        self._stop_waiting()
+        self._deadline = self.loop.call_later(seconds, self.transport.close)
 
     def _stop_waiting(self) -> None:
         if self._deadline is not None:
@@ -89,6 +97,8 @@ class LimitedProtocol(HttpToolsProtocol):
 def _without_upgrade(data: bytes) -> bytes:
     """A head without the wish for another protocol, which we may ignore (RFC 9110 §7.8): the parser would take what
     follows for that protocol, and the body would be lost. Clients in Java wish for one in every request."""
+    if b"pgrade" not in data and b"PGRADE" not in data:
+        return data
     end = data.find(b"\r\n\r\n")
     found = UPGRADE.search(data, 0, end) if end > 0 else None
     return data if found is None else data[: found.start()] + data[found.end() :]

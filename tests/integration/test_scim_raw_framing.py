@@ -251,15 +251,19 @@ def test_other_protocols_are_not_spoken_and_the_request_is_answered(service: Ser
     service.refused(service.ask("POST", "/scim/Users", *headers, body=b"{}"), 400, "invalidValue")
 
 
-async def test_a_connection_on_which_no_whole_head_comes_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_connection_on_which_no_whole_request_comes_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        while (await receive()).get("more_body"):
+            pass
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
     monkeypatch.setattr(protocol, "SECONDS_FOR_HEAD", 0.05)
+    monkeypatch.setattr(protocol, "SECONDS_OF_SILENCE", 0.05)
+    half = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf"
     request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
     async with listening(app, Settings(port=0)) as url:
-        for whole, part in ((b"", b""), (b"", request[:9]), (request, request[:9])):
+        for whole, part in ((b"", b""), (b"", request[:9]), (request, request[:9]), (b"", half), (request, half)):
             reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
             if whole:
                 writer.write(whole)

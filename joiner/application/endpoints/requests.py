@@ -53,9 +53,9 @@ class ScimRequest:
         self._receive = receive
         self.method: str = scope["method"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        """Names in lower case."""
         if len(self.headers) != len(scope["headers"]):
             self.headers = _combined(scope["headers"])
-        """Names in lower case."""
         root: str = scope.get("root_path", "")
         path: str = scope["path"]
         if root and path.startswith(root):
