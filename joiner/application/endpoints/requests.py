@@ -30,13 +30,13 @@ DEEPEST_JSON: Final = 64
 JSON_TYPES: Final = ("application/scim+json", "application/json", "text/json")
 SURROGATE: Final = re.compile("[\ud800-\udfff]")
 VERSION: Final = re.compile(r"/v(\d+)(?=/|$)", re.IGNORECASE)
-HOST: Final = re.compile(r"([A-Za-z0-9._~-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
+HOST: Final = re.compile(rb"([A-Za-z0-9._~-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
 """What a Host header may say: it becomes the beginning of locations (RFC 9110 §7.2)."""
 ONCE: Final = frozenset({b"host", b"authorization", b"content-type"})
 """Headers of which a second one would be taken for the first by somebody on the way (RFC 9112 §3.2, RFC 6750 §3.1)."""
 MOST_BASES: Final = 1000
 
-_BASES: Final[dict[tuple[str, str], Base]] = {}
+_BASES: Final[dict[tuple[str | None, str, bytes, str], Base]] = {}
 
 
 class ScimRequest:
@@ -133,24 +133,22 @@ class ScimRequest:
         return parse_json(await self.body(most_bytes))
 
     def _base(self, root: str, public_url: str | None) -> Base:
-        if public_url is not None:
-            origin = public_url.rstrip("/")
-        else:
-            host = self.header(b"host") or self._server()
-            origin = f"{self._scope.get('scheme', 'http')}://{host}"
-        base = _BASES.get((origin, root))
+        host = self.headers.get(b"host") or self._server()
+        said = (public_url, self._scope.get("scheme", "http"), host, root)
+        base = _BASES.get(said)
         if base is None:
             if public_url is None and not HOST.fullmatch(host):
                 raise InvalidSyntaxError("the Host header does not name a host")
+            origin = f"{said[1]}://{host.decode()}" if public_url is None else public_url.rstrip("/")
             if len(_BASES) >= MOST_BASES:
                 _BASES.clear()
-            base = _BASES[origin, root] = Base(f"{origin}{root}")
+            base = _BASES[said] = Base(f"{origin}{root}")
         return base
 
-    def _server(self) -> str:
+    def _server(self) -> bytes:
         """The address that the client has connected to, where it has not said what it calls it."""
         address, port = self._scope.get("server") or ("localhost", 80)
-        return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+        return (f"[{address}]:{port}" if ":" in address else f"{address}:{port}").encode()
 
 
 def _combined(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
