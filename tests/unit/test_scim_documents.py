@@ -12,48 +12,17 @@ from joiner.scim.documents import resource_type_from_document, schema_from_docum
 from joiner.scim.errors import InvalidAttributeError, ScimError
 from joiner.scim.registry import BUILT_IN
 from joiner.scim.schemas import Attribute, Schema
+from tests.scim_attributes import attributes, several
 
 THING = "urn:example:schemas:1.0:Thing"
 EXTRA = "urn:example:schemas:extension:1.0:Extra"
 BASE = "https://app.example/scim"
 
-NAMES = st.from_regex(r"[A-Za-z$][A-Za-z0-9$_-]{0,8}", fullmatch=True)
-
-
-def _attributes(*, inside: bool) -> st.SearchStrategy[Attribute]:
-    kinds = ["string", "boolean", "decimal", "integer", "dateTime", "binary", "reference"]
-    simple = st.builds(
-        Attribute,
-        NAMES,
-        st.sampled_from(kinds),
-        st.booleans(),
-        st.booleans(),
-        st.booleans(),
-        st.sampled_from(["readWrite", "readOnly", "writeOnly", *([] if inside else ["immutable"])]),
-        st.sampled_from(["always", "default", "never", *([] if inside else ["request"])]),
-        st.sampled_from(["none", "server", "global"]),
-        st.text(max_size=5).filter(lambda text: "\x00" not in text),
-        st.lists(st.text(max_size=3), max_size=2).map(tuple),
-    )
-    if inside:
-        return simple
-    subs = _several(_attributes(inside=True))
-    return st.one_of(
-        simple, st.builds(lambda name, parts: Attribute(name, "complex", sub_attributes=parts), NAMES, subs)
-    )
-
-
-def _several(attributes: st.SearchStrategy[Attribute]) -> st.SearchStrategy[tuple[Attribute, ...]]:
-    unique = st.lists(attributes, min_size=1, max_size=4, unique_by=lambda each: each.name.lower())
-    return unique.filter(
-        lambda found: not {each.name.lower() for each in found} & {"schemas", "id", "externalid", "meta"}
-    ).map(tuple)
-
 
 @pytest.mark.req("REQ-S-033", "REQ-S-324")
-@given(_several(_attributes(inside=False)))
-def test_a_schema_that_is_written_and_read_again_is_the_same(attributes: tuple[Attribute, ...]) -> None:
-    document = schema_document(Schema(THING, "Thing", "A thing", attributes), BASE)
+@given(several(attributes(inside=False)))
+def test_a_schema_that_is_written_and_read_again_is_the_same(found: tuple[Attribute, ...]) -> None:
+    document = schema_document(Schema(THING, "Thing", "A thing", found), BASE)
     assert schema_document(schema_from_document(document), BASE) == document
 
 

@@ -11,6 +11,7 @@ import orjson
 import structlog
 
 from joiner.application.access.tokens import Identity, TokenService
+from joiner.application.endpoints.discovery import DISCOVERY, OPENAPI
 from joiner.application.endpoints.rates import Rates
 from joiner.application.endpoints.requests import MOST_BULK_BYTES, MOST_BYTES, Receive, ScimRequest, Scope, Send
 from joiner.application.resources.bulk import answer_bulk
@@ -24,9 +25,7 @@ from joiner.application.resources.service import (
     replacement,
 )
 from joiner.application.resources.store import Stored
-from joiner.application.search.cursors import LIFETIME as CURSOR_LIFETIME
 from joiner.scim.core import GROUP_URN
-from joiner.scim.discovery import resource_type_document, schema_document, service_provider_config
 from joiner.scim.errors import (
     ForbiddenError,
     InvalidAttributeError,
@@ -38,12 +37,12 @@ from joiner.scim.errors import (
     TooLargeError,
     UnauthorizedError,
 )
-from joiner.scim.messages import error_response, list_response, parse_search
+from joiner.scim.messages import error_response, parse_search
 from joiner.scim.projection import Projection, parse_projection
 from joiner.scim.schemas import ResourceType
 from joiner.storage.session import UnavailableError
 
-MEDIA_TYPE: Final = (b"content-type", b"application/scim+json")
+SCIM_JSON: Final = b"application/scim+json"
 READING: Final = ("GET", "HEAD")
 SECONDS_UNTIL_AVAILABLE: Final = 5
 """When it is worth trying again after the database could not be reached."""
@@ -52,14 +51,21 @@ log = structlog.get_logger(__name__)
 
 
 class Answer:
-    """Status, body (None: no body; bytes: ready JSON) and headers beyond the media type."""
+    """Status, body (None: no body; bytes: ready JSON), its media type, and further headers."""
 
-    __slots__ = ("body", "headers", "status")
+    __slots__ = ("body", "headers", "media_type", "status")
 
-    def __init__(self, status: int, body: Any = None, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+    def __init__(
+        self,
+        status: int,
+        body: Any = None,
+        headers: Sequence[tuple[bytes, bytes]] = (),
+        media_type: bytes = SCIM_JSON,
+    ) -> None:
         self.status = status
         self.body = body
         self.headers = headers
+        self.media_type = media_type
 
 
 class ScimEndpoint:
@@ -132,7 +138,8 @@ class ScimEndpoint:
             _allow(request, "GET")
             if "filter" in request.query:
                 raise ForbiddenError("discovery endpoints cannot be filtered")
-            return DISCOVERY[head](caller, parts[1] if len(parts) == 2 else None)
+            document = DISCOVERY[head](caller, parts[1] if len(parts) == 2 else None)
+            return Answer(200, document, media_type=b"application/json" if head == OPENAPI else SCIM_JSON)
         raise ResourceNotFoundError("there is no such endpoint")
 
     # Lists
@@ -231,55 +238,6 @@ RESOURCE_VERBS: Final[Mapping[str, Callable[..., Awaitable[Answer]]]] = {
     "PATCH": ScimEndpoint._modify,
     "DELETE": ScimEndpoint._delete,
 }
-
-
-# Discovery
-
-
-def _service_provider_config(caller: Caller, name: str | None) -> Answer:
-    if name is not None:
-        raise ResourceNotFoundError("there is no such endpoint")
-    settings = caller.connection.settings
-    document = service_provider_config(
-        caller.base.url,
-        most_results=settings.most_results,
-        default_results=DEFAULT_COUNT,
-        cursor_seconds=int(CURSOR_LIFETIME.total_seconds()),
-        most_operations=settings.most_operations,
-        most_bytes=MOST_BULK_BYTES,
-    )
-    return Answer(200, document)
-
-
-def _resource_types(caller: Caller, name: str | None) -> Answer:
-    registry, url = caller.connection.registry, caller.base.url
-    if name is None:
-        return Answer(200, _listed([resource_type_document(each, url) for each in registry.resource_types]))
-    found = next((each for each in registry.resource_types if each.name.lower() == name.lower()), None)
-    if found is None:
-        raise ResourceNotFoundError(f"there is no resource type '{name[:100]}'")
-    return Answer(200, resource_type_document(found, url))
-
-
-def _schemas(caller: Caller, name: str | None) -> Answer:
-    registry, url = caller.connection.registry, caller.base.url
-    if name is None:
-        return Answer(200, _listed([schema_document(each, url) for each in registry.schemas]))
-    found = next((each for each in registry.schemas if each.id.lower() == name.lower()), None)
-    if found is None:
-        raise ResourceNotFoundError(f"there is no schema '{name[:200]}'")
-    return Answer(200, schema_document(found, url))
-
-
-DISCOVERY: Final[Mapping[str, Callable[[Caller, str | None], Answer]]] = {
-    "serviceproviderconfig": _service_provider_config,
-    "resourcetypes": _resource_types,
-    "schemas": _schemas,
-}
-
-
-def _listed(documents: list[dict[str, Any]]) -> dict[str, Any]:
-    return list_response(len(documents), 1, documents)
 
 
 # Requests
@@ -402,6 +360,10 @@ async def _send(send: Send, answer: Answer, *, with_body: bool) -> None:
         content = b""
     else:
         content = body if isinstance(body, bytes) else orjson.dumps(body)
-        headers = [*answer.headers, MEDIA_TYPE, (b"content-length", str(len(content)).encode())]
+        headers = [
+            *answer.headers,
+            (b"content-type", answer.media_type),
+            (b"content-length", str(len(content)).encode()),
+        ]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": content if with_body else b""})
