@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from joiner.scim.core import IGNORED
+from joiner.scim.distinct import distinct
 from joiner.scim.errors import InvalidAttributeError, InvalidSyntaxError, MutabilityError
 from joiner.scim.schemas import Attribute, ResourceType, Schema
 from joiner.scim.values import CONVERSIONS, STRICT_CONVERSIONS
@@ -270,13 +271,8 @@ def _several(one: Convert) -> Convert:
             # A single value where several are possible (T10).
             item = one(value)
             return None if item is None else [item]
-        found: list[Any] = []
-        for each in value:
-            item = one(each[0] if type(each) is list and len(each) == 1 else each)
-            # The same value twice says nothing more (RFC 7643 §2.4).
-            if item is not None and item not in found:
-                found.append(item)
-        return found or None
+        found = [one(each[0] if type(each) is list and len(each) == 1 else each) for each in value]
+        return distinct([item for item in found if item is not None]) or None
 
     return convert
 
