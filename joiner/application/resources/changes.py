@@ -224,9 +224,11 @@ async def lock_resources(session: Session, connection_id: int, ids: Collection[s
 
 async def _groups_of(session: Session, connection_id: int, member_id: str) -> Sequence[Row]:
     """(number, id, version) of the groups that it is a member of, which others cannot change from now on."""
+    found = "(SELECT group_number FROM membership WHERE member_id = ?1)"
+    # An array, because PostgreSQL would join a subquery with all resources before it knows how short it is.
+    listed = f"= ANY (ARRAY{found})" if session.dialect == "postgresql" else f"IN {found}"
     return await session.rows(
-        "SELECT number, id, version FROM resource WHERE number IN"
-        " (SELECT group_number FROM membership WHERE member_id = ?1) AND connection_id = ?2 ORDER BY number"
+        f"SELECT number, id, version FROM resource WHERE number {listed} AND connection_id = ?2 ORDER BY number"
         + for_update(session),
         member_id,
         connection_id,
