@@ -1,6 +1,6 @@
 """Values of a list are told apart as `==` does it, but without comparing each with every other."""
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -60,7 +60,7 @@ def test_the_values_of_a_long_list_are_not_compared_with_each_other() -> None:
     def roles() -> list[dict[str, str]]:
         return [{"value": Counted(number)} for number in range(count)]
 
-    def patched(verb: str, path: str, value: Any) -> int:
+    def patched(verb: Literal["add", "remove", "replace"], path: str, value: Any) -> int:
         return len(apply_patch(USERS, user, [Operation(verb, path, value, True)]).resource.get("roles", []))
 
     Counted.comparisons = 0
