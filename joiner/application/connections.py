@@ -26,6 +26,8 @@ class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True, rename="came
     """Whether a second group of the same name is refused with 409, as Entra expects."""
     members_must_exist: bool = False
     """Whether a member or manager that is not here is refused with 400; otherwise it is stored as it came (T18)."""
+    keep_deleted_managers: bool = True
+    """Whether users keep the id of a manager who is deleted; otherwise they have no manager any more (REQ-S-283)."""
     indirect_groups: bool = False
     """Whether a user's `groups` lists memberships through groups in groups as well."""
     most_results: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1000

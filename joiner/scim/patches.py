@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from joiner.scim.core import IGNORED
+from joiner.scim.distinct import without, without_listed
 from joiner.scim.elements import element_of, matches
 from joiner.scim.errors import (
     InvalidAttributeError,
@@ -217,8 +218,7 @@ def _remove(holder: Resource, attribute: Attribute, value: Any, strict: bool) ->
     if attribute.multi_valued and value is not None and not strict:
         # Entra removes by listing values; by the RFC the whole attribute would go (T8).
         gone = normalise_value(attribute, value) or []
-        kept = [item for item in holder.get(attribute.name, []) if not any(_is_same(item, one) for one in gone)]
-        _put(holder, attribute, kept)
+        _put(holder, attribute, without_listed(holder.get(attribute.name, []), gone))
         return
     holder.pop(attribute.name, None)
 
@@ -227,8 +227,7 @@ def _add(holder: Resource, attribute: Attribute, value: Any, strict: bool) -> No
     normalised = normalise_value(attribute, value, strict=strict)
     if attribute.multi_valued:
         held = holder.get(attribute.name, [])
-        new = [item for item in normalised or [] if item not in held]
-        _put(holder, attribute, _with_one_primary(held, new))
+        _put(holder, attribute, _with_one_primary(held, without(normalised or [], held)))
     elif normalised is not None or value is not None:
         _set_singular(holder, attribute, normalised)
 
@@ -290,7 +289,7 @@ def _apply_filtered(holder: Resource, verb: str, target: Target, value: Any, str
     chosen = [item for item in held if matches(condition, attribute, item)]
     if verb == "remove":
         if sub is None:
-            _put(holder, attribute, [item for item in held if item not in chosen])
+            _put(holder, attribute, without(held, chosen))
         else:
             _put(holder, attribute, _with_sub(held, chosen, sub, None))
         return
@@ -328,8 +327,8 @@ def _with_sub(held: list[Resource], chosen: list[Resource], sub: Attribute, new:
 
 
 def _merged(held: list[Resource], chosen: list[Resource], changed: list[Resource]) -> list[Resource]:
-    replaced = iter(changed)
-    result = [next(replaced) if any(item is one for one in chosen) else item for item in held]
+    replaced = {id(item): instead for item, instead in zip(chosen, changed, strict=True)}
+    result = [replaced.get(id(item), item) for item in held]
     return _with_one_primary(result, [], newest=next((item for item in changed if item.get("primary") is True), None))
 
 
@@ -343,12 +342,3 @@ def _with_one_primary(held: list[Any], new: list[Any], newest: Resource | None =
         {**item, "primary": False} if isinstance(item, dict) and item is not newest and item.get("primary") else item
         for item in values
     ]
-
-
-def _is_same(item: Any, listed: Any) -> bool:
-    """Whether an element is meant by a listed value: by its `value`, else by all members given."""
-    if isinstance(item, Mapping) and isinstance(listed, Mapping):
-        if "value" in listed:
-            return bool(item.get("value") == listed["value"])
-        return all(item.get(name) == value for name, value in listed.items())
-    return bool(item == listed)

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from joiner.scim.core import IGNORED
+from joiner.scim.distinct import distinct
 from joiner.scim.errors import InvalidAttributeError, InvalidSyntaxError, MutabilityError
 from joiner.scim.schemas import Attribute, ResourceType, Schema
 from joiner.scim.values import CONVERSIONS, STRICT_CONVERSIONS
@@ -282,29 +283,10 @@ def _several(one: Convert, path: str, *, limited: bool) -> Convert:
             return None if item is None else [item]
         if limited:
             check_count(path, value)
-        found = []
-        for each in value:
-            item = one(each[0] if type(each) is list and len(each) == 1 else each)
-            if item is not None:
-                found.append(item)
-        return _distinct(found) if len(found) > 1 else found or None
+        found = [one(each[0] if type(each) is list and len(each) == 1 else each) for each in value]
+        return distinct([item for item in found if item is not None]) or None
 
     return convert
-
-
-def _distinct(values: list[Any]) -> list[Any]:
-    """Each of them once: the same value twice says nothing more (RFC 7643 §2.4)."""
-    found: dict[Any, Any] = {}
-    for value in values:
-        found.setdefault(_key(value), value)
-    return list(found.values())
-
-
-def _key(value: Any) -> Any:
-    """Equal for equal values: looking each up among a hundred thousand others has to be quick."""
-    if type(value) is dict:
-        return frozenset([(name, _key(item)) for name, item in value.items()])
-    return tuple([_key(item) for item in value]) if type(value) is list else value
 
 
 def _single(one: Convert, path: str, strict: bool) -> Convert:

@@ -15,6 +15,7 @@ DEFAULTS: dict[str, Any] = {
     "patchResponse": "auto",
     "uniqueGroupNames": True,
     "membersMustExist": False,
+    "keepDeletedManagers": True,
     "indirectGroups": False,
     "mostResults": 1000,
     "mostOperations": 1000,

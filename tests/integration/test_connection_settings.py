@@ -6,7 +6,7 @@ import pytest
 
 from joiner.errors import InvalidValueError
 from joiner.scim.messages import PREFIX
-from tests.scim_client import CORE, Client
+from tests.scim_client import CORE, ENTERPRISE, Client
 
 PATCH = f"{PREFIX}PatchOp"
 
@@ -70,6 +70,49 @@ async def test_members_and_managers_must_exist_where_the_connection_demands_it(c
     assert await client.members(team["id"]) == {"nobody"}
     await client.post("/Users", {"userName": "lee", "manager": "nobody"}, 400)
     await client.post("/Users", {"userName": "lee", "manager": kim["id"]})
+
+
+@pytest.mark.req("REQ-S-283")
+async def test_users_keep_a_manager_who_is_deleted_unless_the_connection_wants_it_removed(client: Client) -> None:
+    def managed(manager: str, **others: str) -> dict[str, Any]:
+        return {ENTERPRISE: {"manager": {"value": manager}, **others}}
+
+    kept, gone = (await client.user("kept"))["id"], (await client.user("gone"))["id"]
+    kim = await client.user("kim", **managed(kept))
+    await client.delete(f"/Users/{kept}")
+    shown = await client.get(f"/Users/{kim['id']}")
+    assert (shown[ENTERPRISE], shown["meta"]["version"]) == ({"manager": {"value": kept}}, kim["meta"]["version"])
+
+    await set_up(client, keepDeletedManagers=False)
+    await client.put(f"/Users/{gone}", {"userName": "gone", **managed(gone)})
+    bare, full = await client.user("bare", **managed(gone)), await client.user("full", **managed(gone, department="d"))
+    last = int((await client.events())[-1]["id"])
+    await client.delete(f"/Users/{gone}")
+    for before, extension in ((bare, None), (full, {"department": "d"})):
+        after = await client.get(f"/Users/{before['id']}")
+        assert after.get(ENTERPRISE) == extension
+        assert after["meta"]["version"] != before["meta"]["version"]
+    assert await client.get(f"/Users/{kim['id']}") == shown
+    told = [(event["verb"], event["resourceId"], event["data"]) for event in await client.events(last)]
+    assert told == [
+        ("update", bare["id"], {ENTERPRISE: None}),
+        ("update", full["id"], {ENTERPRISE: {"department": "d"}}),
+        ("delete", gone, {}),
+    ]
+    managers = {"filter": f'{ENTERPRISE}:manager eq "{gone}"'}
+    assert (await client.get("/Users", params=managers))["totalResults"] == 0
+
+
+@pytest.mark.req("REQ-S-283")
+async def test_two_who_manage_each_other_can_be_deleted_together(client: Client) -> None:
+    await set_up(client, keepDeletedManagers=False)
+    kim = await client.user("kim")
+    lee = await client.user("lee", manager=kim["id"])
+    await client.patch(f"/Users/{kim['id']}", {"op": "add", "path": f"{ENTERPRISE}:manager", "value": lee["id"]})
+    deletions = [{"method": "DELETE", "path": f"/Users/{each['id']}"} for each in (kim, lee)]
+    done = await client.post("/Bulk", {"schemas": [f"{PREFIX}BulkRequest"], "Operations": deletions}, 200)
+    assert [each["status"] for each in done["Operations"]] == ["204", "204"]
+    assert (await client.get("/Users"))["totalResults"] == 0
 
 
 @pytest.mark.req("REQ-S-027")

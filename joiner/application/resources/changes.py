@@ -188,12 +188,16 @@ async def change_resource(
 
 
 async def delete_resource(session: Session, target: Target, id_: str, expected: Expected | None = None) -> None:
-    """Removes the resource, its memberships and its passwords. Its groups get a new version (REQ-S-282)."""
+    """Removes the resource, its memberships and its passwords. Its groups get a new version (REQ-S-282), and so do the
+    users that it was the manager of, unless they keep it (REQ-S-283)."""
     connection_id, type_ = target.actor.connection_id, target.resource_type.name
     if session.dialect == "postgresql":
         # Whoever adds a member has its group first and then the member, so that is the order here as well. What it was
         # added to meanwhile is found by asking again.
         await _groups_of(session, connection_id, id_)
+    managed = await _managed_by(session, target, id_)
+    if managed:
+        await lock_resources(session, connection_id, [id_, *managed])
     stored = await read_resource(session, connection_id, type_, id_, lock=True)
     _check_version(stored, expected)
     groups = await _groups_of(session, connection_id, id_)
@@ -206,6 +210,8 @@ async def delete_resource(session: Session, target: Target, id_: str, expected: 
         )
         kind = ("Group", group_id, version + 1)
         await note_event(session, target.actor, kind, "update", target.now, members=left.json())
+    for user_id in managed:
+        await change_resource(session, target, user_id, lambda user: Altered(_without_manager(user, id_)))
     await _unindex(session, target, stored.number, stored.resource)
     await session.execute("DELETE FROM resource WHERE number = ?1", stored.number)
     await note_event(session, target.actor, (type_, id_, stored.version), "delete", target.now)
@@ -224,13 +230,38 @@ async def lock_resources(session: Session, connection_id: int, ids: Collection[s
 
 async def _groups_of(session: Session, connection_id: int, member_id: str) -> Sequence[Row]:
     """(number, id, version) of the groups that it is a member of, which others cannot change from now on."""
+    found = "(SELECT group_number FROM membership WHERE member_id = ?1)"
+    # An array, because PostgreSQL would join a subquery with all resources before it knows how short it is.
+    listed = f"= ANY (ARRAY{found})" if session.dialect == "postgresql" else f"IN {found}"
     return await session.rows(
-        "SELECT number, id, version FROM resource WHERE number IN"
-        " (SELECT group_number FROM membership WHERE member_id = ?1) AND connection_id = ?2 ORDER BY number"
+        f"SELECT number, id, version FROM resource WHERE number {listed} AND connection_id = ?2 ORDER BY number"
         + for_update(session),
         member_id,
         connection_id,
     )
+
+
+async def _managed_by(session: Session, target: Target, id_: str) -> Sequence[str]:
+    """The ids of the others whose manager is to go with this user."""
+    if target.resource_type.name != "User" or target.settings.keep_deleted_managers:
+        return ()
+    rows = await session.rows(
+        "SELECT id FROM resource WHERE connection_id = ?1 AND type = 'User' AND manager_id = ?2 AND id <> ?2"
+        " ORDER BY number",
+        target.actor.connection_id,
+        id_,
+    )
+    return [row[0] for row in rows]
+
+
+def _without_manager(user: Resource, manager_id: str) -> Resource:
+    """The user without this manager; one that has got another meanwhile stays as it is."""
+    extension = user.get(ENTERPRISE_URN, {})
+    if extension.get("manager", {}).get("value") != manager_id:
+        return user
+    left = {name: value for name, value in extension.items() if name != "manager"}
+    rest = {name: value for name, value in user.items() if name != ENTERPRISE_URN}
+    return {**rest, ENTERPRISE_URN: left} if left else rest
 
 
 def differences(before: Resource, after: Resource) -> dict[str, Any]:

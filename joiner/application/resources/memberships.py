@@ -128,7 +128,9 @@ INSERT: Final[Mapping[Dialect, str]] = {
         "INSERT INTO membership (group_number, member_id, display, type, shown)"
         f" SELECT ?1, j.id, j.display, c.type, {_shown('j.id', 'j.display', 'chr(1)')}"
         " FROM unnest(?3::text[], ?4::text[]) AS j (id, display)"
-        " LEFT JOIN resource c ON c.id = j.id AND c.connection_id = ?2 AND c.type IN ('User', 'Group')"
+        # Each is looked up by its id: the planner takes any list for short, and would read the whole table for each.
+        " LEFT JOIN LATERAL (SELECT type, display FROM resource"
+        " WHERE id = j.id AND +connection_id = ?2 AND type IN ('User', 'Group') OFFSET 0) c ON true"
         " ON CONFLICT DO NOTHING RETURNING member_id, type, display"
     ),
 }

@@ -151,7 +151,8 @@ class ResourceService:
         async def work(session: Session) -> None:
             await delete_resource(session, self.target(caller, resource_type), id_, expected)
 
-        await self._written(work, long=resource_type.schema.id == GROUP_URN)
+        is_long = resource_type.schema.id == GROUP_URN or not caller.connection.settings.keep_deleted_managers
+        await self._written(work, long=is_long)
 
     async def together(self, work: Work[T]) -> T:
         """Several changes in one transaction; see `attempt` of a session for those that may fail alone."""

@@ -200,27 +200,24 @@ def _related(dialect: Dialect, related: Related, base: str) -> str:
     if related == "members":
         found = f"SELECT {joined(dialect, 'm.shown', 'm.member_id')} FROM membership m WHERE m.group_number = r.number"
         return f"CASE WHEN r.type = 'Group' THEN ({found}) END"
-    element = (
-        '\'{"value":"\' || g.id || \'","$ref":"\' || '
-        + base
-        + " || '/Groups/' || g.id || '\",\"display\":' || g.display || ',\"type\":\"' || "
-        + ("'direct'" if related == "groups" else "CASE reached.depth WHEN 1 THEN 'direct' ELSE 'indirect' END")
-        + " || '\"}'"
-    )
-    found = f"CASE WHEN r.type = 'User' THEN (SELECT {joined(dialect, element, 'g.number')} FROM"
-    if related == "groups":
-        return (
-            f"{found} membership m JOIN resource g ON g.number = m.group_number AND g.connection_id = r.connection_id"
-            " WHERE m.member_id = r.id) END"
+    # Each group is looked up, not joined: before it has statistics, PostgreSQL would begin with all groups.
+    number, kind = "m.group_number", "'direct'"
+    source = "membership m WHERE m.member_id = r.id"
+    if related == "indirect groups":
+        number, kind = "reached.number", "CASE reached.depth WHEN 1 THEN 'direct' ELSE 'indirect' END"
+        source = (
+            "(WITH RECURSIVE above (number, depth) AS"
+            " (SELECT m.group_number, 1 FROM membership m WHERE m.member_id = r.id"
+            " UNION SELECT m.group_number, 2 FROM above JOIN resource inner_group ON inner_group.number = above.number"
+            " JOIN membership m ON m.member_id = inner_group.id)"
+            " SELECT number, min(depth) AS depth FROM above GROUP BY number) reached"
         )
-    return (
-        f"{found} (WITH RECURSIVE above (number, depth) AS"
-        " (SELECT m.group_number, 1 FROM membership m WHERE m.member_id = r.id"
-        " UNION SELECT m.group_number, 2 FROM above JOIN resource inner_group ON inner_group.number = above.number"
-        " JOIN membership m ON m.member_id = inner_group.id)"
-        " SELECT number, min(depth) AS depth FROM above GROUP BY number) reached"
-        " JOIN resource g ON g.number = reached.number AND g.connection_id = r.connection_id) END"
+    element = (
+        '(SELECT \'{"value":"\' || g.id || \'","$ref":"\' || '
+        f"{base} || '/Groups/' || g.id || '\",\"display\":' || g.display || ',\"type\":\"' || {kind} || '\"}}'"
+        f" FROM resource g WHERE g.number = {number} AND g.connection_id = r.connection_id)"
     )
+    return f"CASE WHEN r.type = 'User' THEN (SELECT {joined(dialect, element, number)} FROM {source}) END"
 
 
 def _where(
