@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from tests.scim_client import Client, opened_endpoint
 from tests.services import PostgreSQL, Slapd, require_program, run_postgresql, run_slapd, skipped_if_missing
@@ -20,6 +21,10 @@ CHROMIUM_OPTIONS = (
     "--no-first-run",
 )
 """What keeps the browser from calling anyone but the page under test."""
+
+# No test is right or wrong by how long it takes: machines are busy at times.
+settings.register_profile("joiner", deadline=None)
+settings.load_profile("joiner")
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,6 @@ EXAMPLES_A_SECOND: Final = 300
 SECONDS: Final = float(os.environ.get("JOINER_FUZZ_SECONDS", "0"))
 
 LONG: Final = settings(
-    deadline=None,
     max_examples=max(EXAMPLES, int(SECONDS * EXAMPLES_A_SECOND)),
     derandomize=not SECONDS,
     suppress_health_check=[HealthCheck.too_slow],

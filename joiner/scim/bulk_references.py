@@ -14,7 +14,7 @@ import orjson
 
 from joiner.scim.bulk import SHOWN, BulkOperation
 from joiner.scim.errors import ConflictError, InvalidAttributeError, InvalidPathError, InvalidSyntaxError
-from joiner.scim.messages import PREFIX
+from joiner.scim.messages import PATCH_OP
 
 REFERENCE: Final = "bulkId:"
 MARK: Final = REFERENCE.encode()
@@ -88,7 +88,7 @@ def defer(operation: BulkOperation, pending: Set[str]) -> tuple[BulkOperation, B
             del holder[name]
         path = name if urn is None else f"{urn}:{name}"
         additions.append({"op": "add", "path": path, "value": late if isinstance(value, list) else value})
-    patch = {"schemas": [f"{PREFIX}PatchOp"], "Operations": additions}
+    patch = {"schemas": [PATCH_OP], "Operations": additions}
     created = msgspec.structs.replace(operation, data=data)
     reference = f"{REFERENCE}{operation.bulk_id}"
     return created, msgspec.structs.replace(operation, method="PATCH", id=reference, version=None, data=patch)

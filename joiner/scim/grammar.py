@@ -80,7 +80,7 @@ def parse_path(text: str, urns: Collection[str] = KNOWN_URNS, *, strict: bool = 
     """Raises InvalidPathError, or InvalidFilterError for what stands in brackets.
 
     A URN ends at the longest of `urns` that fits, whatever its case, else at the last colon: URNs contain dots.
-    A URN joined to its attribute by a dot is accepted (T15). `strict` is that of `parse_filter`.
+    Unless `strict`, a URN may be joined to its attribute by a dot (T15), and brackets are read as `parse_filter` does.
     """
     if len(text) > LONGEST:
         raise InvalidPathError(f"a path may have {LONGEST} characters; this one has {len(text)}")
@@ -91,10 +91,10 @@ def parse_path(text: str, urns: Collection[str] = KNOWN_URNS, *, strict: bool = 
     if UNSTORABLE.search(stripped):
         raise InvalidPathError("a path cannot contain NUL or half of a surrogate pair")
     if bracket < 0:
-        return _dotted(stripped, urns)
+        return _dotted(stripped, urns, strict=strict)
     if "]" not in stripped:
         raise InvalidPathError(f"'{_short(text)}' has no closing ']'")
-    urn, attribute = split_urn(stripped[:bracket], urns)
+    urn, attribute = split_urn(stripped[:bracket], urns, strict=strict)
     parser = _Parser(stripped, bracket + 1, inside_brackets=True, strict=strict, urns=urns)
     condition = parser.disjunction(1)
     if not parser.takes(CLOSE_SQUARE):
@@ -105,15 +105,17 @@ def parse_path(text: str, urns: Collection[str] = KNOWN_URNS, *, strict: bool = 
     return Path(urn, _name(attribute, text), condition, sub)
 
 
-def split_urn(text: str, urns: Collection[str]) -> tuple[str | None, str]:
-    """The schema URN in front of an attribute path, None if there is none, and the rest."""
+def split_urn(text: str, urns: Collection[str], *, strict: bool = False) -> tuple[str | None, str]:
+    """The schema URN in front of an attribute path, None if there is none, and the rest. Unless `strict`, a dot may
+    stand between them (T15)."""
+    joints = ":" if strict else ":."
     if text[:4].lower() != "urn:":
         return None, text
     folded = text.lower()
     for urn in sorted(urns, key=len, reverse=True):
         if folded.startswith(urn.lower()):
             rest = text[len(urn) :]
-            if not rest or rest[0] in ":.":
+            if not rest or rest[0] in joints:
                 return urn, rest[1:]
     head, _, tail = text.rpartition(":")
     return head, tail
@@ -202,8 +204,8 @@ class _Parser:
             )
         try:
             if not self._text.startswith("[", self._position):
-                return _dotted(text, self._urns)
-            urn, attribute = split_urn(text, self._urns)
+                return _dotted(text, self._urns, strict=self._strict)
+            urn, attribute = split_urn(text, self._urns, strict=self._strict)
             _name(attribute, text)
         except InvalidPathError as error:
             raise InvalidFilterError(str(error)) from None
@@ -265,9 +267,9 @@ def _bare(text: str, *, strict: bool) -> Literal:
     return text
 
 
-def _dotted(text: str, urns: Collection[str]) -> Path:
+def _dotted(text: str, urns: Collection[str], *, strict: bool) -> Path:
     """A path without brackets."""
-    urn, attribute = split_urn(text, urns)
+    urn, attribute = split_urn(text, urns, strict=strict)
     if urn in urns and not attribute:
         return Path(urn, "")
     attribute, dot, last = attribute.partition(".")

@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 from joiner.scim.errors import InvalidAttributeError, InvalidSyntaxError, NoTargetError, ScimError
 
 PREFIX: Final = "urn:ietf:params:scim:api:messages:2.0:"
+PATCH_OP: Final = f"{PREFIX}PatchOp"
 MOST_OPERATIONS: Final = 1000
 MOST_NUMBER: Final = 2**53
 
@@ -65,7 +66,7 @@ def parse_patch(body: Any, *, strict: bool = False) -> list[Operation]:
     if not isinstance(body, Mapping):
         raise InvalidSyntaxError("the body must be a JSON object")
     if strict:
-        check_message(body, "PatchOp")
+        check_message(body, PATCH_OP)
     listed = _member(body, "Operations")
     if not isinstance(listed, list):
         raise InvalidSyntaxError("'Operations' must be a list")
@@ -79,7 +80,7 @@ def parse_patch(body: Any, *, strict: bool = False) -> list[Operation]:
 def parse_search(body: Mapping[str, Any]) -> Search:
     """The parameters of a SearchRequest message (RFC 7644 §3.4.3). Raises InvalidSyntaxError (REQ-S-194),
     InvalidAttributeError."""
-    check_message(body, "SearchRequest")
+    check_message(body, f"{PREFIX}SearchRequest")
     return Search(
         filter=_text(body, "filter"),
         sort_by=_text(body, "sortBy"),
@@ -92,14 +93,12 @@ def parse_search(body: Mapping[str, Any]) -> Search:
     )
 
 
-def check_message(body: Mapping[str, Any], name: str) -> None:
+def check_message(body: Mapping[str, Any], urn: str) -> None:
     """Raises InvalidSyntaxError unless `schemas` says that the body is this message."""
     schemas = _member(body, "schemas")
-    wanted = f"{PREFIX}{name}"
-    if not isinstance(schemas, list) or not any(
-        isinstance(each, str) and each.lower() == wanted.lower() for each in schemas
-    ):
-        raise InvalidSyntaxError(f"'schemas' must contain {wanted}")
+    named = schemas if isinstance(schemas, list) else ()
+    if not any(isinstance(each, str) and each.lower() == urn.lower() for each in named):
+        raise InvalidSyntaxError(f"'schemas' must contain {urn}")
 
 
 def _operation(item: Any, number: int) -> Operation:

@@ -88,11 +88,16 @@ def normalise_value(attribute: Attribute, value: Any, path: str = "", *, strict:
 
 
 def check_schemas(resource_type: ResourceType, body: Any) -> None:
-    """Raises InvalidSyntaxError unless `schemas` names the type's schema (RFC 7643 §3)."""
-    schemas = body.get("schemas") if isinstance(body, dict) else None
-    known = {each.lower() for each in schemas if isinstance(each, str)} if isinstance(schemas, list) else set()
-    if resource_type.schema.id.lower() not in known:
-        raise InvalidSyntaxError(f"'schemas' must contain {resource_type.schema.id}")
+    """Raises InvalidSyntaxError unless `schemas` names the type's schema, the extensions that the body has, and nothing
+    else (RFC 7643 §3)."""
+    members = {name.lower(): value for name, value in body.items()} if isinstance(body, dict) else {}
+    schemas = members.get("schemas")
+    named = {each.lower() for each in schemas if isinstance(each, str)} if isinstance(schemas, list) else set()
+    for urn in (resource_type.schema.id, *(each.id for each in resource_type.extensions if each.id.lower() in members)):
+        if urn.lower() not in named:
+            raise InvalidSyntaxError(f"'schemas' must contain {urn}")
+    for each in sorted(named - {urn.lower() for urn in resource_type.urns}):
+        raise InvalidSyntaxError(f"'schemas' contains {each[:200]}, which is not a schema of {resource_type.name}")
 
 
 def check_required(resource_type: ResourceType, resource: Mapping[str, Any]) -> None:
@@ -217,7 +222,7 @@ def _compile(attribute: Attribute, path: str, strict: bool) -> Convert:
     one = _complex(attribute, path, strict) if attribute.kind == "complex" else _simple(attribute, path, strict)
     if not attribute.multi_valued:
         return _single(one, path, strict)
-    return _several(one, path, limited=attribute.name != "members")
+    return _several(one, path, strict, limited=attribute.name != "members")
 
 
 def _simple(attribute: Attribute, path: str, strict: bool) -> Convert:
@@ -235,14 +240,14 @@ def _simple(attribute: Attribute, path: str, strict: bool) -> Convert:
 
 def _complex(attribute: Attribute, path: str, strict: bool) -> Convert:
     entries = _entries(_kept(attribute.by_name), path, strict)
-    if "display" in attribute.by_name and "displayname" not in attribute.by_name and "display" in entries:
+    if not strict and "display" in entries and "displayname" not in attribute.by_name:
         entries.setdefault("displayname", entries["display"])
     members = _members(entries, path)
     has_value = "value" in attribute.by_name
 
     def convert(value: Any) -> Any:
         if type(value) is not dict:
-            if value is None or value == "" or value == []:
+            if value is None or value == [] or (value == "" and not strict):
                 return None
             if strict or not has_value or not isinstance(value, (str, int)):
                 raise InvalidAttributeError(f"'{path}' takes an object")
@@ -275,9 +280,11 @@ def _members(entries: Mapping[str, Entry], path: str) -> Convert:
     return convert
 
 
-def _several(one: Convert, path: str, *, limited: bool) -> Convert:
+def _several(one: Convert, path: str, strict: bool, *, limited: bool) -> Convert:
     def convert(value: Any) -> Any:
         if type(value) is not list:
+            if strict and value is not None:
+                raise InvalidAttributeError(f"'{path}' takes a list")
             # A single value where several are possible (T10).
             item = one(value)
             return None if item is None else [item]

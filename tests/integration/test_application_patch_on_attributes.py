@@ -14,7 +14,6 @@ from tests.scim_client import CORE, ENTERPRISE, PATCH, Client
 from tests.services import PostgreSQL
 
 RANDOM = settings(
-    deadline=None,
     max_examples=200,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
@@ -173,18 +172,24 @@ def one_primary(elements: Sequence[Element], newest: Element | None) -> list[Ele
     ]
 
 
-def first_primary(elements: Sequence[Element]) -> Element | None:
-    return next((each for each in elements if each.get("primary")), None)
+def is_same(one: Element, other: Element) -> bool:
+    """No attribute has a value of one type twice (RFC 7643 §2.4)."""
+    if "value" not in one:
+        return one == other
+    return (one["value"], one.get("type")) == (other.get("value"), other.get("type"))
 
 
 def appending(name: str, elements: Sequence[Element]) -> Change:
+    """What is there already takes what is new about it."""
+
     def change(state: State) -> State:
-        held = list(state.get(name, ()))
-        new: list[Element] = []
-        for each in elements:
-            if each not in held and each not in new:
-                new.append(each)
-        return with_value(state, name, one_primary([*held, *new], first_primary(new)))
+        held: list[Element] = list(state.get(name, ()))
+        newest = None
+        for each in [each for each in elements if each not in held]:
+            place = next((place for place, known in enumerate(held) if is_same(known, each)), len(held))
+            held[place:] = [{**(held[place] if place < len(held) else {}), **each}, *held[place + 1 :]]
+            newest = held[place] if each.get("primary") else newest
+        return with_value(state, name, one_primary(held, newest))
 
     return change
 
@@ -200,20 +205,21 @@ def listing(name: str, elements: Sequence[Element]) -> Change:
     return change
 
 
-def altering(name: str, choice: Choice, alter: Callable[[Element], Element | None], made: Element | None) -> Change:
-    """Changes the chosen elements; adds `made` if there are none. An element that becomes None goes."""
+def altering(name: str, choice: Choice, alter: Callable[[Element], Element], made: Element | None) -> Change:
+    """Changes the chosen elements; adds `made` if there are none. Of several that become primary, the one stays it that
+    was it before, else the last."""
 
     def change(state: State) -> State:
         held = state.get(name, [])
         if not any(choice[1](each) for each in held):
-            if made is None:
+            if made is None or not choice[1](made):
                 raise NoTargetError
-            return with_value(state, name, one_primary([*held, made], made if made.get("primary") else None))
-        changed = {id(each): alter(each) for each in held if choice[1](each)}
-        after = [changed.get(id(each), each) for each in held]
-        left = [each for each in after if each is not None]
-        newest = first_primary([each for each in changed.values() if each is not None])
-        return with_value(state, name, one_primary(left, newest))
+            return appending(name, [made])(state)
+        after = [alter(each) if choice[1](each) else each for each in held]
+        chosen = [(old, new) for old, new in zip(held, after, strict=True) if choice[1](old) and new.get("primary")]
+        stays = [new for old, new in chosen if old.get("primary")]
+        newest = None if len(stays) == len(chosen) else [*stays, chosen[-1][1]][0]
+        return with_value(state, name, one_primary(after, newest))
 
     return change
 

@@ -25,7 +25,6 @@ from tests.searching import FILTERS, INDEXED_PATHS, MOMENTS, THINGS, TYPES, popu
 from tests.services import PostgreSQL
 
 RANDOM = settings(
-    deadline=None,
     max_examples=200,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
 )

@@ -53,7 +53,6 @@ GENERATED: Final = settings(
     max_examples=25,
     derandomize=True,
     database=None,
-    deadline=None,
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )

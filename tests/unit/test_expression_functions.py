@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from joiner.expressions.compiler import compile_expression
@@ -34,7 +34,6 @@ def evaluated(text: str, **attributes: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
-@settings(deadline=None)
 @given(data=st.data())
 def test_no_value_makes_a_function_fail_in_any_other_way(name: str, data: st.DataObject) -> None:
     function = FUNCTIONS[name]
@@ -129,7 +128,6 @@ def test_what_cannot_be_evaluated_says_why(text: str, problem: str) -> None:
     assert problem in str(caught.value)
 
 
-@settings(deadline=None)
 @given(MOMENTS)
 def test_a_date_is_read_back_as_it_was_written(moment: datetime) -> None:
     assert parse_exact(format_date(moment, "o"), "o") == moment
@@ -143,7 +141,6 @@ def test_a_date_is_read_back_as_it_was_written(moment: datetime) -> None:
     assert read_date(canonical_text(second)) == second
 
 
-@settings(deadline=None)
 @given(MOMENTS, st.integers(-600, 600))
 def test_an_offset_is_applied(moment: datetime, minutes: int) -> None:
     offset = timedelta(minutes=minutes)

@@ -1,7 +1,7 @@
 """The grammar of the mapping language: what parses prints back to itself, what does not says where and why."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from joiner.expressions.compiler import compile_expression
@@ -52,13 +52,11 @@ def without_positions(node: Node) -> Node:
             return node
 
 
-@settings(deadline=None)
 @given(TREES)
 def test_a_printed_tree_parses_to_an_equal_one(tree: Node) -> None:
     assert without_positions(parse(to_text(tree))) == without_positions(tree)
 
 
-@settings(deadline=None)
 @given(st.text(alphabet='[]()",\\<>=ab1 &H-.', max_size=40))
 def test_no_text_makes_the_parser_fail_in_any_other_way(text: str) -> None:
     try:

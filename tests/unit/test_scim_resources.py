@@ -12,6 +12,7 @@ from joiner.scim.errors import InvalidAttributeError, InvalidSyntaxError, Mutabi
 from joiner.scim.resources import MOST_VALUES, normalise_resource, read_incoming, replaced
 from joiner.scim.schemas import Attribute, Kind, ResourceType, Schema
 
+EXTENDED = {"schemas": [USER_URN, ENTERPRISE_URN]}
 EXTRA = "urn:example:schemas:extension:1.0:Extra"
 KINDS: tuple[Kind, ...] = ("string", "boolean", "decimal", "integer", "dateTime", "binary", "reference")
 THING = Schema(
@@ -72,10 +73,15 @@ def test_lenient_takes_what_clients_mean(sent: dict[str, Any], kept: dict[str, A
     [
         ({"active": "False"}, InvalidAttributeError),
         ({"title": 5}, InvalidAttributeError),
-        ({ENTERPRISE_URN: {"manager": "u-3"}}, InvalidAttributeError),
+        ({**EXTENDED, ENTERPRISE_URN: {"manager": "u-3"}}, InvalidAttributeError),
+        ({**EXTENDED, ENTERPRISE_URN: {"manager": ""}}, InvalidAttributeError),
+        ({"emails": {"value": "a@x"}}, InvalidAttributeError),
+        ({"emails": "a@x"}, InvalidAttributeError),
         ({"name": [{"givenName": "K"}]}, InvalidAttributeError),
         ({"schemas": None}, InvalidSyntaxError),
         ({"schemas": [ENTERPRISE_URN]}, InvalidSyntaxError),
+        ({"schemas": [USER_URN, "urn:example:none"]}, InvalidSyntaxError),
+        ({ENTERPRISE_URN: {"department": "D"}}, InvalidSyntaxError),
     ],
 )
 def test_strict_takes_what_the_rfc_allows(sent: dict[str, Any], error: type[ScimError]) -> None:

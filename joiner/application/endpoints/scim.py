@@ -206,7 +206,7 @@ class ScimEndpoint:
         query = request.query
         projection = _projection(resource_type, query)
         body = await request.json(_most_bytes(resource_type))
-        change = modification(caller, resource_type, body)
+        change = modification(caller, resource_type, id_, body)
         stored = await self._service.change(caller, resource_type, id_, change, _expected(request), projection)
         if _answers_nothing(request, query, caller, resource_type):
             return Answer(204, headers=_headers(caller, resource_type, stored))

@@ -90,7 +90,9 @@ async def _execute(
 
 def _change(caller: Caller, operation: BulkOperation) -> tuple[ResourceType, Change]:
     resource_type, _ = _target(caller, operation)
-    make = {"POST": creation, "PUT": replacement, "PATCH": modification}[operation.method]
+    if operation.method == "PATCH":
+        return resource_type, modification(caller, resource_type, operation.id or "", operation.data)
+    make = creation if operation.method == "POST" else replacement
     return resource_type, make(caller, resource_type, operation.data)
 
 

@@ -28,7 +28,7 @@ from joiner.scim.errors import InvalidCountError
 from joiner.scim.grammar import parse_filter
 from joiner.scim.members import MemberChange, members_in, net_changes, split_members
 from joiner.scim.messages import Operation, parse_patch
-from joiner.scim.patches import apply_patch, secrets_in
+from joiner.scim.patches import apply_patch, secrets_in, without_own_id
 from joiner.scim.projection import Projection
 from joiner.scim.resources import read_incoming, replaced
 from joiner.scim.schemas import ResourceType
@@ -242,7 +242,7 @@ def creation(caller: Caller, resource_type: ResourceType, body: Mapping[str, Any
     strict = caller.connection.settings.strict
     incoming = read_incoming(resource_type, body, strict=strict, creating=True)
     resource = _without_derived(incoming.resource)
-    members = _taken_members(resource_type, resource)
+    members = _taken_members(resource_type, resource, strict=strict)
     changes = [MemberChange("add", members)] if members else []
     return Change(
         lambda _, hashed: Altered(resource, changes, hashed),
@@ -254,9 +254,10 @@ def creation(caller: Caller, resource_type: ResourceType, body: Mapping[str, Any
 
 def replacement(caller: Caller, resource_type: ResourceType, body: Mapping[str, Any]) -> Change:
     """What a PUT does (RFC 7644 §3.5.1). Raises ScimError."""
-    incoming = read_incoming(resource_type, body, strict=caller.connection.settings.strict)
+    strict = caller.connection.settings.strict
+    incoming = read_incoming(resource_type, body, strict=strict)
     resource = _without_derived(incoming.resource)
-    members = _taken_members(resource_type, resource)
+    members = _taken_members(resource_type, resource, strict=strict)
     changes = [MemberChange("replace", members)] if resource_type.schema.id == GROUP_URN else []
 
     def alter(stored: dict[str, Any], hashed: str | None) -> Altered:
@@ -265,10 +266,10 @@ def replacement(caller: Caller, resource_type: ResourceType, body: Mapping[str, 
     return Change(alter, incoming.asserted, incoming.secrets.get("password"), long=bool(changes))
 
 
-def modification(caller: Caller, resource_type: ResourceType, body: Mapping[str, Any]) -> Change:
-    """What a PATCH does (RFC 7644 §3.5.2). Raises ScimError."""
+def modification(caller: Caller, resource_type: ResourceType, id_: str, body: Mapping[str, Any]) -> Change:
+    """What a PATCH of the resource `id_` does (RFC 7644 §3.5.2). Raises ScimError."""
     strict = caller.connection.settings.strict
-    operations: Sequence[Operation] = parse_patch(body, strict=strict)
+    operations: Sequence[Operation] = without_own_id(parse_patch(body, strict=strict), id_)
     changes: Sequence[MemberChange] = ()
     asserted: set[str] = set()
     if resource_type.schema.id == GROUP_URN:
@@ -284,7 +285,7 @@ def modification(caller: Caller, resource_type: ResourceType, body: Mapping[str,
         asserted.update(patched.asserted)
         return Altered(_without_derived(patched.resource), changes, hashed)
 
-    password = secrets_in(resource_type, operations).get("password")
+    password = secrets_in(resource_type, operations, strict=strict).get("password")
     return Change(alter, asserted, password, long=_is_long(changes))
 
 
@@ -301,11 +302,11 @@ def _without_derived(resource: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-def _taken_members(resource_type: ResourceType, resource: dict[str, Any]) -> Mapping[str, str | None]:
+def _taken_members(resource_type: ResourceType, resource: dict[str, Any], *, strict: bool) -> Mapping[str, str | None]:
     """The members that were named in a group; they are rows, not part of the resource."""
     if resource_type.schema.id != GROUP_URN:
         return {}
-    return members_in(resource.pop("members", None))
+    return members_in(resource.pop("members", None), strict=strict)
 
 
 def _is_long(changes: Sequence[MemberChange]) -> bool:
