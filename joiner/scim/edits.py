@@ -63,7 +63,7 @@ def edited(target: Target, verb: Verb, held: Any, value: Any, *, strict: bool) -
         after = _with_sub(attribute, sub, verb, held or {}, value, target.name, strict) or None
     else:
         after = _whole(attribute, verb, held, value, target.name, strict)
-    _check_change(attribute, verb, held, after)
+    _check_change(attribute, target.name, verb, held, after)
     if attribute.multi_valued and after is not None:
         check_count(attribute.name, after)
     return after
@@ -252,7 +252,7 @@ def _with_sub(
 ) -> Element:
     held = element.get(sub.name)
     after = _whole(sub, verb, held, value, path, strict)
-    _check_change(sub, verb, held, after)
+    _check_change(sub, path, verb, held, after)
     if after == held:
         return element
     return _merged(attribute, element, {} if after is None else {sub.name: after}, (sub.name,) if after is None else ())
@@ -304,11 +304,11 @@ def _is_unassigned(value: Any, strict: bool) -> bool:
 # What must not be
 
 
-def _check_change(attribute: Attribute, verb: Verb, held: Any, after: Any) -> None:
+def _check_change(attribute: Attribute, path: str, verb: Verb, held: Any, after: Any) -> None:
     if after is None and attribute.required:
         if verb == "remove":
-            raise MutabilityError(f"'{attribute.name}' is required and cannot be removed")
-        raise InvalidAttributeError(f"attribute '{attribute.name}' is required")
+            raise MutabilityError(f"'{path}' is required and cannot be removed")
+        raise InvalidAttributeError(f"attribute '{path}' is required")
     if held is not None:
         _check_immutable(attribute, held, after)
 

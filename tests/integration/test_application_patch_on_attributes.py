@@ -188,8 +188,8 @@ def appending(name: str, elements: Sequence[Element]) -> Change:
         for each in [each for each in elements if each not in held]:
             place = next((place for place, known in enumerate(held) if is_same(known, each)), len(held))
             held[place:] = [{**(held[place] if place < len(held) else {}), **each}, *held[place + 1 :]]
-            newest = held[place] if each.get("primary") else newest
-        return with_value(state, name, one_primary(held, newest))
+            newest = place if each.get("primary") else newest
+        return with_value(state, name, one_primary(held, None if newest is None else held[newest]))
 
     return change
 
