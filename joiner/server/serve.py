@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 
 from joiner.config import Settings, is_loopback
 from joiner.errors import InvalidStateError
+from joiner.server.memory import SECONDS_BETWEEN, give_back
 from joiner.server.protocol import LimitedProtocol
 
 BACKLOG: Final = 2048
@@ -61,6 +62,8 @@ async def listening(app: ASGIApp, settings: Settings) -> AsyncIterator[str]:
         proxy_headers=False,
         timeout_keep_alive=SECONDS_IDLE,
         timeout_graceful_shutdown=SECONDS_TO_FINISH,
+        timeout_notify=SECONDS_BETWEEN,
+        callback_notify=give_back,
         ssl_certfile=settings.tls_certificate,
         ssl_keyfile=settings.tls_key,
     )
