@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Final
-from urllib.parse import unquote_plus
+from urllib.parse import unquote_to_bytes
 
 import orjson
 
@@ -87,9 +87,9 @@ class ScimRequest:
         if not raw:
             return {}
         found = {}
-        for part in raw.decode("utf-8", "replace").split("&"):
-            name, _, value = part.partition("=")
-            found[unquote_plus(name).lower()] = unquote_plus(value)
+        for part in raw.split(b"&"):
+            name, _, value = part.partition(b"=")
+            found[_decoded(name).lower()] = _decoded(value)
         return found
 
     def header(self, name: bytes) -> str | None:
@@ -149,6 +149,14 @@ class ScimRequest:
         """The address that the client has connected to, where it has not said what it calls it."""
         address, port = self._scope.get("server") or ("localhost", 80)
         return (f"[{address}]:{port}" if ":" in address else f"{address}:{port}").encode()
+
+
+def _decoded(text: bytes) -> str:
+    if b"%" in text:
+        text = unquote_to_bytes(text.replace(b"+", b" "))
+    elif b"+" in text:
+        text = text.replace(b"+", b" ")
+    return text.decode("utf-8", "replace")
 
 
 def _combined(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

@@ -101,8 +101,7 @@ class ResourceService:
         condition = self._condition(caller, types, query)
         order = self._order(types, query)
         count = min(query.count, caller.connection.settings.most_results)
-        shown = {each.name: self._related(caller, each, projections[each.name]) for each in types}
-        related = next((each for each in shown.values() if each is not None), None) if len(types) == 1 else None
+        related = self._related(caller, types[0], projections[types[0].name]) if len(types) == 1 else None
         names = [each.name for each in types]
         if query.cursor is not None:
             return await self._page_after(caller, types, query, condition, order, count, related, projections)
@@ -196,8 +195,8 @@ class ResourceService:
     def _condition(self, caller: Caller, types: Sequence[ResourceType], query: Query) -> Condition:
         if query.filter is None:
             return ALL
-        tree = parse_filter(query.filter, strict=caller.connection.settings.strict)
         strict = caller.connection.settings.strict
+        tree = parse_filter(query.filter, strict=strict)
         return compile_filter(types, tree, self._storage.dialect, strict=strict)
 
     def _order(self, types: Sequence[ResourceType], query: Query) -> Order:

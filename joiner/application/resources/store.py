@@ -5,6 +5,7 @@ What an answer does not show is not read: the members of a group above all (REQ-
 
 from collections.abc import Sequence
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, Final, Literal
 
 import msgspec
@@ -77,11 +78,11 @@ class ResourceReader:
         """The total number, and one page; `start_index` counts from 1."""
 
         async def work(session: Session) -> tuple[int, list[Stored]]:
-            where, values = _where(session.dialect, connection_id, types, condition)
             if condition.is_indexed and order is CREATION and start_index == 1:
-                found = await _first(session, where, values, count, base, related)
+                found = await _first(session, connection_id, types, condition, count, base, related)
                 if found is not None:
                     return len(found), found
+            where, values = _where(session.dialect, connection_id, types, condition)
             numbers = await session.rows(
                 f"SELECT r.number FROM resource r WHERE {where} {order.sql}"
                 f" LIMIT ?{len(values) + 1} OFFSET ?{len(values) + 2}",
@@ -224,14 +225,17 @@ def _where(
     dialect: Dialect, connection_id: int, types: Sequence[str], condition: Condition
 ) -> tuple[str, tuple[Any, ...]]:
     """`condition` numbers its marks from 3 on."""
-    kind = "r.type = ?2" if len(types) == 1 else f"r.type IN {_texts(dialect, 2)}"
     value = types[0] if len(types) == 1 else as_list(dialect, types)
-    # For PostgreSQL see the index resource_in_order.
-    is_list = dialect == "postgresql" and not condition.is_indexed
-    where = f"{'(r.connection_id + 0)' if is_list else 'r.connection_id'} = ?1 AND {kind}"
-    if condition.sql:
-        where += f" AND ({condition.sql})"
+    where = _where_sql(dialect, condition.sql, single=len(types) == 1, is_indexed=condition.is_indexed)
     return where, (connection_id, value, *condition.values)
+
+
+def _where_sql(dialect: Dialect, condition: str, *, single: bool, is_indexed: bool) -> str:
+    kind = "r.type = ?2" if single else f"r.type IN {_texts(dialect, 2)}"
+    # For PostgreSQL see the index resource_in_order.
+    is_list = dialect == "postgresql" and not is_indexed
+    where = f"{'(r.connection_id + 0)' if is_list else 'r.connection_id'} = ?1 AND {kind}"
+    return f"{where} AND ({condition})" if condition else where
 
 
 def _texts(dialect: Dialect, mark: int) -> str:
@@ -244,13 +248,35 @@ async def _count(session: Session, where: str, values: tuple[Any, ...]) -> int:
 
 
 async def _first(
-    session: Session, where: str, values: tuple[Any, ...], count: int, base: str, related: Related | None
+    session: Session,
+    connection_id: int,
+    types: Sequence[str],
+    condition: Condition,
+    count: int,
+    base: str,
+    related: Related | None,
 ) -> list[Stored] | None:
-    """All resources that meet an indexed condition, None if they are more than `count`: one statement, no counting."""
-    sql, needs_base = _select(session.dialect, related, where, len(values) + 2)
-    limited = f"{sql} ORDER BY +r.number LIMIT ?{len(values) + 1}"
-    rows = await session.rows(limited, *values, count + 1, *([base] if needs_base else []))
-    return None if len(rows) > count else [_stored(row, base) for row in rows]
+    """All resources that meet an indexed condition, None if they are more than `count`: one statement, no counting, and
+    nothing for the database to sort."""
+    dialect, values, single = session.dialect, condition.values, len(types) == 1
+    sql, needs_base = _first_sql(dialect, related, condition.sql, len(values), single)
+    kind = types[0] if single else as_list(dialect, types)
+    rows = await session.rows(sql, connection_id, kind, *values, count + 1, *((base,) if needs_base else ()))
+    if len(rows) > count:
+        return None
+    if len(rows) > 1:
+        rows = sorted(rows, key=itemgetter(0))
+    return [_stored(row, base) for row in rows]
+
+
+@lru_cache(maxsize=256)
+def _first_sql(
+    dialect: Dialect, related: Related | None, condition: str, values: int, single: bool
+) -> tuple[str, bool]:
+    """The same text each time: the driver finds the prepared statement without comparing it."""
+    where = _where_sql(dialect, condition, single=single, is_indexed=True)
+    sql, needs_base = _select(dialect, related, where, values + 4)
+    return f"{sql} LIMIT ?{values + 3}", needs_base
 
 
 async def _rows_in_order(session: Session, numbers: Sequence[int], base: str, related: Related | None) -> list[Stored]:

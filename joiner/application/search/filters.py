@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
+import msgspec
+
 from joiner.application.search import columns
 from joiner.application.search.places import Operand, Place, element_place, resource_place
 from joiner.scim import conditions
@@ -33,8 +35,7 @@ GROUPS: Final = Place("", {("value",): "g.id"})
 GREATEST: Final = 0x10FFFF
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(msgspec.Struct, frozen=True):
     """What follows WHERE, about the alias `r`; it can be joined to other conditions by AND as it is."""
 
     sql: str
