@@ -1,5 +1,5 @@
 """HTTP/1.1 as uvicorn speaks it, with limits: the size of a request's head, the time until it is there, and the time
-that a body may pause.
+that a body may pause. And with one write for an answer, where uvicorn makes two.
 
 Whoever has not sent a whole head has shown no credentials, so it must cost next to nothing. The size of bodies is
 limited by those who read them.
@@ -16,6 +16,8 @@ MOST_HEAD_BYTES: Final = 64 * 1024
 SECONDS_FOR_HEAD: Final = 30.0
 SECONDS_OF_SILENCE: Final = 30.0
 """In the middle of a body."""
+SHORT: Final = 16 * 1024
+"""Bytes of a body that are copied behind its head: cheaper than two buffers."""
 UPGRADE: Final = re.compile(rb"\r\nupgrade:[^\r\n]*", re.IGNORECASE)
 
 
@@ -31,7 +33,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's own
-        super().connection_made(transport)
+        super().connection_made(_OneWrite(transport, self.loop))  # type: ignore[arg-type] # it is all that uvicorn uses
         self._expect(SECONDS_FOR_HEAD)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -92,6 +94,46 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+
+class _OneWrite:
+    """A transport that holds the head of an answer until its body comes: two writes would be two packets, which cost
+    more than most answers. A head whose body takes longer goes without it."""
+
+    __slots__ = ("_call_soon", "_held", "_transport", "get_extra_info", "is_closing", "pause_reading", "resume_reading")
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._call_soon = loop.call_soon
+        self._held: bytes | None = None
+        self.get_extra_info = transport.get_extra_info
+        self.is_closing = transport.is_closing
+        self.pause_reading = transport.pause_reading
+        self.resume_reading = transport.resume_reading
+
+    def write(self, data: bytes) -> None:
+        held = self._held
+        if held is not None:
+            self._held = None
+            if len(data) < SHORT:
+                self._transport.write(held + data)
+            else:
+                self._transport.writelines((held, data))
+        elif data.startswith(b"HTTP/1."):
+            self._held = data
+            self._call_soon(self._let_go)
+        else:
+            self._transport.write(data)
+
+    def close(self) -> None:
+        self._let_go()
+        self._transport.close()
+
+    def _let_go(self) -> None:
+        if self._held is not None:
+            held, self._held = self._held, None
+            if not self._transport.is_closing():
+                self._transport.write(held)
 
 
 def _without_upgrade(data: bytes) -> bytes:

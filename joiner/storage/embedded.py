@@ -55,8 +55,10 @@ UNAVAILABLE: Final = (
 )
 """What the disk is to blame for, or another process; nothing is wrong with the work."""
 WRITER_CACHE_MIB: Final = 4
-READER_CACHE_MIB: Final = 2
-"""Small on purpose: what does not fit is in the system's page cache, a microsecond away."""
+READER_CACHE_MIB: Final = 8
+"""Of the event loop's reader: the upper pages of the indexes stay, at any size."""
+LONG_READER_CACHE_MIB: Final = 2
+"""All small on purpose: what does not fit is in the system's page cache, a microsecond away."""
 
 
 class _SqliteSession:
@@ -125,7 +127,7 @@ class EmbeddedDatabase:
             self._writer.close()
             raise
         self._writing: Session = _SqliteSession(self._writer)
-        self._reader = _reader(path)
+        self._reader = _reader(path, READER_CACHE_MIB)
         self._reading: Session = _SqliteSession(self._reader)
         self._waiting: deque[Waiting] = deque()
         self._busy = False
@@ -325,7 +327,7 @@ class EmbeddedDatabase:
     def _read_aside(self, work: Work[T]) -> T:
         connection: sqlite3.Connection | None = getattr(self._local, "reader", None)
         if connection is None:
-            connection = self._local.reader = _reader(self.path)
+            connection = self._local.reader = _reader(self.path, LONG_READER_CACHE_MIB)
             self._opened.append(connection)
         with self._may_begin:
             connection.execute("BEGIN")
@@ -357,7 +359,7 @@ def _translated(error: sqlite3.Error) -> Exception:
     return UnavailableError(str(error)) if code & 0xFF in UNAVAILABLE else error
 
 
-def _reader(path: Path) -> sqlite3.Connection:
-    connection = connect(path, READER_CACHE_MIB)
+def _reader(path: Path, cache_mib: int) -> sqlite3.Connection:
+    connection = connect(path, cache_mib)
     connection.execute("PRAGMA query_only = ON")
     return connection

@@ -271,3 +271,20 @@ async def test_a_connection_on_which_no_whole_request_comes_is_closed(monkeypatc
             writer.write(part)
             assert await reader.read() == b""
             writer.close()
+
+
+async def test_a_head_does_not_wait_for_a_body_that_takes_longer() -> None:
+    has_head = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
+        await has_head.wait()
+        await send({"type": "http.response.body", "body": b"late"})
+
+    async with listening(app, Settings(port=0)) as url:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+        has_head.set()
+        assert await reader.readexactly(4) == b"late"
+        writer.close()
