@@ -99,6 +99,12 @@ def load_settings(file: Path, *, required: bool = False, environ: Mapping[str, s
     return msgspec.convert(values, Settings)
 
 
+def settings_of(data: Path, config: Path | None = None) -> Settings:
+    """The settings of a data folder, or of the file that `config` or JOINER_CONFIG names. Raises InvalidValueError."""
+    named = config or (Path(os.environ["JOINER_CONFIG"]) if os.environ.get("JOINER_CONFIG") else None)
+    return load_settings(named or data / FILE_NAME, required=named is not None)
+
+
 def override(settings: Settings, **values: Any) -> Settings:
     """The settings with those of `values` that are not None. Raises InvalidValueError."""
     given = {name: _convert(name, value, "the command line") for name, value in values.items() if value is not None}

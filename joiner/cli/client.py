@@ -4,7 +4,6 @@ Commands do not know which. What is slow to import is imported where it is used:
 """
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, nullcontext
@@ -14,7 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from joiner.config import FILE_NAME, Settings, is_loopback, load_settings
+from joiner.config import is_loopback, settings_of
 from joiner.errors import DataFolderInUseError, InvalidValueError, JoinerError
 
 if TYPE_CHECKING:
@@ -205,12 +204,6 @@ async def _in_process(folder: Any, sides: "Sequence[Side]", engine: bool) -> Asy
         ) as http,
     ):
         yield Client(http, IN_PROCESS)
-
-
-def settings_of(data: Path, config: Path | None = None) -> Settings:
-    """The settings of a data folder, or of the file that the command or JOINER_CONFIG names."""
-    named = config or (Path(os.environ["JOINER_CONFIG"]) if os.environ.get("JOINER_CONFIG") else None)
-    return load_settings(named or data / FILE_NAME, required=named is not None)
 
 
 def _refusal(status: int, content: bytes) -> ApiError:

@@ -14,6 +14,7 @@ import typer
 from joiner.cli.client import ApiError, Target, connect
 from joiner.cli.output import Output, plain
 from joiner.errors import JoinerError
+from joiner.server.loop import loop_factory
 
 if TYPE_CHECKING:
     from joiner.server.instance import Side
@@ -94,7 +95,7 @@ def command(
 def run_async(work: Coroutine[Any, Any, T]) -> T:
     """Runs the coroutine; an error that the user can understand becomes a line on standard error and exit code 1."""
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             return runner.run(work)
     except JoinerError as error:
         fail(error)
@@ -162,11 +163,3 @@ def _key_from_file() -> str | None:
         return Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:
         fail(JoinerError(f"JOINER_API_KEY_FILE: {path} cannot be read: {error.strerror}"))
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop
-    return uvloop.new_event_loop
