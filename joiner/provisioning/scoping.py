@@ -177,7 +177,11 @@ def _on_number(holds: Callable[[int, int], bool]) -> Callable[[str], Test]:
 def _on_pattern(wanted: bool) -> Callable[[str], Test]:
     def compile_(operand: str) -> Test:
         # Found anywhere in the text, as .NET's IsMatch does (D-29).
-        search = compile_pattern(operand).search
+        pattern = compile_pattern(operand)
+        if not pattern.is_linear:
+            # It might be given up, and then nobody could say whether the object is in scope.
+            raise FilterError(f"the pattern '{operand}' cannot be used: filters take no look-around or back references")
+        search = pattern.search
 
         def test(value: Value) -> bool:
             text = _text(value)

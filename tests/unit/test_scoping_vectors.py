@@ -56,7 +56,7 @@ def test_a_clause_that_cannot_work_is_refused(groups: list[list[dict[str, Any]]]
 
 def test_the_reason_why_a_pattern_is_refused_is_told_in_words() -> None:
     (problem,) = validate_filter(filter_of(clause("REGEX MATCH", "(")), {})
-    assert problem.endswith("the pattern '(' cannot be used: missing ): (")
+    assert problem.endswith("the pattern '(' cannot be used: a group is not closed (position 2)")
 
 
 @pytest.mark.req("REQ-P-045")
