@@ -1,14 +1,23 @@
 """From a tree to a function that evaluates it. Compiled once; evaluating parses and looks up nothing."""
 
-import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from joiner.errors import JoinerError
-from joiner.expressions.errors import ExpressionError, IgnoreAttribute, IgnoreObject
-from joiner.expressions.function import MISSING, Evaluate, Function, Lazy
-from joiner.expressions.functions import FUNCTIONS
+from joiner.expressions.cultures import language_of
+from joiner.expressions.dates import date_of
+from joiner.expressions.errors import (
+    Caution,
+    EvaluationError,
+    ExpressionError,
+    IgnoreAttribute,
+    IgnoreObject,
+    UnsupportedFunctionError,
+    hint,
+)
+from joiner.expressions.function import MISSING, Evaluate, Function, Kind, Lazy, Missing, Parameter
+from joiner.expressions.functions import FUNCTIONS, UNSUPPORTED
 from joiner.expressions.syntax import (
     Attribute,
     Call,
@@ -22,7 +31,8 @@ from joiner.expressions.syntax import (
     parse,
     to_text,
 )
-from joiner.expressions.values import Value, compare
+from joiner.expressions.unique import candidates
+from joiner.expressions.values import Value, canonical_text, compare, number_of, truth_of
 
 WORD_VALUES: Final[Mapping[str, Value]] = {
     "True": True,
@@ -30,6 +40,10 @@ WORD_VALUES: Final[Mapping[str, Value]] = {
     "vbTextCompare": "vbTextCompare",
     "vbBinaryCompare": "vbBinaryCompare",
 }
+Observe = Callable[[Node, Evaluate], Evaluate]
+"""A node and what evaluates it → what is used instead, which may watch."""
+Candidates = Callable[[Mapping[str, Any]], Iterator[str]]
+"""Attributes in, values to try in their order, each evaluated when it is asked for. Raises as `Evaluate` does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,35 +57,143 @@ class Compiled:
     functions: frozenset[str]
     """Names of the functions that it calls."""
     evaluate: Evaluate
+    candidates: Candidates | None = None
+    """For SelectUniqueValue: what to look for in the target, for whoever can ask it only between two steps. None for
+    every other expression."""
+    cautions: tuple[Caution, ...] = ()
+    """Constants that their functions cannot use: evaluating them fails, should it come to that."""
 
 
-def compile_expression(text: str) -> Compiled:
-    """Raises ExpressionError with the place of what is wrong."""
+def compile_expression(text: str, observe: Observe | None = None) -> Compiled:
+    """Raises ExpressionError with the place of what is wrong, UnsupportedFunctionError if that is only a function of
+    another service."""
     tree = parse(text)
-    return Compiled(text, tree, frozenset(attributes_of(tree)), frozenset(functions_of(tree)), _compile(tree, text))
+    compiler = _Compiler(text, observe)
+    evaluate = compiler.compile(tree)
+    return Compiled(
+        text,
+        tree,
+        frozenset(attributes_of(tree)),
+        frozenset(functions_of(tree)),
+        evaluate,
+        compiler.candidates,
+        tuple(compiler.cautions),
+    )
 
 
 def compile_attribute(name: str) -> Compiled:
     """The direct mapping of an attribute, whatever characters its name has."""
     tree = Attribute(name)
-    return Compiled(to_text(tree), tree, frozenset({name}), frozenset(), _compile(tree, name))
+    return Compiled(to_text(tree), tree, frozenset({name}), frozenset(), _Compiler(name, None).compile(tree))
 
 
-def _compile(node: Node, text: str) -> Evaluate:
-    match node:
-        case Attribute(name):
-            return lambda attributes: attributes.get(name)
-        case Constant(value):
-            return lambda attributes: value
-        case Word(name):
-            return _word(name)
-        case Comparison(operator, left, right):
-            first, second = _compile(left, text), _compile(right, text)
-            return lambda attributes: compare(operator, first(attributes), second(attributes))
-        case Call():
-            return _call(node, text)
-        case Omitted():
-            raise ExpressionError("an argument may be omitted, an expression may not", text, 0)
+class _Compiler:
+    def __init__(self, text: str, observe: Observe | None) -> None:
+        self._text = text
+        self._observe = observe
+        self.candidates: Candidates | None = None
+        self.cautions: list[Caution] = []
+
+    def compile(self, node: Node, *, is_outermost: bool = True, is_certain: bool = True) -> Evaluate:
+        """`is_certain`: it is evaluated for every object."""
+        evaluate = self._node(node, is_outermost, is_certain)
+        return evaluate if self._observe is None else self._observe(node, evaluate)
+
+    def _node(self, node: Node, is_outermost: bool, is_certain: bool) -> Evaluate:
+        match node:
+            case Attribute(name):
+                return lambda attributes: attributes.get(name)
+            case Constant(value):
+                return lambda attributes: value
+            case Word(name):
+                return _word(name)
+            case Comparison(operator, left, right):
+                first, second = (
+                    self.compile(side, is_outermost=False, is_certain=is_certain) for side in (left, right)
+                )
+                return lambda attributes: compare(operator, first(attributes), second(attributes))
+            case Call():
+                return self._call(node, is_outermost, is_certain)
+            case Omitted():
+                raise ExpressionError("an argument may be omitted, an expression may not", self._text, 0)
+
+    def _call(self, call: Call, is_outermost: bool, is_certain: bool) -> Evaluate:
+        function = self._function(call)
+        position = call.span[0]
+        if function.only_outermost and not is_outermost:
+            raise ExpressionError(f"{call.name} must be the outermost function", self._text, position)
+        arguments = _without_trailing(function, call.arguments)
+        problem = function.count_problem(len(arguments))
+        if problem:
+            raise ExpressionError(problem, self._text, position)
+        parts: list[Evaluate | Missing] = []
+        for index, argument in enumerate(arguments):
+            # A lazy function evaluates its first argument, and of the others those that it needs.
+            is_reached = is_certain and (function.lazy is None or index == 0)
+            parts.append(self._argument(function, index, argument, is_reached))
+        if function.only_outermost:
+            self.candidates = lambda attributes: candidates(parts, attributes)
+        if function.lazy is not None:
+            return _lazy(function.lazy, parts)
+        try:
+            body = function.eager or function.prepare(arguments)  # type: ignore[misc]  # exactly one of the three is set
+        except JoinerError as error:
+            self.cautions.append(Caution(str(error), position, is_certain))
+            return _failing(str(error))
+        return _asking(body, parts) if function.asks else _eager(body, parts)
+
+    def _function(self, call: Call) -> Function:
+        function = FUNCTIONS.get(call.name)
+        if function is not None:
+            return function
+        if call.name in UNSUPPORTED:
+            raise UnsupportedFunctionError(
+                f"the function '{call.name}' of other services is not supported", self._text, call.span[0]
+            )
+        problem = f"unknown function '{call.name}'{hint(call.name, FUNCTIONS)}"
+        raise ExpressionError(problem, self._text, call.span[0])
+
+    def _argument(self, function: Function, index: int, argument: Node, is_certain: bool) -> Evaluate | Missing:
+        parameter = function.parameter(index)
+        if isinstance(argument, Omitted):
+            if parameter.required:
+                problem = f"{function.name} needs its argument '{parameter.name}'"
+                raise ExpressionError(problem, self._text, argument.span[0])
+            return MISSING
+        if isinstance(argument, (Constant, Word)):
+            problem = _constant_problem(parameter, _constant(argument))
+            if problem:
+                caution = f"{parameter.name} of {function.name} {problem}"
+                self.cautions.append(Caution(caution, argument.span[0], is_certain))
+        return self.compile(argument, is_outermost=False, is_certain=is_certain)
+
+
+def _constant(node: Constant | Word) -> Value:
+    """None for a word that stands for no value."""
+    return node.value if isinstance(node, Constant) else WORD_VALUES.get(node.name)
+
+
+def _constant_problem(parameter: Parameter, value: Value) -> str:
+    """Why the parameter cannot have this value, '' if it can."""
+    if value is None:
+        return ""
+    text = canonical_text(value)
+    if parameter.choices and text not in parameter.choices:
+        return f"is one of {', '.join(parameter.choices)}, not '{text}'{hint(text, parameter.choices)}"
+    try:
+        CHECKS.get(parameter.kind, canonical_text)(value)
+    except EvaluationError as error:
+        return f"cannot be used: {error}"
+    return ""
+
+
+CHECKS: Final[Mapping[Kind, Callable[[Value], object]]] = {
+    "Boolean": truth_of,
+    "Culture": lambda value: language_of(canonical_text(value)),
+    "DateTime": lambda value: date_of(value, "the constant"),
+    "Integer": lambda value: number_of(value, "the constant"),
+}
+"""Kind of a parameter → what raises EvaluationError for a value that is none."""
 
 
 def _word(name: str) -> Evaluate:
@@ -89,46 +211,27 @@ def _word(name: str) -> Evaluate:
     return lambda attributes: value
 
 
-def _call(call: Call, text: str) -> Evaluate:
-    function = FUNCTIONS.get(call.name)
-    if function is None:
-        near = difflib.get_close_matches(call.name.lower(), {name.lower(): name for name in FUNCTIONS}, 1)
-        names = {name.lower(): name for name in FUNCTIONS}
-        hint = f"; did you mean '{names[near[0]]}'?" if near else ""
-        raise ExpressionError(f"unknown function '{call.name}'{hint}", text, call.position)
-    # A comma at the end adds an omitted argument, which is one too many for some and harmless for all.
-    arguments = call.arguments
+def _without_trailing(function: Function, arguments: tuple[Node, ...]) -> tuple[Node, ...]:
+    """A comma at the end adds an omitted argument, which is one too many for some and harmless for all."""
     while arguments and isinstance(arguments[-1], Omitted) and function.count_problem(len(arguments)):
         arguments = arguments[:-1]
-    problem = function.count_problem(len(arguments)) or _omitted_problem(function, arguments)
-    if problem:
-        raise ExpressionError(problem, text, call.position)
-    parts = [None if isinstance(argument, Omitted) else _compile(argument, text) for argument in arguments]
-    if function.lazy is not None:
-        return _lazy(function.lazy, parts)
-    if function.eager is not None:
-        return _eager(function.eager, parts)
-    assert function.prepare is not None
-    try:
-        return _eager(function.prepare(arguments), parts)
-    except JoinerError as error:
-        raise ExpressionError(str(error), text, call.position) from None
+    return arguments
 
 
-def _omitted_problem(function: Function, arguments: tuple[Node, ...]) -> str | None:
-    for parameter, argument in zip(function.parameters, arguments, strict=False):
-        if parameter.required and isinstance(argument, Omitted):
-            return f"{function.name} needs its argument '{parameter.name}'"
-    return None
+def _failing(problem: str) -> Evaluate:
+    def fail(attributes: Mapping[str, Any]) -> Value:
+        raise EvaluationError(problem)
+
+    return fail
 
 
-def _lazy(body: Lazy, parts: Sequence[Evaluate | None]) -> Evaluate:
-    arguments = tuple(MISSING if part is None else part for part in parts)
+def _lazy(body: Lazy, parts: Sequence[Evaluate | Missing]) -> Evaluate:
+    arguments = tuple(parts)
     return lambda attributes: body(arguments, attributes)
 
 
-def _eager(body: Callable[..., Value], parts: Sequence[Evaluate | None]) -> Evaluate:
-    arguments = tuple(_missing if part is None else part for part in parts)
+def _eager(body: Callable[..., Value], parts: Sequence[Evaluate | Missing]) -> Evaluate:
+    arguments = _evaluated(parts)
     if len(arguments) == 1:
         (only,) = arguments
         return lambda attributes: body(only(attributes))
@@ -136,6 +239,15 @@ def _eager(body: Callable[..., Value], parts: Sequence[Evaluate | None]) -> Eval
         first, second = arguments
         return lambda attributes: body(first(attributes), second(attributes))
     return lambda attributes: body(*[argument(attributes) for argument in arguments])
+
+
+def _asking(body: Callable[..., Value], parts: Sequence[Evaluate | Missing]) -> Evaluate:
+    arguments = _evaluated(parts)
+    return lambda attributes: body(attributes, *[argument(attributes) for argument in arguments])
+
+
+def _evaluated(parts: Sequence[Evaluate | Missing]) -> tuple[Evaluate, ...]:
+    return tuple(_missing if isinstance(part, Missing) else part for part in parts)
 
 
 def _missing(attributes: Mapping[str, Any]) -> Value:

@@ -1,51 +1,16 @@
 """Dates of the mapping language: reading them, adding and subtracting, Windows' file times. All in UTC."""
 
 import calendar
-import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from joiner.expressions.date_formats import format_date, parse_exact
+from joiner.expressions.date_texts import read_date, tick_of, with_tick
 from joiner.expressions.errors import EvaluationError
-from joiner.expressions.function import MISSING, Missing
 from joiner.expressions.values import Value, number_of, single, text_of
 
-ISO: Final = re.compile(
-    r"(\d{4})-(\d{2})-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:\.(\d+))?)?)? ?(Z|[+-]\d{2}:?\d{2})?", re.ASCII
-)
-AMERICAN: Final = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})(?: (\d{1,2}):(\d{2})(?::(\d{2}))? ?([AaPp])[Mm])?", re.ASCII)
 FILE_TIME_ZERO: Final = datetime(1601, 1, 1, tzinfo=UTC)
 TICKS_PER_MICROSECOND: Final = 10
-
-
-def read_date(text: str) -> datetime | None:
-    """A moment in UTC from ISO 8601 or `M/d/yyyy h:mm:ss tt`; None if it is neither or there is no such day. Without
-    offset it is taken as UTC; what is shorter than a microsecond is dropped."""
-    try:
-        if match := ISO.fullmatch(text.strip()):
-            year, month, day, hour, minute, second, fraction, offset = match.groups()
-            microsecond = int((fraction or "").ljust(6, "0")[:6])
-            moment = datetime(
-                int(year), int(month), int(day), int(hour or 0), int(minute or 0), int(second or 0), microsecond, UTC
-            )
-            return moment - _offset(offset)
-        if match := AMERICAN.fullmatch(text.strip()):
-            month, day, year, hour, minute, second, half = match.groups()
-            if not 1 <= int(hour or 12) <= 12:
-                return None
-            hours = int(hour or 12) % 12 + (12 if half in ("P", "p") else 0)
-            return datetime(int(year), int(month), int(day), hours, int(minute or 0), int(second or 0), tzinfo=UTC)
-    except (ValueError, OverflowError):
-        return None
-    return None
-
-
-def _offset(text: str | None) -> timedelta:
-    if text is None or text == "Z":
-        return timedelta()
-    span = timedelta(hours=int(text[1:3]), minutes=int(text[-2:]))
-    return -span if text[0] == "-" else span
 
 
 def date_of(value: Value, what: str) -> datetime:
@@ -78,30 +43,16 @@ def date_diff(interval: Value, first: Value, second: Value) -> Value:
 
 
 def date_from_num(value: Value) -> Value:
-    ticks = number_of(value, "value of DateFromNum")
+    microseconds, tick = divmod(number_of(value, "value of DateFromNum"), TICKS_PER_MICROSECOND)
     try:
-        return FILE_TIME_ZERO + timedelta(microseconds=ticks // TICKS_PER_MICROSECOND)
+        return with_tick(FILE_TIME_ZERO + timedelta(microseconds=microseconds), tick)
     except OverflowError:
         raise EvaluationError("DateFromNum leaves the calendar") from None
 
 
 def num_from_date(value: Value) -> Value:
-    since = date_of(value, "value of NumFromDate") - FILE_TIME_ZERO
-    return since // timedelta(microseconds=1) * TICKS_PER_MICROSECOND
-
-
-def format_date_time(source: Value, styles: Value, form: Value, output: Value = MISSING) -> Value:
-    if isinstance(output, Missing):
-        # The legacy form has no styles (D-19).
-        styles, form, output = MISSING, styles, form
-    if isinstance(form, Missing):
-        raise EvaluationError("FormatDateTime needs an inputFormat")
-    text = text_of(source)
-    if text is None:
-        return None
-    wanted, written = text_of(form) or "", text_of(output) or ""
-    moment = parse_exact(text, wanted, "" if isinstance(styles, Missing) else text_of(styles) or "")
-    return format_date(moment, written)
+    moment = date_of(value, "value of NumFromDate")
+    return (moment - FILE_TIME_ZERO) // timedelta(microseconds=1) * TICKS_PER_MICROSECOND + tick_of(moment)
 
 
 def _entry(table: Mapping[str, Any], interval: Value, function: str) -> Any:
@@ -118,6 +69,9 @@ def _months(moment: datetime, number: int) -> datetime:
     return moment.replace(year=year, month=month + 1, day=day)
 
 
+DAY: Final = timedelta(days=1)
+
+
 def _elapsed(unit: timedelta) -> Callable[[datetime, datetime], int]:
     """Whole units between two moments, towards zero."""
 
@@ -129,8 +83,9 @@ def _elapsed(unit: timedelta) -> Callable[[datetime, datetime], int]:
 
 def _weeks(first: datetime, second: datetime) -> int:
     """By the Sundays that begin the weeks, as Visual Basic counts them."""
-    sundays = [moment - timedelta(days=moment.isoweekday() % 7) for moment in (first, second)]
-    days = _elapsed(timedelta(days=1))(*sundays)
+    # Both dates move back to their Sunday, keeping the time; the difference is moved, as the first week has none.
+    moved = second - first + timedelta(days=first.isoweekday() % 7 - second.isoweekday() % 7)
+    days = moved // DAY if moved >= timedelta() else -(-moved // DAY)
     return days // 7 if days >= 0 else -(-days // 7)
 
 

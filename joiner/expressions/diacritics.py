@@ -20,7 +20,9 @@ SPECIAL: Final = {
     "ł": "l",
     "Ł": "L",
 }
-CLUSTER: Final = re.compile(r"([A-Za-zæÆøØœŒßıłŁ])([\u0300-\u036f]*)")
+CLUSTER: Final = re.compile(
+    r"([A-Za-zæÆøØœŒßıłŁ])([\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]*)"
+)
 
 
 def normalize_diacritics(text: str) -> str:

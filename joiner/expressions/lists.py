@@ -4,18 +4,18 @@ from collections.abc import Callable
 
 from joiner.expressions.errors import EvaluationError
 from joiner.expressions.function import Missing
-from joiner.expressions.values import Value, canonical_text, is_empty, number_of, single, text_of
+from joiner.expressions.values import Value, canonical_text, check_length, is_empty, is_null, number_of, single, text_of
 
 
 def count(value: Value) -> Value:
-    if value is None:
-        return 0
-    return len(value) if isinstance(value, list) else 1
+    if isinstance(value, list):
+        return len(value)
+    return 0 if value is None else 1
 
 
 def item(attribute: Value, index: Value) -> Value:
     position = number_of(index, "the index of Item")
-    if attribute is None:
+    if is_null(attribute):
         return None
     values = attribute if isinstance(attribute, list) else [attribute]
     if not 1 <= position <= len(values):
@@ -32,7 +32,9 @@ def join(separator: Value, *sources: Value) -> Value:
                     parts.append(value)
             elif not is_empty(value) and not isinstance(value, Missing):
                 parts.append(canonical_text(value))
-    return (text_of(separator) or "").join(parts)
+    between = text_of(separator) or ""
+    check_length(sum(map(len, parts)) + len(between) * max(0, len(parts) - 1), "Join")
+    return between.join(parts)
 
 
 def remove_duplicates(attribute: Value) -> Value:
@@ -49,7 +51,7 @@ def split(source: Value, delimiter: Value) -> Value:
     if text is None:
         return None
     pieces = text.split(mark) if mark else [text]
-    return [piece.strip() for piece in pieces if piece.strip()]
+    return [trimmed for piece in pieces if (trimmed := piece.strip())] or None
 
 
 def single_role(roles: Value) -> Value:

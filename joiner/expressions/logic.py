@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from joiner.expressions.errors import IgnoreAttribute
+from joiner.expressions.errors import EvaluationError, IgnoreAttribute
 from joiner.expressions.function import Evaluate, Missing
-from joiner.expressions.values import Value, canonical_text, is_empty, number_of, single, text_of, truth_of
+from joiner.expressions.values import Value, canonical_text, is_empty, is_null, number_of, single, text_of, truth_of
 
 Arguments = Sequence[Evaluate | Missing]
 Attributes = Mapping[str, Any]
@@ -14,7 +14,7 @@ Attributes = Mapping[str, Any]
 def coalesce(arguments: Arguments, attributes: Attributes) -> Value:
     for argument in arguments:
         value = value_of(argument, attributes)
-        if value is not None and value != []:
+        if not is_null(value):
             return value
     return None
 
@@ -56,9 +56,27 @@ def ignore_if_empty(value: Value) -> Value:
     return value
 
 
+def same(value: Value) -> Value:
+    return value
+
+
+def is_present(value: Value) -> Value:
+    return not is_empty(value)
+
+
 def is_string(value: Value) -> Value:
     return value is not None and not isinstance(value, list)
 
 
 def bit_and(first: Value, second: Value) -> Value:
-    return number_of(first, "value1 of BitAnd") & number_of(second, "value2 of BitAnd")
+    bits = _bits(first, "value1 of BitAnd") & _bits(second, "value2 of BitAnd")
+    # The highest of 64 bits is the sign.
+    return bits - (1 << 64) if bits >> 63 else bits
+
+
+def _bits(value: Value, what: str) -> int:
+    """The number's 64 bits; one above the largest signed number is taken for what &HFFFFFFFFFFFFFFFF means."""
+    number = number_of(value, what)
+    if not -(1 << 63) <= number < 1 << 64:
+        raise EvaluationError(f"{what} must have 64 bits")
+    return number & (1 << 64) - 1

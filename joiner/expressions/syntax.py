@@ -8,10 +8,11 @@ An omitted argument is an empty place between commas; it differs from an empty s
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Final
 
-from joiner.expressions.errors import ExpressionError
+from joiner.expressions.errors import ExpressionError, hint
 
 LONGEST: Final = 10_000
 LONGEST_NUMBER: Final = 25
@@ -34,18 +35,25 @@ TOKEN: Final = re.compile(
 )
 
 
+Span = tuple[int, int]
+"""Where a node begins in the text, and where it has ended. Trees are equal whatever their spans are."""
+NOWHERE: Final[Span] = (0, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Attribute:
     """`[name]`: a source attribute."""
 
     name: str
+    span: Span = field(default=NOWHERE, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A literal: text, or a number as Python's int or float."""
+    """A literal: text, or a number as Python's int or Decimal."""
 
-    value: str | int | float
+    value: str | int | Decimal
+    span: Span = field(default=NOWHERE, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +61,23 @@ class Word:
     """One of `WORDS`."""
 
     name: str
+    span: Span = field(default=NOWHERE, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Omitted:
-    """An argument that is not provided."""
+    """An argument that is not provided; its span is the empty place where it would stand."""
+
+    span: Span = field(default=NOWHERE, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A function with its arguments; `position` is where its name stands."""
+    """A function with its arguments."""
 
     name: str
     arguments: tuple["Node", ...]
-    position: int
+    span: Span = field(default=NOWHERE, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +87,7 @@ class Comparison:
     operator: str
     left: "Node"
     right: "Node"
+    span: Span = field(default=NOWHERE, compare=False)
 
 
 Node = Attribute | Constant | Word | Omitted | Call | Comparison
@@ -108,14 +120,14 @@ def to_text(node: Node) -> str:
         case Constant(str() as value):
             return '"' + re.sub(r'(["\\])', r"\\\1", value) + '"'
         case Constant(value):
-            return str(value)
+            return format(value, "f") if isinstance(value, Decimal) else str(value)
         case Word(name):
             return name
         case Omitted():
             return ""
         case Comparison(operator, left, right):
             return f"{to_text(left)} {operator} {to_text(right)}"
-        case Call(name, arguments, _):
+        case Call(name, arguments):
             # A single omitted argument would vanish without its comma.
             inner = ", ".join(to_text(argument) for argument in arguments)
             return f"{name}({inner})"
@@ -129,7 +141,7 @@ def attributes_of(node: Node) -> Iterator[str]:
         case Comparison(_, left, right):
             yield from attributes_of(left)
             yield from attributes_of(right)
-        case Call(_, arguments, _):
+        case Call(_, arguments):
             for argument in arguments:
                 yield from attributes_of(argument)
         case _:
@@ -142,7 +154,7 @@ def functions_of(node: Node) -> Iterator[str]:
         case Comparison(_, left, right):
             yield from functions_of(left)
             yield from functions_of(right)
-        case Call(name, arguments, _):
+        case Call(name, arguments):
             yield name
             for argument in arguments:
                 yield from functions_of(argument)
@@ -159,13 +171,17 @@ class _Parser:
     def __init__(self, text: str) -> None:
         self._text = text
         self._position = 0
+        self._end = 0
+        """Where the token before the current one has ended."""
         self._token = self._next()
 
     def expression(self, depth: int) -> Node:
+        start = self._token.position
         left = self._operand(depth)
         if self._token.kind == "mark" and self._token.text in COMPARATORS:
             operator = self._advance().text
-            return Comparison(operator, left, self._operand(depth))
+            right = self._operand(depth)
+            return Comparison(operator, left, right, (start, self._end))
         return left
 
     def expect(self, kind: str, text: str) -> None:
@@ -178,42 +194,41 @@ class _Parser:
         if depth > DEEPEST:
             self._fail(f"calls are nested deeper than {DEEPEST}")
         token = self._advance_operand()
+        span = (token.position, self._end)
         match token.kind:
             case "string":
-                return Constant(unquote(token.text))
+                return Constant(unquote(token.text), span)
             case "attribute":
-                return Attribute(token.text)
+                return Attribute(token.text, span)
             case "hex" | "number" if len(token.text) > LONGEST_NUMBER:
                 raise ExpressionError(f"a number may have {LONGEST_NUMBER} digits", self._text, token.position)
             case "hex":
-                return Constant(int(token.text.lower().removeprefix("&h"), base=16))
+                return Constant(int(f"0x{token.text[2:]}", base=0), span)
             case "number":
-                return Constant(float(token.text) if "." in token.text else int(token.text))
-        if self._token == Token("mark", "(", self._token.position):
+                return Constant(Decimal(token.text) if "." in token.text else int(token.text), span)
+        if self._token.kind == "mark" and self._token.text == "(":
             return self._call(token, depth)
         if token.text in WORDS:
-            return Word(token.text)
-        words = {word.lower(): word for word in WORDS}
-        hint = f"; did you mean '{words[token.text.lower()]}'?" if token.text.lower() in words else ""
-        raise ExpressionError(f"unknown word '{token.text}'{hint}", self._text, token.position)
+            return Word(token.text, span)
+        raise ExpressionError(f"unknown word '{token.text}'{hint(token.text, WORDS)}", self._text, token.position)
 
     def _call(self, name: Token, depth: int) -> Call:
         self.expect("mark", "(")
         arguments: list[Node] = []
         if self._token.text == ")" and self._token.kind == "mark":
             self._advance()
-            return Call(name.text, (), name.position)
+            return Call(name.text, (), (name.position, self._end))
         while True:
             arguments.append(self._argument(depth + 1))
             if self._token.kind == "mark" and self._token.text == ",":
                 self._advance()
                 continue
             self.expect("mark", ")")
-            return Call(name.text, tuple(arguments), name.position)
+            return Call(name.text, tuple(arguments), (name.position, self._end))
 
     def _argument(self, depth: int) -> Node:
         if self._token.kind == "mark" and self._token.text in (",", ")"):
-            return Omitted()
+            return Omitted((self._token.position, self._token.position))
         return self.expression(depth)
 
     def _advance_operand(self) -> Token:
@@ -224,6 +239,7 @@ class _Parser:
 
     def _advance(self) -> Token:
         token = self._token
+        self._end = self._position
         self._token = self._next()
         return token
 

@@ -1,28 +1,52 @@
 """Functions of text. Positions count from 1, as in Visual Basic."""
 
+import binascii
 import unicodedata
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
+from typing import Final
 
+from joiner.expressions.cultures import language_of
 from joiner.expressions.diacritics import normalize_diacritics
 from joiner.expressions.errors import EvaluationError
 from joiner.expressions.function import MISSING, Missing
-from joiner.expressions.values import Value, number_of, text_of
+from joiner.expressions.values import Value, check_length, number_of, text_of, well_formed
 
 
-def of_text(convert: Callable[[str], str]) -> Callable[[Value], Value]:
-    """A function of one text that gives null for null (D-15)."""
+def of_text(function: str, convert: Callable[[str], str], growth: int = 1) -> Callable[[Value], Value]:
+    """A function of one text that gives null for null (D-15) and makes at most `growth` characters of one."""
 
     def call(source: Value) -> Value:
         text = text_of(source)
-        return None if text is None else convert(text)
+        if text is None:
+            return None
+        if growth > 1:
+            check_length(growth * len(text), function)
+        return convert(text)
 
     return call
 
 
 def append(source: Value, suffix: Value) -> Value:
     text = text_of(source)
-    return None if text is None else text + (text_of(suffix) or "")
+    if text is None:
+        return None
+    behind = text_of(suffix) or ""
+    check_length(len(text) + len(behind), "Append")
+    return text + behind
+
+
+def prepend(prefix: Value, source: Value) -> Value:
+    text = text_of(source)
+    return None if text is None else append(text_of(prefix) or "", text)
+
+
+def trim(value: Value) -> Value:
+    """Of several values, each."""
+    if isinstance(value, list):
+        return [text.strip() for item in value if (text := text_of(item)) is not None] or None
+    text = text_of(value)
+    return None if text is None else text.strip()
 
 
 def left(source: Value, number: Value) -> Value:
@@ -81,15 +105,16 @@ def p_case(source: Value, separators: Value = MISSING) -> Value:
 
 
 def _separates(character: str) -> bool:
+    category = unicodedata.category(character)
     # An apostrophe inside a word does not end it.
-    return character != "'" and unicodedata.category(character)[0] in "ZCPS"
+    return character != "'" and (category[0] in "ZPS" or category in ("Cc", "Cf"))
 
 
 def change_case(change: Callable[[str], str], turkish: Mapping[str, str]) -> Callable[..., Value]:
     def convert(source: Value, culture: Value = MISSING) -> Value:
         text = text_of(source)
         name = None if isinstance(culture, Missing) else text_of(culture)
-        language = _language(name)
+        language = language_of(name or "")
         if text is None:
             return None
         if language in ("tr", "az"):
@@ -106,18 +131,23 @@ def one_to_one(change: Callable[[str], str], text: str) -> str:
     return "".join(changed if len(changed := change(character)) == 1 else character for character in text)
 
 
-def _language(culture: str | None) -> str:
-    """The language of an RFC 4646 culture name; "" for the invariant one."""
-    if not culture:
-        return ""
-    parts = culture.replace("_", "-").split("-")
-    plausible = 2 <= len(parts[0]) <= 3 and all(part.isascii() and part.isalnum() and len(part) <= 8 for part in parts)
-    if not plausible or not parts[0].isalpha():
-        raise EvaluationError(f"'{culture}' is not a culture name such as en-US")
-    return parts[0].lower()
+def from_base64(source: Value, encoding: Value = MISSING) -> Value:
+    text = text_of(source)
+    name = "Unicode" if isinstance(encoding, Missing) else text_of(encoding) or "Unicode"
+    codec = ENCODINGS.get(name)
+    if codec is None:
+        raise EvaluationError(f"ConvertFromBase64 reads {', '.join(ENCODINGS)}, not '{name}'")
+    if text is None:
+        return None
+    try:
+        return b64decode(text, validate=True).decode(codec)
+    except (binascii.Error, ValueError):
+        raise EvaluationError(f"ConvertFromBase64 finds no {name} text in Base64") from None
 
 
-strip_spaces = of_text(lambda text: text.replace(" ", ""))
-without_diacritics = of_text(normalize_diacritics)
-to_base64 = of_text(lambda text: b64encode(text.encode("utf-16-le")).decode())
-to_utf8_hex = of_text(lambda text: text.encode().hex().upper())
+ENCODINGS: Final[Mapping[str, str]] = {"Unicode": "utf-16-le", "ASCII": "ascii", "UTF8": "utf-8"}
+"""Name of an encoding as the service has it → Python's."""
+strip_spaces = of_text("StripSpaces", lambda text: text.replace(" ", ""))
+without_diacritics = of_text("NormalizeDiacritics", normalize_diacritics, growth=2)
+to_base64 = of_text("ConvertToBase64", lambda text: b64encode(well_formed(text).encode("utf-16-le")).decode(), growth=6)
+to_utf8_hex = of_text("ConvertToUTF8Hex", lambda text: well_formed(text).encode().hex().upper(), growth=8)

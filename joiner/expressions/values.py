@@ -1,19 +1,25 @@
 """Values of the mapping language: canonical text, truth, comparison (attribute mapping §10.4, §10.5).
 
-Null is None, "" is a value, booleans and integers are Python's, date-times are aware UTC datetimes, several values are
-a list, roles are a list of dicts.
+Null is None or an empty list, "" is a value, booleans and integers are Python's, numbers with a point are Decimals
+(floats where the source has them), date-times are aware UTC datetimes, several values are a list, roles are a list of
+dicts.
 """
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final
 
+from joiner.expressions.date_texts import read_date
 from joiner.expressions.errors import EvaluationError
 
 Value = Any
 WHOLE: Final = re.compile(r"\s*([+-]?[0-9]{1,25})\s*")
 """Longer numbers are none that anybody means, and Python refuses to read the longest."""
+LONGEST_VALUE: Final = 1_000_000
+"""Characters of a text that a function may make: calls inside calls could otherwise fill any memory."""
 DECIMAL: Final = re.compile(r"\s*[+-]?[0-9]{1,25}\.[0-9]{1,25}\s*")
 
 
@@ -35,7 +41,24 @@ def canonical_text(value: Value) -> str:
         return f"{value.month}/{value.day}/{value.year:04d} {hour}:{value.minute:02d}:{value.second:02d} {half}"
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, (dict, list)):
+        return json.dumps(value, ensure_ascii=False, default=str)
     return str(value)
+
+
+def check_length(length: int, function: str) -> None:
+    """Raises EvaluationError if a function would make a text longer than any attribute is."""
+    if length > LONGEST_VALUE:
+        raise EvaluationError(f"{function} makes a text of {length:,} characters; {LONGEST_VALUE:,} is the most")
+
+
+def well_formed(text: str) -> str:
+    """The text without halves of surrogate pairs, which no encoding can write; .NET replaces them the same way."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def single(value: Value) -> Value:
@@ -56,7 +79,7 @@ def number_of(value: Value, what: str) -> int:
     value = single(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, (float, Decimal)) and value == value // 1:
         return int(value)
     number = whole_number(value) if isinstance(value, str) else None
     if number is not None:
@@ -69,7 +92,7 @@ def truth_of(value: Value) -> bool:
     value = single(value)
     if value is None:
         return False
-    if isinstance(value, (bool, int, float)):
+    if isinstance(value, (bool, int, float, Decimal)):
         return bool(value)
     text = canonical_text(value).strip().lower()
     if text in ("true", "false"):
@@ -78,6 +101,11 @@ def truth_of(value: Value) -> bool:
     if number is not None:
         return number != 0
     raise EvaluationError(f"{_shown(value)} is neither true nor false")
+
+
+def is_null(value: Value) -> bool:
+    """Absent, or no values. An empty text is a value."""
+    return value is None or (isinstance(value, (list, tuple)) and not value)
 
 
 def is_empty(value: Value) -> bool:
@@ -100,26 +128,35 @@ def compare(operator: str, left: Value, right: Value) -> bool:
     left, right = single(left), single(right)
     if left is None or right is None:
         return False
-    if isinstance(left, datetime) and isinstance(right, datetime):
-        return OPERATORS[operator](left, right)
+    if isinstance(left, datetime) or isinstance(right, datetime):
+        return OPERATORS[operator](_as_date(left), _as_date(right))
     if _is_number(left) or _is_number(right):
         return OPERATORS[operator](_as_number(left), _as_number(right))
     return OPERATORS[operator](canonical_text(left), canonical_text(right))
 
 
+def _as_date(value: Value) -> datetime:
+    if isinstance(value, datetime):
+        return value
+    moment = read_date(canonical_text(value))
+    if moment is None:
+        raise EvaluationError(f"{_shown(value)} cannot be compared with a date")
+    return moment
+
+
 def _is_number(value: Value) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
 
 
-def _as_number(value: Value) -> float | int:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+def _as_number(value: Value) -> Decimal | int:
+    if isinstance(value, (int, Decimal)) and not isinstance(value, bool):
         return value
     text = canonical_text(value)
     number = whole_number(text)
     if number is not None:
         return number
     if DECIMAL.fullmatch(text):
-        return float(text)
+        return Decimal(text.strip())
     raise EvaluationError(f"{_shown(value)} cannot be compared with a number")
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from joiner.errors import JoinerError
-from joiner.expressions.dates import read_date
+from joiner.expressions.date_texts import read_date
 from joiner.expressions.values import canonical_text, whole_number
 from joiner.provisioning.schema import AttributeType
 

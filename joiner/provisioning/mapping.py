@@ -12,7 +12,7 @@ import orjson
 
 from joiner.errors import InvalidValueError, JoinerError
 from joiner.expressions.compiler import Compiled, compile_attribute, compile_expression
-from joiner.expressions.errors import EvaluationError, ExpressionError, IgnoreAttribute, IgnoreObject
+from joiner.expressions.errors import EvaluationError, ExpressionError, IgnoreAttribute, IgnoreObject, with_caret
 from joiner.expressions.function import Evaluate
 from joiner.expressions.syntax import Attribute, Constant, to_text
 from joiner.expressions.values import canonical_text, single
@@ -252,6 +252,7 @@ class _ObjectCompiler:
             path = compile_path(name)
             member = "source"
             source = _compile_source(item)
+            _check_source(source)
             evaluate = _with_guest_names(source)
             member = "defaultValue"
             default = _coerced(definition, item.default_value) if item.default_value not in (None, "") else None
@@ -349,6 +350,15 @@ def _compile_source(item: AttributeMapping) -> Compiled:
     if source.type == "Attribute" and source.name:
         return compile_attribute(source.name)
     raise InvalidValueError("there is no expression" if source.type == "Function" else "there is no name")
+
+
+def _check_source(source: Compiled) -> None:
+    """Raises InvalidValueError for an expression that compiles and that this engine can evaluate for no object."""
+    for caution in source.cautions:
+        if caution.is_certain:
+            raise InvalidValueError(with_caret(caution.problem, source.text, caution.position))
+    if source.candidates is not None:
+        raise InvalidValueError("SelectUniqueValue has to ask the target, which this version does not do in a job")
 
 
 def _constant(text: str | None) -> Compiled:

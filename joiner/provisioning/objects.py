@@ -5,6 +5,7 @@ belongs into one transaction.
 """
 
 import asyncio
+import secrets
 import sqlite3
 import time
 from collections import Counter
@@ -13,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from joiner.clock import to_iso
+from joiner.expressions.environment import Environment
 from joiner.provisioning import references, wire
 from joiner.provisioning.decide import decide
 from joiner.provisioning.decision import (
@@ -152,7 +154,7 @@ def _items(run: Run, object_type: ObjectType, sources: list[SourceObject], plan:
     for source in sources:
         entitlement = entitlements.get(source.id, Entitlement(False))
         scope = judge_scope(source, entitlement, plan, run.context.settings)
-        values = source_values(source, entitlement, scope)
+        values = source_values(source, entitlement, scope, Environment(run.clock(), secrets.randbelow))
         state = TargetState(was_intended=source.id in lost)
         items.append(Item(source, values, scope, links.get(source.id), state))
     return items

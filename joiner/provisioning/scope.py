@@ -6,6 +6,7 @@ Pure. Source: provisioning service §3.3; the details' names are those of the sc
 from collections.abc import Mapping
 from typing import Any
 
+from joiner.expressions.environment import ENVIRONMENT, Environment
 from joiner.provisioning.decision import Entitlement, Exit, Scope, Settings, SourceObject
 from joiner.provisioning.mapping import ObjectPlan
 
@@ -36,12 +37,16 @@ def judge_scope(source: SourceObject, entitlement: Entitlement, plan: ObjectPlan
     return Scope(exit_, explanation, details)
 
 
-def source_values(source: SourceObject, entitlement: Entitlement, scope: Scope) -> Mapping[str, Any]:
-    """The attributes that mappings see: the directory's own and the computed ones (REQ-P-020)."""
+def source_values(
+    source: SourceObject, entitlement: Entitlement, scope: Scope, environment: Environment
+) -> Mapping[str, Any]:
+    """The attributes that mappings see: the directory's own and the computed ones (REQ-P-020), and the time and chance
+    that functions ask for, the same for all mappings of the object."""
     return {
         **source.attributes,
         "IsSoftDeleted": not scope.in_scope,
         "appRoleAssignments": list(entitlement.roles) or None,
+        ENVIRONMENT: environment,
     }
 
 

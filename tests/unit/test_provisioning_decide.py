@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from joiner.expressions.environment import Environment
 from joiner.expressions.errors import EvaluationError, IgnoreObject
 from joiner.provisioning.decide import decide
 from joiner.provisioning.decision import (
@@ -35,6 +37,7 @@ assert PLAN.users is not None
 assert PLAN.groups is not None
 USERS: ObjectPlan = PLAN.users
 GROUPS: ObjectPlan = PLAN.groups
+ENVIRONMENT = Environment(datetime(2026, 1, 2, tzinfo=UTC), lambda number: number - 1)
 
 ADA = SourceObject(
     "User",
@@ -82,13 +85,13 @@ def decision_on(
 ) -> Decision:
     settings = settings or Settings()
     scope = judge_scope(source, entitlement, plan, settings)
-    values = source_values(source, entitlement, scope)
+    values = source_values(source, entitlement, scope, ENVIRONMENT)
     return decide(source, values, scope, link, target or TargetState(), plan, settings)
 
 
 def lookups(source: SourceObject, link: Link | None, known: TargetState, entitlement: Entitlement = ASSIGNED) -> Any:
     scope = judge_scope(source, entitlement, USERS, Settings())
-    return next_lookup(USERS, source_values(source, entitlement, scope), scope, link, known)
+    return next_lookup(USERS, source_values(source, entitlement, scope, ENVIRONMENT), scope, link, known)
 
 
 def replaced(source: SourceObject, **attributes: Any) -> SourceObject:
