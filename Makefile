@@ -23,6 +23,7 @@ format: .venv/ready          ## put the code into the style that `check` wants
 
 docs: .venv/ready            ## write the pages that are made from the sources
 	$(BIN)/python -m tests.requirements
+	$(BIN)/python -m tests.functions_page
 
 bench: .venv/ready           ## a short look at the speed of both sides
 	$(BIN)/python -m benchmarks endpoint --peers "" --sizes 1000 --connections 8 --rounds 1 --seconds 0.5

@@ -77,7 +77,7 @@ def command(
     def register(body: Body) -> Body:
         @functools.wraps(body)
         def run(*, data: Path | None, url: str | None, api_key: str | None, output: Form, **arguments: Any) -> None:
-            target = _target(data, url, api_key)
+            target = target_of(data, url, api_key)
 
             async def work() -> None:
                 async with connect(target, sides=sides, engine=engine, creates=creates) as client:
@@ -136,7 +136,7 @@ def _add_options(run: Callable[..., None], body: Callable[..., Any]) -> None:
     del run.__wrapped__  # type: ignore[attr-defined] # typer would read the body's signature instead
 
 
-def _target(data: Path | None, url: str | None, api_key: str | None) -> Target:
+def target_of(data: Path | None, url: str | None, api_key: str | None) -> Target:
     """What the options name; an option that was typed counts more than a variable. Wrong use ends the command."""
     if data and url:
         typed = [

@@ -11,6 +11,7 @@ from joiner.cli import (
     apps,
     connections,
     directory,
+    expr,
     jobs,
     logs,
     oauth_clients,
@@ -55,6 +56,7 @@ def _options(
 
 app.command("tutorial")(tutorial.tutorial)
 app.command("serve")(serve.serve)
+app.command("expr")(expr.expr)
 app.add_typer(logs.app)
 app.add_typer(tokens.app, name="token")
 app.add_typer(connections.app, name="connection")

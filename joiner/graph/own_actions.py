@@ -1,4 +1,5 @@
-"""What Graph has no route for: importing a directory, and the keys of this API. Named in our own namespace."""
+"""What Graph has no route for: importing a directory, users as mappings see them, and the keys of this API. Named in
+our own namespace."""
 
 import base64
 import binascii
@@ -10,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from joiner.directory import users
 from joiner.directory.api_keys import ApiKeys
 from joiner.directory.csv_import import import_directory
 from joiner.directory.example import example_files
@@ -31,6 +33,7 @@ class OwnActions:
         table = (
             ("/directory/joiner.import", self.import_files, "POST"),
             ("/directory/joiner.importExample", self.import_example, "POST"),
+            ("/users/{id}/joiner.sourceAttributes", self.source_attributes, "GET"),
             ("/joiner.apiKeys", self.list_keys, "GET"),
             ("/joiner.apiKeys", self.create_key, "POST"),
             ("/joiner.apiKeys/{id}", self.revoke_key, "DELETE"),
@@ -55,6 +58,12 @@ class OwnActions:
 
     async def import_example(self, request: Request) -> Response:
         return json_response(request, msgspec.to_builtins(await import_directory(self._store, *example_files())))
+
+    async def source_attributes(self, request: Request) -> Response:
+        """What mappings see of a user, whatever application it is assigned to, by the engine's attribute names."""
+        user = users.user_by_id(self._store.reader, request.path_params["id"])
+        attributes = self._store.source_attributes(user)
+        return json_response(request, {"attributes": {**attributes, "IsSoftDeleted": not user.account_enabled}})
 
     async def list_keys(self, request: Request) -> Response:
         return collection(request, [msgspec.to_builtins(key) for key in self._api_keys.list()])
