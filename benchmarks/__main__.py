@@ -11,7 +11,7 @@ from pathlib import Path
 import orjson
 from rich.console import Console
 
-from benchmarks import cycles, report
+from benchmarks import cycles, expressions, report
 from benchmarks.endpoint import OURS, Plan, measure_endpoint
 from benchmarks.profiling import profile, show_profile
 from benchmarks.servers import SERVERS
@@ -23,6 +23,7 @@ def main() -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_endpoint(commands.add_parser("endpoint", help="the application side alone, beside its peers"))
     _add_cycles(commands.add_parser("cycles", help="whole cycles, from one side to the other"))
+    _add_expressions(commands.add_parser("expressions", help="the mappings of one user"))
     _add_profile(commands.add_parser("profile", help="where the application side spends its time"))
     _add_table(commands.add_parser("table", help="figures that endpoint wrote to a file, as Markdown"))
     options = parser.parse_args()
@@ -54,6 +55,11 @@ def _add_cycles(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--users", type=int, default=2000, metavar="N", help="users of the directory (default 2000)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file as well")
     parser.set_defaults(run=_cycles)
+
+
+def _add_expressions(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file as well")
+    parser.set_defaults(run=_expressions)
 
 
 def _add_profile(parser: argparse.ArgumentParser) -> None:
@@ -88,6 +94,14 @@ def _cycles(options: argparse.Namespace) -> int:
     cycles.show(figures)
     if options.json:
         options.json.write_text(json.dumps([cycles.vars_of(figure) for figure in figures], indent=1) + "\n")
+    return 0
+
+
+def _expressions(options: argparse.Namespace) -> int:
+    figures = expressions.measure_expressions()
+    expressions.show(figures)
+    if options.json:
+        options.json.write_text(json.dumps(expressions.document_of(figures), indent=1) + "\n")
     return 0
 
 

@@ -18,6 +18,7 @@ from joiner.expressions.errors import (
 )
 from joiner.expressions.function import MISSING, Evaluate, Function, Kind, Lazy, Missing, Parameter
 from joiner.expressions.functions import FUNCTIONS, UNSUPPORTED
+from joiner.expressions.special_cases import SPECIAL_CASES
 from joiner.expressions.syntax import (
     Attribute,
     Call,
@@ -133,6 +134,9 @@ class _Compiler:
             parts.append(self._argument(function, index, argument, is_reached))
         if function.only_outermost:
             self.candidates = lambda attributes: candidates(parts, attributes)
+        special = None if self._observe else SPECIAL_CASES.get(call.name)
+        if special is not None and (evaluate := special(arguments, parts)) is not None:
+            return evaluate
         if function.lazy is not None:
             return _lazy(function.lazy, parts)
         try:

@@ -51,6 +51,8 @@ class AttributeFlow:
     """Source attributes → value, of the target's type. Raises EvaluationError, CoercionError, IgnoreAttribute."""
     source_attribute: str
     """The attribute that a direct mapping copies; '' for other kinds."""
+    copied_text: str
+    """The attribute that it copies text by text, '' if it does more than that: a text needs no evaluation at all."""
     default: Any
     """What a create writes when the source has no value, coerced; None: nothing."""
     matching_priority: int
@@ -121,10 +123,15 @@ class ObjectPlan:
         values: list[tuple[AttributeFlow, Any]] = []
         errors: list[tuple[AttributeFlow, str]] = []
         missing: list[AttributeFlow] = []
+        get = attributes.get
         for flow in self.flows:
             if only_soft_deleted and not flow.follows_soft_deleted:
                 continue
             if not (flow.on_create if creating else flow.on_update):
+                continue
+            if flow.copied_text and (value := get(flow.copied_text)).__class__ is str and value:
+                # By far the most frequent mapping, and nothing can go wrong with it.
+                values.append((flow, value))
                 continue
             try:
                 value = flow.evaluate(attributes)
@@ -267,7 +274,8 @@ class _ObjectCompiler:
             path=path,
             target_type=definition.type,
             expression=source.text if item.source is not None else "",
-            evaluate=_shortened(_typed(evaluate, definition), source, definition),
+            evaluate=_typed(evaluate, definition),
+            copied_text=_copied_text(source, definition),
             source_attribute=source.tree.name if isinstance(source.tree, Attribute) else "",
             default=default,
             matching_priority=item.matching_priority,
@@ -410,20 +418,11 @@ def _typed(evaluate: Evaluate, definition: AttributeDefinition) -> Evaluate:
     return one
 
 
-def _shortened(typed: Evaluate, source: Compiled, definition: AttributeDefinition) -> Evaluate:
-    """The same for the mapping that is by far the most frequent, a text copied to a text, without going through all
-    that other values need."""
+def _copied_text(source: Compiled, definition: AttributeDefinition) -> str:
+    """See `AttributeFlow.copied_text`."""
     if not isinstance(source.tree, Attribute) or definition.type != "String" or definition.multivalued:
-        return typed
-    name = source.tree.name
-    if name in (NAME, RAW_NAME):
-        return typed
-
-    def copied(attributes: Mapping[str, Any]) -> Any:
-        value = attributes.get(name)
-        return value if value is None or value.__class__ is str else typed(attributes)
-
-    return copied
+        return ""
+    return "" if source.tree.name in (NAME, RAW_NAME) else source.tree.name
 
 
 def _coerced(definition: AttributeDefinition, value: Any) -> Any:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from joiner.errors import InvalidValueError, JoinerError
 from joiner.expressions.compiler import compile_expression
+from joiner.expressions.environment import ENVIRONMENT, Environment
 from joiner.expressions.errors import ExpressionError, IgnoreAttribute, IgnoreObject
 from joiner.expressions.functions import FUNCTIONS
 from joiner.expressions.syntax import LONGEST, WORDS, parse, to_text
@@ -26,6 +27,9 @@ VALID = (
     "Mid(NormalizeDiacritics([surname]), 1, Count([groups]))",
     'Word("a b", 1, " ")',
     "BitAnd(&HFF, -1)",
+    'SelectUniqueValue(ToLower([surname]), RandomString(8, 2, 2, 2, 2, "0O"), Guid())',
+    'Replace([mail], , "(?<=@)(?i)[\\\\w-[x]]+\\\\b(a|b){2,}?$", , "$1${n}$$", , )',
+    'DateDiff("ww", Now(), NumFromDate([when]))',
 )
 PIECES = (
     *(
@@ -52,6 +56,7 @@ PIECES = (
     *("[surname]", "[groups]", "[none]", '""', '"a"', '"\\d+"', '"("', "0", "-1", "1.5", "25", '"yyyy"', '"m"', '"ß"'),
     *(*WORDS, *(f"{name}(" for name in FUNCTIONS)),
 )
+HERE = Environment(datetime(2024, 5, 6, tzinfo=UTC), lambda number: number - 1, lambda text: text.startswith("a"))
 ATTRIBUTES: dict[str, Any] = {
     "mail": "kim@x.example",
     "surname": "Åsß",
@@ -77,7 +82,7 @@ def check_expression(text: str) -> None:
     printed = to_text(compiled.tree)
     assert to_text(parse(printed)) == printed
     try:
-        compiled.evaluate(ATTRIBUTES)
+        compiled.evaluate({**ATTRIBUTES, ENVIRONMENT: HERE})
     except JoinerError as error:
         check_sendable(error)
     except (IgnoreAttribute, IgnoreObject):

@@ -1,9 +1,18 @@
 """An evaluation shows the value of each part, and of what was not needed that it was not evaluated."""
 
-import pytest
+from collections.abc import Mapping
+from typing import Any
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from joiner.expressions.compiler import compile_expression
 from joiner.expressions.errors import ExpressionError
+from joiner.expressions.function import Evaluate
 from joiner.expressions.steps import NOT_EVALUATED, Outcome, Step, explain
+from joiner.expressions.syntax import Node
+from joiner.expressions.values import Value
 
 
 def shown(text: str, **attributes: object) -> list[tuple[str, int, object]]:
@@ -52,6 +61,30 @@ def test_an_error_shows_where_it_arose_and_what_was_not_reached() -> None:
 def test_what_is_ignored_says_so() -> None:
     assert explain("IgnoreFlowIfNullOrEmpty([a])", {})[0].outcome.result == "ignore attribute"
     assert explain("IIF(True, IgnoreObjectFlow, 1)", {})[0].outcome.result == "ignore object"
+
+
+def calls(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.one_of(
+        st.tuples(st.sampled_from(["Join", "Coalesce", "Switch"]), st.lists(inner, min_size=4, max_size=4)).map(
+            lambda found: f"{found[0]}({', '.join(found[1])})"
+        ),
+        st.tuples(inner, inner, inner).map(lambda found: f"IIF(IsNull({found[0]}), {found[1]}, {found[2]})"),
+    )
+
+
+@given(st.recursive(st.sampled_from(["[a]", '"x"', "1", "[none]"]), calls, max_leaves=20))
+def test_no_part_is_evaluated_twice(text: str) -> None:
+    evaluated: list[Node] = []
+
+    def observe(node: Node, evaluate: Evaluate) -> Evaluate:
+        def counted(attributes: Mapping[str, Any]) -> Value:
+            evaluated.append(node)
+            return evaluate(attributes)
+
+        return counted
+
+    compile_expression(text, observe).evaluate({"a": "x"})
+    assert len(evaluated) == len({id(node) for node in evaluated})
 
 
 def test_omitted_arguments_are_no_parts() -> None:
