@@ -28,6 +28,7 @@ docs: .venv/ready            ## write the pages that are made from the sources
 bench: .venv/ready           ## a short look at the speed of both sides
 	$(BIN)/python -m benchmarks endpoint --peers "" --sizes 1000 --connections 8 --rounds 1 --seconds 0.5
 	$(BIN)/python -m benchmarks cycles --users 1000
+	$(BIN)/python -m benchmarks expressions
 
 lock: .venv/ready            ## pin newer versions of everything
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes \
