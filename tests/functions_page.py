@@ -27,7 +27,6 @@ else is said; other single values are taken by their text, and of several values
 KINDS: Final = {
     "Any": "any value",
     "Boolean": "true or false",
-    "Culture": "a culture such as tr-TR",
     "DateTime": "a date",
     "Integer": "a whole number",
     "Roles": "the attribute appRoleAssignments",

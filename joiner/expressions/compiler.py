@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from joiner.errors import JoinerError
-from joiner.expressions.cultures import language_of
 from joiner.expressions.dates import date_of
 from joiner.expressions.errors import (
     Caution,
@@ -186,6 +185,8 @@ def _constant_problem(parameter: Parameter, value: Value) -> str:
         return f"is one of {', '.join(parameter.choices)}, not '{text}'{hint(text, parameter.choices)}"
     try:
         CHECKS.get(parameter.kind, canonical_text)(value)
+        if parameter.check is not None:
+            parameter.check(text)
     except EvaluationError as error:
         return f"cannot be used: {error}"
     return ""
@@ -193,7 +194,6 @@ def _constant_problem(parameter: Parameter, value: Value) -> str:
 
 CHECKS: Final[Mapping[Kind, Callable[[Value], object]]] = {
     "Boolean": truth_of,
-    "Culture": lambda value: language_of(canonical_text(value)),
     "DateTime": lambda value: date_of(value, "the constant"),
     "Integer": lambda value: number_of(value, "the constant"),
 }

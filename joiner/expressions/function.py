@@ -16,7 +16,7 @@ MISSING: Final = Missing()
 Evaluate = Callable[[Mapping[str, Any]], Value]
 """Attribute name → value in, value out. Raises EvaluationError, IgnoreAttribute, IgnoreObject."""
 Lazy = Callable[[Sequence[Evaluate | Missing], Mapping[str, Any]], Value]
-Kind = Literal["String", "Integer", "Boolean", "DateTime", "Culture", "Any", "Roles"]
+Kind = Literal["String", "Integer", "Boolean", "DateTime", "Any", "Roles"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,8 @@ class Parameter:
     repeats: bool = False
     choices: tuple[str, ...] = ()
     """The only texts that it takes; any if empty."""
+    check: Callable[[str], object] | None = None
+    """Raises EvaluationError for a text that it does not take, where there are too many to list."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from joiner.expressions import chance, dates, lists, logic, reformatting, replace, text, unique
+from joiner.expressions.cultures import language_of
 from joiner.expressions.function import Function, Parameter
 from joiner.expressions.values import is_empty, is_null, text_of, truth_of
 
@@ -14,7 +15,7 @@ SOURCE: Final = Parameter("source")
 ROLES: Final = Parameter("appRoleAssignments", "Roles")
 EXPRESSION: Final = Parameter("expression", "Any")
 INTERVAL: Final = Parameter("interval", choices=tuple(dates.MOVES))
-CULTURE: Final = Parameter("culture", "Culture", required=False)
+CULTURE: Final = Parameter("culture", required=False, check=language_of)
 NEVER_NULL: Final = "Null counts as a value."
 NULL_FAILS: Final = "A null argument is an error."
 
@@ -331,13 +332,13 @@ _ENTRIES: Final[tuple[Function, ...]] = (
     Function(
         "ToLower",
         (SOURCE, CULTURE),
-        "In lower case, by the rules of the culture if one is given.",
+        "In lower case, by the rules of the culture if one is given, such as tr-TR.",
         eager=text.change_case(str.lower, {"I": "ı", "İ": "i"}),
     ),
     Function(
         "ToUpper",
         (SOURCE, CULTURE),
-        "In upper case, by the rules of the culture if one is given; ß stays ß.",
+        "In upper case, by the rules of the culture if one is given, such as tr-TR; ß stays ß.",
         eager=text.change_case(str.upper, {"i": "İ", "ı": "I"}),
     ),
     Function(

@@ -11,7 +11,7 @@ from joiner.expressions.errors import EvaluationError
 from joiner.expressions.pattern_dialect import PatternError, translate
 from joiner.expressions.values import well_formed
 
-__all__ = ["Pattern", "PatternError", "compile_pattern"]
+__all__ = ["Pattern", "PatternError", "compile_linear_pattern", "compile_pattern"]
 
 # A pattern that cannot be used is told to whoever wrote it, not printed on standard error.
 RE2_OPTIONS: Final = re2.Options()
@@ -43,14 +43,21 @@ class Pattern:
 
     def search(self, text: str) -> Any:
         """The first match, or None. Raises EvaluationError if that takes too long, which no linear pattern does."""
+        return self._asked("search", text)
+
+    def fullmatch(self, text: str) -> Any:
+        """The match of the whole text, or None. Raises as `search` does."""
+        return self._asked("fullmatch", text)
+
+    def _asked(self, method: str, text: str) -> Any:
         if self._suits_fast(text):
-            return self._fast.search(text)
+            return getattr(self._fast, method)(text)
         try:
-            return self._with_exact().search(text, timeout=MATCH_SECONDS)
+            return getattr(self._with_exact(), method)(text, timeout=MATCH_SECONDS)
         except TimeoutError:
             if self._fast is None:
                 raise self._too_long() from None
-            return self._fast.search(well_formed(text))
+            return getattr(self._fast, method)(well_formed(text))
 
     def matches(self, text: str) -> list[Any]:
         """All matches from left to right, empty ones included. Raises EvaluationError if that takes too long."""
@@ -113,6 +120,16 @@ def compile_pattern(pattern: str) -> Pattern:
         return Pattern(pattern)
     except RecursionError:
         raise PatternError(f"the pattern '{pattern}' cannot be used: it is nested too deep") from None
+
+
+def compile_linear_pattern(pattern: str) -> Pattern:
+    """For patterns whose answer is needed whatever the text is. Raises PatternError also for one that is not linear."""
+    compiled = compile_pattern(pattern)
+    if not compiled.is_linear:
+        raise PatternError(
+            f"the pattern '{pattern}' cannot be used: look-around and back references are not possible here"
+        )
+    return compiled
 
 
 def _compile_fast(text: str | None) -> Any:

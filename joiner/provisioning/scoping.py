@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from joiner.errors import InvalidValueError
-from joiner.expressions.patterns import PatternError, compile_pattern
+from joiner.expressions.patterns import PatternError, compile_linear_pattern
 from joiner.expressions.values import Value, canonical_text, whole_number
 from joiner.provisioning.schema import AttributeDefinition, Filter, FilterClause
 
@@ -177,11 +177,8 @@ def _on_number(holds: Callable[[int, int], bool]) -> Callable[[str], Test]:
 def _on_pattern(wanted: bool) -> Callable[[str], Test]:
     def compile_(operand: str) -> Test:
         # Found anywhere in the text, as .NET's IsMatch does (D-29).
-        pattern = compile_pattern(operand)
-        if not pattern.is_linear:
-            # It might be given up, and then nobody could say whether the object is in scope.
-            raise FilterError(f"the pattern '{operand}' cannot be used: filters take no look-around or back references")
-        search = pattern.search
+        # One that might be given up would leave open whether the object is in scope.
+        search = compile_linear_pattern(operand).search
 
         def test(value: Value) -> bool:
             text = _text(value)

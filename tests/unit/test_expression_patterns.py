@@ -142,6 +142,12 @@ def test_a_linear_pattern_is_answered_even_where_the_other_engine_gives_up() -> 
     assert both.matches("é " + "a" * 200 + "\n") == []
 
 
+def test_the_whole_text_can_be_asked_for() -> None:
+    for pattern in ("a+|b", "(?=)(?:a+|b)"):
+        assert compile_pattern(pattern).fullmatch("aa")
+        assert compile_pattern(pattern).fullmatch("ab") is None
+
+
 def test_half_a_surrogate_pair_can_be_searched() -> None:
     assert found("a+", "\ud800aa") == ["aa"]
 
