@@ -151,14 +151,14 @@ def assignments_of(connection: sqlite3.Connection, resource_id: str, after: str,
 # CROSS JOIN keeps SQLite at this order: from a page's users to their groups, not from all assignments to their members.
 ENTITLEMENTS: Final = """
 SELECT user_id, app_role_id FROM (
-  SELECT a.principal_id AS user_id, a.app_role_id, a.created_at, a.id FROM app_role_assignment a
+  SELECT a.principal_id AS user_id, a.app_role_id, a.created_at, a.rowid AS number FROM app_role_assignment a
     WHERE a.resource_id = ? AND a.principal_id IN ({marks})
   UNION ALL
-  SELECT m.member_id, a.app_role_id, a.created_at, a.id FROM membership m
+  SELECT m.member_id, a.app_role_id, a.created_at, a.rowid FROM membership m
     CROSS JOIN app_role_assignment a ON a.principal_id = m.group_id AND a.resource_id = ?
     CROSS JOIN grp ON grp.id = m.group_id AND grp.security_enabled
     WHERE m.member_id IN ({marks}))
-ORDER BY created_at, id
+ORDER BY created_at, number
 """
 
 
