@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from joiner.expressions.patterns import compile_pattern
-from joiner.provisioning.mapping import AttributeFlow, compile_plan
+from joiner.provisioning.mapping import compile_plan
+from joiner.provisioning.plan import AttributeFlow
 from joiner.provisioning.schema import parse_schema
 from joiner.provisioning.templates import template_by_id
 

@@ -11,6 +11,8 @@ from joiner.expressions.date_texts import read_date
 from joiner.expressions.values import canonical_text, whole_number
 from joiner.provisioning.schema import AttributeType
 
+LONGEST_SHOWN: Final = 60
+
 
 class CoercionError(JoinerError):
     """The value does not fit the target attribute's type."""
@@ -26,13 +28,13 @@ def _boolean(value: Any) -> bool:
         return True
     if text in ("false", "0"):
         return False
-    raise CoercionError(f"'{canonical_text(value)}' is not a Boolean")
+    raise CoercionError(f"{_shown(value)} is not a Boolean")
 
 
 def _integer(value: Any) -> int:
     number = whole_number(canonical_text(value))
     if number is None:
-        raise CoercionError(f"'{canonical_text(value)}' is not an Integer")
+        raise CoercionError(f"{_shown(value)} is not an Integer")
     return number
 
 
@@ -40,7 +42,7 @@ def _date_time(value: Any) -> str:
     """ISO 8601 in UTC to the second."""
     moment = value if isinstance(value, datetime) else read_date(canonical_text(value))
     if moment is None:
-        raise CoercionError(f"'{canonical_text(value)}' is not a DateTime")
+        raise CoercionError(f"{_shown(value)} is not a DateTime")
     return moment.replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
@@ -49,8 +51,13 @@ def _binary(value: Any) -> str:
     try:
         base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise CoercionError("the value is not base64") from None
+        raise CoercionError(f"{_shown(value)} is not Binary: it is not base64") from None
     return text
+
+
+def _shown(value: Any) -> str:
+    text = canonical_text(value)
+    return f"'{text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + '…'}'"
 
 
 COERCIONS: Final[Mapping[AttributeType, Callable[[Any], Any]]] = {

@@ -7,7 +7,7 @@ from joiner.errors import InvalidValueError
 from joiner.ids import new_id
 from joiner.provisioning.decision import ObjectType
 from joiner.provisioning.failures import TargetError, incompatible
-from joiner.provisioning.mapping import JobPlan
+from joiner.provisioning.plan import JobPlan
 from joiner.provisioning.run import ENDPOINTS, UNREAD
 from joiner.provisioning.target import ScimTarget
 

@@ -63,6 +63,10 @@ KEYS: Final = MASKED | frozenset(
 )
 
 
+LIST_EXTENSIONS: Final = "ListExtensionSchemas"
+"""Our own addition to the keys of the reference: creates name the extensions that they use (D-03)."""
+
+
 def read_credentials(connection: sqlite3.Connection, vault: Vault, service_principal_id: str) -> dict[str, str]:
     """Key → value, in clear: for the engine only."""
     rows = connection.execute(
@@ -82,7 +86,7 @@ def merge_credentials(stored: Mapping[str, str], pairs: Sequence[tuple[str, str 
     Raises InvalidValueError for an unknown key, and when a new BaseAddress comes without a SecretToken: a token must
     not be sent to an address for which it was not entered (REQ-P-007).
     """
-    unknown = [key for key, _ in pairs if key not in KEYS]
+    unknown = [key for key, _ in pairs if key not in KEYS and key != LIST_EXTENSIONS]
     if unknown:
         raise InvalidValueError(f"'{unknown[0]}' is not a key of the secrets collection")
     given = {key: value or "" for key, value in pairs if value != MASK}

@@ -6,7 +6,7 @@ the rules below it by two questions: is the object in scope, and is it linked or
 Sources: provisioning service §6 (cycles), §7 (matching), §9 (deprovisioning), §14.2 (steps of the log).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from joiner.provisioning import wire
@@ -29,7 +29,9 @@ from joiner.provisioning.decision import (
     Step,
     TargetState,
 )
-from joiner.provisioning.mapping import AttributeFlow, ObjectPlan, differs, value_to_write
+from joiner.provisioning.differences import Difference, differences
+from joiner.provisioning.plan import ASSIGNMENTS, AttributeFlow, Computed, ObjectPlan
+from joiner.provisioning.unique import add_unique
 
 
 def decide(
@@ -55,7 +57,7 @@ def decide(
         return _fail(Action.OTHER, steps, _taken(source, target))
     if target.resource is not None:
         return _update(source, values, link, target.resource, target.was_intended, plan, steps)
-    return _create(source, values, target, plan, steps)
+    return _create(source, values, target, plan, settings, steps)
 
 
 # In scope
@@ -66,9 +68,12 @@ def _create(
     values: Mapping[str, Any],
     target: TargetState,
     plan: ObjectPlan,
+    settings: Settings,
     steps: tuple[Step, ...],
 ) -> Decision:
     computed = plan.compute(values, creating=True)
+    if plan.unique and not computed.is_ignored:
+        computed = add_unique(plan, values, target, computed)
     if computed.is_ignored:
         return _ignore(source, Action.CREATE, steps)
     problem = _mapping_problem(computed.errors)
@@ -89,9 +94,9 @@ def _create(
     return Decision(
         Action.CREATE,
         Status.SUCCESS,
-        (*steps, evaluated),
-        changes=tuple(Change(flow.target, None, value, flow.is_secret) for flow, value in computed.values),
-        request=Create(wire.resource_of(plan, computed.values)),
+        (*steps, *_role_steps(source, values, plan), evaluated),
+        changes=_added(computed),
+        request=Create(wire.resource_of(plan, computed.values, lists_extensions=settings.lists_extensions)),
         link=LinkChange.MANAGE,
     )
 
@@ -122,12 +127,14 @@ def _update(
     problem = _mapping_problem(computed.errors)
     if problem is not None:
         return _fail(Action.UPDATE, steps, problem, target_id)
-    differences = _differences(computed.values, resource)
-    if not differences:
+    found = differences(computed.values, resource)
+    if not found:
         if link is None and was_intended:
             return _found_again(source, values, target_id, plan, steps)
         return _redundant(source, steps, target_id, LinkChange.MANAGE)
-    return _modify(Action.UPDATE, source, steps, target_id, differences, LinkChange.MANAGE)
+    steps = (*steps, *_role_steps(source, values, plan))
+    request = Modify(target_id, tuple(_modification(item, values, resource) for item in found))
+    return _modify(Action.UPDATE, source, steps, request, found, LinkChange.MANAGE)
 
 
 def _found_again(
@@ -146,7 +153,7 @@ def _found_again(
         Action.CREATE,
         Status.SUCCESS,
         (*steps, found),
-        changes=tuple(Change(flow.target, None, value, flow.is_secret) for flow, value in computed.values),
+        changes=_added(computed),
         link=LinkChange.MANAGE,
         target_id=target_id,
     )
@@ -198,7 +205,9 @@ def _disable(
     after = LinkChange.RELEASE if released else LinkChange.DISABLE
     if not plan.updates:
         reason = f"{scope.explanation}; the mapping does not allow to update, and so not to disable"
-        return _skip(Action.DISABLE, steps, "EntrySynchronizationSkipped", reason, target_id=link.target_id)
+        # Who has left the scope is not managed any more, disabled or not: a later deletion sends nothing (REQ-P-090).
+        kept = LinkChange.RELEASE if released else LinkChange.KEEP
+        return _skip(Action.DISABLE, steps, "EntrySynchronizationSkipped", reason, link=kept, target_id=link.target_id)
     if target.is_gone:
         return _fail(Action.DISABLE, steps, _gone(source, link))
     computed = plan.compute(values, creating=False, only_soft_deleted=True)
@@ -210,10 +219,12 @@ def _disable(
     if not computed.values:
         reason = f"{scope.explanation}; no mapping uses IsSoftDeleted, so there is nothing to send"
         return _skip(Action.DISABLE, steps, "EntrySynchronizationSkipped", reason, link=after, target_id=link.target_id)
-    differences = _differences(computed.values, target.resource or {})
-    if not differences:
+    resource = target.resource or {}
+    found = differences(computed.values, resource)
+    if not found:
         return _redundant(source, steps, link.target_id, after)
-    return _modify(Action.DISABLE, source, steps, link.target_id, differences, after, because=scope.explanation)
+    request = Modify(link.target_id, tuple(_modification(item, values, resource) for item in found))
+    return _modify(Action.DISABLE, source, steps, request, found, after, because=scope.explanation)
 
 
 def _purge(source: SourceObject, link: Link, plan: ObjectPlan, steps: tuple[Step, ...]) -> Decision:
@@ -258,12 +269,12 @@ def _modify(
     action: Action,
     source: SourceObject,
     steps: tuple[Step, ...],
-    target_id: str,
-    differences: list[tuple[AttributeFlow, Any, Any]],
+    request: Modify,
+    found: Sequence[Difference],
     link: LinkChange,
     because: str = "",
 ) -> Decision:
-    names = ", ".join(flow.target for flow, _, _ in differences)
+    names = ", ".join(item.flow.target for item in found)
     evaluated = Step(
         "EntrySynchronizationUpdate",
         "matching",
@@ -275,25 +286,45 @@ def _modify(
         action,
         Status.SUCCESS,
         (*steps, evaluated),
-        changes=tuple(Change(flow.target, old, new, flow.is_secret) for flow, old, new in differences),
-        request=Modify(
-            target_id,
-            tuple(Modification(flow.target, new, old is None) for flow, old, new in differences),
-        ),
+        changes=tuple(Change(item.flow.target, item.current, item.value, item.flow.is_secret) for item in found),
+        request=request,
         link=link,
-        target_id=target_id,
+        target_id=request.target_id,
     )
 
 
-def _differences(
-    values: tuple[tuple[AttributeFlow, Any], ...], resource: Mapping[str, Any]
-) -> list[tuple[AttributeFlow, Any, Any]]:
-    found = []
-    for flow, wanted in values:
-        current = flow.path.read(resource)
-        if differs(flow, current, wanted):
-            found.append((flow, current, value_to_write(flow, current, wanted)))
-    return found
+def _modification(item: Difference, values: Mapping[str, Any], resource: Mapping[str, Any]) -> Modification:
+    path, roles = item.flow.path, item.flow.roles
+    return Modification(
+        path,
+        item.verb,
+        item.value,
+        has_element=path.has_element(resource),
+        roles=_assignments(item, values) if roles in ("single", "adding") else (),
+    )
+
+
+def _assignments(item: Difference, values: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """The assignments that the written roles come from."""
+    held: Sequence[Mapping[str, Any]] = values.get(ASSIGNMENTS) or ()
+    if item.flow.roles == "single":
+        return tuple(held[:1])
+    written = {element["value"] for element in item.value}
+    return tuple(role for role in held if (role["value"] or role["displayName"]) in written)
+
+
+def _role_steps(source: SourceObject, values: Mapping[str, Any], plan: ObjectPlan) -> tuple[Step, ...]:
+    """A warning where one of several roles is taken (provisioning service §3.2)."""
+    held: Sequence[Mapping[str, Any]] = values.get(ASSIGNMENTS) or ()
+    if len(held) < 2 or not plan.picks_role:
+        return ()
+    name = held[0]["displayName"] or held[0]["value"]
+    text = f"{source.object_type} '{source.name}' has {len(held)} roles; the one assigned first, '{name}', is taken"
+    return (Step("EntrySynchronizationUpdate", "processing", Status.WARNING, text),)
+
+
+def _added(computed: Computed) -> tuple[Change, ...]:
+    return tuple(Change(flow.target, None, value, flow.is_secret) for flow, value in computed.values)
 
 
 def _redundant(source: SourceObject, steps: tuple[Step, ...], target_id: str, link: LinkChange) -> Decision:
@@ -352,9 +383,11 @@ def _taken(source: SourceObject, target: TargetState) -> Problem:
 
 
 def _mapping_problem(errors: tuple[tuple[AttributeFlow, str], ...]) -> Problem | None:
+    """Nothing of an object is written while one of its mappings fails (D-12)."""
     if not errors:
         return None
-    return Problem("InternalError", "; ".join(f"the mapping of {flow.target} failed: {text}" for flow, text in errors))
+    told = (f"the mapping of {flow.target} failed: {text}, in {flow.expression}" for flow, text in errors)
+    return Problem("InternalError", "; ".join(told))
 
 
 def _missing_problem(missing: tuple[AttributeFlow, ...]) -> Problem | None:

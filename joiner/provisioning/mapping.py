@@ -1,26 +1,35 @@
-"""A job's schema, compiled: what each source object becomes in the target. Nothing is parsed per object.
+"""A job's schema, compiled into a plan, with everything that is wrong with it. Nothing is parsed per object.
 
 Pure. The rules are those of attribute mapping §2-§8.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-import orjson
-
-from joiner.errors import InvalidValueError, JoinerError
-from joiner.expressions.compiler import Compiled, compile_attribute, compile_expression
-from joiner.expressions.errors import EvaluationError, ExpressionError, IgnoreAttribute, IgnoreObject, with_caret
-from joiner.expressions.function import Evaluate
-from joiner.expressions.syntax import Attribute, Constant, to_text
-from joiner.expressions.values import canonical_text, single
-from joiner.provisioning.coercion import COERCIONS, CoercionError
+from joiner.errors import JoinerError
+from joiner.expressions.compiler import Compiled
+from joiner.expressions.syntax import Attribute, Call
+from joiner.provisioning.mapped_source import (
+    candidates_of,
+    coerced,
+    compile_source,
+    copied_text,
+    evaluation_of,
+    filtering,
+)
+from joiner.provisioning.plan import (
+    ASSIGNMENTS,
+    ROLE_LISTS,
+    SINGLE_ROLE,
+    SOFT_DELETED,
+    AttributeFlow,
+    JobPlan,
+    ObjectPlan,
+    Roles,
+)
 from joiner.provisioning.schema import (
     AttributeDefinition,
     AttributeMapping,
-    AttributeType,
     ObjectMapping,
     SchemaError,
     SynchronizationRule,
@@ -29,158 +38,10 @@ from joiner.provisioning.schema import (
 from joiner.provisioning.scoping import EVERYTHING, ScopeFilter, compile_filter, validate_filter
 from joiner.provisioning.target_path import TargetPath, compile_path
 
-SOFT_DELETED: Final = "IsSoftDeleted"
-NAME: Final = "userPrincipalName"
-RAW_NAME: Final = "originalUserPrincipalName"
-GUEST_MARK: Final = "#EXT#"
+OBJECT_FILTER: Final = "objectFilter"
+"""A target that no target has: its mapping is there only to say `IgnoreObjectFlow`."""
 ADDING: Final = frozenset({"MultiValueAddOnly", "ValueAddOnly"})
 """Flow types that never take away what the target has."""
-ADDING_FUNCTION: Final = "AppRoleAssignmentsComplex"
-
-
-@dataclass(frozen=True, slots=True)
-class AttributeFlow:
-    """One attribute mapping."""
-
-    target: str
-    path: TargetPath
-    target_type: AttributeType
-    expression: str
-    """The source side as text; '' for mappings without source."""
-    evaluate: Evaluate
-    """Source attributes → value, of the target's type. Raises EvaluationError, CoercionError, IgnoreAttribute."""
-    source_attribute: str
-    """The attribute that a direct mapping copies; '' for other kinds."""
-    copied_text: str
-    """The attribute that it copies text by text, '' if it does more than that: a text needs no evaluation at all."""
-    default: Any
-    """What a create writes when the source has no value, coerced; None: nothing."""
-    matching_priority: int
-    on_create: bool
-    on_update: bool
-    only_if_empty: bool
-    """Written to existing objects only while the target has no value."""
-    only_adds: bool
-    """Values that the target has besides stay (REQ-P-034)."""
-    flows_always: bool
-    """Written at every evaluation, whether it differs or not."""
-    follows_soft_deleted: bool
-    multivalued: bool
-    case_exact: bool
-    required: bool
-    is_secret: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Computed:
-    """The values of one object in the order of the mappings, and what went wrong."""
-
-    values: tuple[tuple[AttributeFlow, Any], ...]
-    errors: tuple[tuple[AttributeFlow, str], ...] = ()
-    missing: tuple[AttributeFlow, ...] = ()
-    """Required by the target, without value (creating only)."""
-    is_ignored: bool = False
-    """A mapping says `IgnoreObjectFlow`: the object is left alone in this cycle."""
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectPlan:
-    """One object mapping: users or groups."""
-
-    object_type: Literal["User", "Group"]
-    target_object: str
-    enabled: bool
-    adds: bool
-    updates: bool
-    deletes: bool
-    flows: tuple[AttributeFlow, ...]
-    matching: tuple[AttributeFlow, ...]
-    """Those with a matching priority, ascending."""
-    references: tuple[AttributeFlow, ...]
-    """Members and manager: they flow in their own phase, and are not among `flows`."""
-    scope: ScopeFilter
-
-    def match_values(self, attributes: Mapping[str, Any]) -> list[tuple[AttributeFlow, Any]]:
-        """The values to search the target by, in ascending precedence; empty ones are left out (REQ-P-067).
-
-        A matching mapping that fails finds nothing; `compute` reports why.
-        """
-        found = []
-        for flow in self.matching:
-            try:
-                value = flow.evaluate(attributes)
-            except (EvaluationError, CoercionError, IgnoreAttribute, IgnoreObject):
-                continue
-            if value is not None and value != "":
-                found.append((flow, value))
-        return found
-
-    def compute(self, attributes: Mapping[str, Any], *, creating: bool, only_soft_deleted: bool = False) -> Computed:
-        """The values to write. `only_soft_deleted`: only what follows from `IsSoftDeleted`.
-
-        A null source gives no value; on create its default takes the place (REQ-P-011, REQ-P-013).
-        """
-        values: list[tuple[AttributeFlow, Any]] = []
-        errors: list[tuple[AttributeFlow, str]] = []
-        missing: list[AttributeFlow] = []
-        get = attributes.get
-        for flow in self.flows:
-            if only_soft_deleted and not flow.follows_soft_deleted:
-                continue
-            if not (flow.on_create if creating else flow.on_update):
-                continue
-            if flow.copied_text and (value := get(flow.copied_text)).__class__ is str and value:
-                # By far the most frequent mapping, and nothing can go wrong with it.
-                values.append((flow, value))
-                continue
-            try:
-                value = flow.evaluate(attributes)
-            except IgnoreAttribute:
-                continue
-            except IgnoreObject:
-                return Computed((), is_ignored=True)
-            except (EvaluationError, CoercionError) as error:
-                # What went wrong may quote the value.
-                errors.append((flow, "its value cannot be used" if flow.is_secret else str(error)))
-                continue
-            if value is None and creating:
-                value = flow.default
-            if value is not None:
-                values.append((flow, value))
-            elif creating and flow.required:
-                missing.append(flow)
-        return Computed(tuple(values), tuple(errors), tuple(missing))
-
-
-@dataclass(frozen=True, slots=True)
-class JobPlan:
-    """The compiled schema of a job."""
-
-    rule_id: str
-    users: ObjectPlan | None
-    groups: ObjectPlan | None
-
-
-def differs(flow: AttributeFlow, current: Any, wanted: Any) -> bool:
-    """Whether the target has to be written: text compares without case unless the attribute is exact, several values
-    as sets, booleans and numbers by their text, dates as moments."""
-    if flow.only_if_empty:
-        return current is None
-    if current is None or flow.flows_always:
-        return True
-    if isinstance(wanted, list) or isinstance(current, list):
-        held, needed = _as_set(flow, current), _as_set(flow, wanted)
-        return not needed <= held if flow.only_adds else needed != held
-    equal: bool = _comparable(flow, current) == _comparable(flow, wanted)
-    return not equal
-
-
-def value_to_write(flow: AttributeFlow, current: Any, wanted: Any) -> Any:
-    """What a write carries: the wanted value, and for flows that only add, what the target has besides."""
-    if not (flow.only_adds and isinstance(wanted, list) and isinstance(current, list)):
-        return wanted
-    needed = _as_set(flow, wanted)
-    return [*(item for item in current if _comparable(flow, item) not in needed), *wanted]
 
 
 def compile_plan(schema: SynchronizationSchema) -> JobPlan:
@@ -238,58 +99,106 @@ class _ObjectCompiler:
             deletes="delete" in actions,
             flows=tuple(flow for flow in flows if not self._is_reference(flow)),
             matching=tuple(matching),
-            references=tuple(flow for flow in flows if self._is_reference(flow)),
+            # Writing a reference is an update, so there is none without that (REQ-P-022).
+            references=tuple(flow for flow in flows if self._is_reference(flow)) if "update" in actions else (),
             scope=self._scope(),
         )
 
     def _flow(self, number: int, item: AttributeMapping) -> AttributeFlow | None:
         place = f"attributeMappings[{number}]"
         name = item.target_attribute_name
-        definition = self._definitions.get(name)
+        definition = self._target(name, place)
         if definition is None:
-            if self._definitions:
-                self._report(f"{place}.targetAttributeName", f"the target object has no attribute '{name}'")
-                return None
-            definition = AttributeDefinition(name=name)
-        if definition.anchor or name == "id":
-            self._report(f"{place}.targetAttributeName", f"'{name}' is the anchor and cannot be written")
             return None
         member = "targetAttributeName"
         try:
             path = compile_path(name)
             member = "source"
-            source = _compile_source(item)
-            _check_source(source)
-            evaluate = _with_guest_names(source)
+            source = compile_source(item)
             member = "defaultValue"
-            default = _coerced(definition, item.default_value) if item.default_value not in (None, "") else None
+            default = _default(item, definition)
         except JoinerError as error:
             self._report(f"{place}.{member}", str(error))
             return None
-        if isinstance(source.tree, Attribute) and source.tree.name == "appRoleAssignments":
-            self._report(f"{place}.source", "appRoleAssignments cannot be mapped directly; use an app-role function")
+        problem = self._source_problem(item, definition, source)
+        if problem:
+            self._report(f"{place}.source", problem)
             return None
+        is_constant = item.source is None
+        roles = _roles(source, path)
+        # A single value has nothing to add to.
+        only_first = item.flow_type == "ObjectAddOnly" or (
+            item.flow_type == "MultiValueAddOnly" and not definition.multivalued
+        )
         return AttributeFlow(
             target=name,
             path=path,
             target_type=definition.type,
-            expression=source.text if item.source is not None else "",
-            evaluate=_typed(evaluate, definition),
-            copied_text=_copied_text(source, definition),
+            expression="" if is_constant else source.text,
+            evaluate=filtering(source) if name == OBJECT_FILTER else evaluation_of(source, definition),
+            candidates=candidates_of(source),
             source_attribute=source.tree.name if isinstance(source.tree, Attribute) else "",
+            copied_text="" if name == OBJECT_FILTER else copied_text(source, definition),
+            functions=source.functions,
             default=default,
             matching_priority=item.matching_priority,
-            on_create=True,
-            on_update=item.flow_type != "ObjectAddOnly",
-            only_if_empty=item.source is None or item.flow_type == "AttributeAddOnly",
-            only_adds=item.flow_type in ADDING or ADDING_FUNCTION in source.functions,
+            on_update=not only_first and definition.mutability != "Immutable",
+            only_if_empty=is_constant or item.flow_type == "AttributeAddOnly",
+            only_adds=item.flow_type in ADDING or roles == "adding",
             flows_always=item.flow_behavior == "FlowAlways",
+            clears=self._clears(place, item, definition, source),
+            roles=roles,
             follows_soft_deleted=SOFT_DELETED in source.attributes,
             multivalued=definition.multivalued,
             case_exact=definition.case_exact,
             required=definition.required,
             is_secret="Redact" in source.functions,
         )
+
+    def _target(self, name: str, place: str) -> AttributeDefinition | None:
+        """The definition of a mapping's target, None if it cannot be one."""
+        definition = self._definitions.get(name)
+        if definition is None and (name == OBJECT_FILTER or not self._definitions):
+            definition = AttributeDefinition(name=name)
+        if definition is None:
+            problem = f"the target object has no attribute '{name}'"
+        elif definition.anchor or name == "id":
+            problem = f"'{name}' is the anchor and cannot be written"
+        elif definition.mutability == "ReadOnly":
+            problem = f"'{name}' is read-only and cannot be written"
+        else:
+            return definition
+        self._report(f"{place}.targetAttributeName", problem)
+        return None
+
+    def _source_problem(self, item: AttributeMapping, definition: AttributeDefinition, source: Compiled) -> str:
+        """What is wrong with a source that can be read, '' if nothing."""
+        if isinstance(source.tree, Attribute) and source.tree.name == ASSIGNMENTS:
+            return f"{ASSIGNMENTS} cannot be mapped directly; use an app-role function"
+        if self._definitions and not definition.multivalued and source.functions & ROLE_LISTS.keys():
+            return f"several roles need a target with several values, and '{definition.name}' has one"
+        if definition.type == "Reference" and item.source is not None and not isinstance(source.tree, Attribute):
+            return f"'{definition.name}' is a Reference, which is mapped directly, such as from [manager]"
+        if source.candidates is not None:
+            return _unique_problem(item, definition)
+        return ""
+
+    def _clears(self, place: str, item: AttributeMapping, definition: AttributeDefinition, source: Compiled) -> bool:
+        """Whether null clears: both gates, the mapping's own and that of every attribute read, are open (D-06)."""
+        if not item.flows_null_values:
+            return False
+        for is_refused, what in (
+            (definition.multivalued, "has several values"),
+            (definition.required, "is required by the target"),
+            (definition.type == "Reference", "is a reference"),
+            (item.matching_priority > 0, "is matched by"),
+        ):
+            if is_refused:
+                self._report(f"{place}.metadata", f"null values cannot flow to '{definition.name}': it {what}")
+                return False
+        read = [self._sources.get(name) for name in source.attributes]
+        is_open = bool(read) and all(known is not None and known.flow_null_values for known in read)
+        return is_open and item.flow_type == "Always"
 
     def _check_matching(self, matching: list[AttributeFlow]) -> None:
         if self._mapping.enabled and not matching:
@@ -342,107 +251,27 @@ class _ObjectCompiler:
         self._problems.append(f"{self._place}.{member}: {problem}")
 
 
-def _compile_source(item: AttributeMapping) -> Compiled:
-    """The source side; that of kind None is its default. The text wins over the tree if it can be read (D-01)."""
-    source = item.source
-    if source is None:
-        return _constant(item.default_value)
-    if source.expression:
-        try:
-            return compile_expression(source.expression)
-        except ExpressionError:
-            if source.type == "Function":
-                raise
-    if source.type == "Constant" and source.name is not None:
-        return _constant(source.name)
-    if source.type == "Attribute" and source.name:
-        return compile_attribute(source.name)
-    raise InvalidValueError("there is no expression" if source.type == "Function" else "there is no name")
+def _default(item: AttributeMapping, definition: AttributeDefinition) -> Any:
+    """What a create writes for null: the mapping's default, else that of a required attribute. Raises CoercionError."""
+    text = item.default_value or (definition.default_value if definition.required else None)
+    return coerced(text, definition) if text else None
 
 
-def _check_source(source: Compiled) -> None:
-    """Raises InvalidValueError for an expression that compiles and that this engine can evaluate for no object."""
-    for caution in source.cautions:
-        if caution.is_certain:
-            raise InvalidValueError(with_caret(caution.problem, source.text, caution.position))
-    if source.candidates is not None:
-        raise InvalidValueError("SelectUniqueValue has to ask the target, which this version does not do in a job")
+def _unique_problem(item: AttributeMapping, definition: AttributeDefinition) -> str:
+    """What a mapping with SelectUniqueValue cannot be, '' if nothing (attribute mapping §11)."""
+    if item.flow_type != "ObjectAddOnly":
+        return "SelectUniqueValue needs the flowType ObjectAddOnly: what was chosen stays"
+    if item.matching_priority > 0:
+        return "SelectUniqueValue cannot be matched by"
+    if definition.multivalued or definition.type != "String":
+        return f"SelectUniqueValue gives one text, and '{definition.name}' is something else"
+    return ""
 
 
-def _constant(text: str | None) -> Compiled:
-    tree = Constant(text or "")
-    return Compiled(to_text(tree), tree, frozenset(), frozenset(), lambda attributes: text)
-
-
-def _with_guest_names(source: Compiled) -> Evaluate:
-    """A guest's `alias_domain#EXT#@tenant` is exported and matched as `alias@domain`; the name as it stands is the
-    attribute originalUserPrincipalName (REQ-P-019)."""
-    evaluate = source.evaluate
-    if not source.attributes & {NAME, RAW_NAME}:
-        return evaluate
-    reads_raw = RAW_NAME in source.attributes
-
-    def exported(attributes: Mapping[str, Any]) -> Any:
-        name = attributes.get(NAME)
-        if isinstance(name, str) and GUEST_MARK in name:
-            return evaluate({**attributes, NAME: _guest_name(name), RAW_NAME: name})
-        return evaluate({**attributes, RAW_NAME: name} if reads_raw else attributes)
-
-    return exported
-
-
-def _guest_name(name: str) -> str:
-    alias, _, domain = name.partition(GUEST_MARK)[0].rpartition("_")
-    return f"{alias}@{domain}" if alias else name
-
-
-def _typed(evaluate: Evaluate, definition: AttributeDefinition) -> Evaluate:
-    if definition.type == "Reference":
-        # Ids of source objects, translated in a phase of their own.
-        return evaluate
-    coerce = COERCIONS[definition.type]
-    if definition.multivalued:
-
-        def several(attributes: Mapping[str, Any]) -> Any:
-            value = evaluate(attributes)
-            if value is None or value == []:
-                return None
-            return [coerce(item) for item in (value if isinstance(value, list) else [value])]
-
-        return several
-
-    def one(attributes: Mapping[str, Any]) -> Any:
-        value = single(evaluate(attributes))
-        return None if value is None else coerce(value)
-
-    return one
-
-
-def _copied_text(source: Compiled, definition: AttributeDefinition) -> str:
-    """See `AttributeFlow.copied_text`."""
-    if not isinstance(source.tree, Attribute) or definition.type != "String" or definition.multivalued:
-        return ""
-    return "" if source.tree.name in (NAME, RAW_NAME) else source.tree.name
-
-
-def _coerced(definition: AttributeDefinition, value: Any) -> Any:
-    return _typed(lambda attributes: value, definition)({})
-
-
-def _as_set(flow: AttributeFlow, value: Any) -> frozenset[Any]:
-    values = value if isinstance(value, list) else [value]
-    return frozenset(_comparable(flow, item) for item in values)
-
-
-def _comparable(flow: AttributeFlow, value: Any) -> Any:
-    if isinstance(value, Mapping):
-        # Elements such as roles are known by their value: targets add members of their own to them.
-        known = value.get("value")
-        return orjson.dumps(dict(value), option=orjson.OPT_SORT_KEYS) if known is None else _comparable(flow, known)
-    if flow.target_type == "DateTime":
-        try:
-            return COERCIONS["DateTime"](value)
-        except CoercionError:
-            return canonical_text(value)
-    text = canonical_text(value)
-    return text if flow.case_exact else text.casefold()
+def _roles(source: Compiled, path: TargetPath) -> Roles | None:
+    for function, roles in ROLE_LISTS.items():
+        if function in source.functions:
+            return roles
+    # The name of one role is a role only in an element of a list; elsewhere, or inside of others, it is a text.
+    is_single = isinstance(source.tree, Call) and source.tree.name == SINGLE_ROLE
+    return "single" if is_single and path.selector is not None else None

@@ -9,7 +9,8 @@ from typing import Any
 
 from joiner.expressions.values import canonical_text
 from joiner.provisioning.decision import Link, Lookup, QueryMatch, ReadLinked, Scope, TargetState
-from joiner.provisioning.mapping import ObjectPlan
+from joiner.provisioning.plan import ObjectPlan
+from joiner.provisioning.unique import next_unique
 
 
 def next_lookup(
@@ -24,7 +25,10 @@ def next_lookup(
     if not scope.in_scope or known.resource is not None or known.is_ambiguous:
         return None
     candidates = match_queries(plan, values)
-    return candidates[len(known.queries)] if len(known.queries) < len(candidates) else None
+    if len(known.queries) < len(candidates):
+        return candidates[len(known.queries)]
+    # Who matches nothing is created, with values that nobody has.
+    return next_unique(plan, values, known) if candidates and plan.unique and plan.adds else None
 
 
 def match_queries(plan: ObjectPlan, values: Mapping[str, Any]) -> list[QueryMatch]:

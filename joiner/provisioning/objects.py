@@ -49,8 +49,8 @@ from joiner.provisioning.links import (
     release,
     sources_linked_to,
 )
-from joiner.provisioning.mapping import ObjectPlan
 from joiner.provisioning.matching import next_lookup
+from joiner.provisioning.plan import ObjectPlan
 from joiner.provisioning.run import ENDPOINTS, OBJECTS_PER_PAGE, UNREAD, PageResult, Run
 from joiner.provisioning.scope import judge_scope, source_values
 from joiner.provisioning.sources import page_of_sources, sources_by_id
@@ -154,7 +154,8 @@ def _items(run: Run, object_type: ObjectType, sources: list[SourceObject], plan:
     for source in sources:
         entitlement = entitlements.get(source.id, Entitlement(False))
         scope = judge_scope(source, entitlement, plan, run.context.settings)
-        values = source_values(source, entitlement, scope, Environment(run.clock(), secrets.randbelow))
+        environment = Environment(run.clock(), secrets.randbelow)
+        values = source_values(source, entitlement, scope, run.context.settings, environment)
         state = TargetState(was_intended=source.id in lost)
         items.append(Item(source, values, scope, links.get(source.id), state))
     return items
@@ -179,7 +180,9 @@ async def _carry_out(run: Run, object_type: ObjectType, items: list[Item], curso
     if plan is None:
         return PageResult(cursor, is_last, _nothing)
     # A target that cannot be used at all ends the cycle here, before anything is written.
-    looked_up = await asyncio.gather(*(_look_up(run, plan, item) for item in items), return_exceptions=True)
+    # A unique value that one object of the page was promised is not free for the next one.
+    promised: set[tuple[str, str]] = set()
+    looked_up = await asyncio.gather(*(_look_up(run, plan, item, promised) for item in items), return_exceptions=True)
     _raise_unexpected(looked_up)
     unclaimed = _claim(run, object_type, items)
     for item in items:
@@ -197,7 +200,7 @@ async def _carry_out(run: Run, object_type: ObjectType, items: list[Item], curso
     return PageResult(cursor, is_last, _commit(run, plan, done), _counts(done), failure)
 
 
-async def _look_up(run: Run, plan: ObjectPlan, item: Item) -> None:
+async def _look_up(run: Run, plan: ObjectPlan, item: Item, promised: set[tuple[str, str]]) -> None:
     """Asks the target what the decision needs to know; a failure is the object's outcome."""
     endpoint, unread = ENDPOINTS[plan.object_type], UNREAD[plan.object_type]
     began = time.perf_counter()
@@ -206,8 +209,16 @@ async def _look_up(run: Run, plan: ObjectPlan, item: Item) -> None:
             if isinstance(lookup, ReadLinked):
                 resource = await run.target.read(endpoint, lookup.target_id, exclude=unread)
                 item.state = replace(item.state, resource=resource, is_gone=resource is None)
-            else:
+            elif isinstance(lookup, QueryMatch):
                 item.state = await _match(run, endpoint, unread, lookup, item.state)
+            else:
+                found = await run.target.query(
+                    endpoint, lookup.attribute, lookup.value, case_exact=False, exclude=unread
+                )
+                key = lookup.attribute, lookup.value.casefold()
+                answer = replace(lookup, is_taken=bool(found) or key in promised)
+                promised.add(key)
+                item.state = replace(item.state, unique=(*item.state.unique, answer))
     except TargetUnusableError:
         raise
     except TargetError as error:

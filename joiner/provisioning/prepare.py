@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from typing import Final
 
 from joiner.errors import InvalidStateError
-from joiner.provisioning.credentials import is_true
+from joiner.provisioning.credentials import LIST_EXTENSIONS, is_true
 from joiner.provisioning.decision import Settings
 from joiner.provisioning.jobs import Job
-from joiner.provisioning.mapping import JobPlan, compile_plan
+from joiner.provisioning.mapping import compile_plan
+from joiner.provisioning.plan import JobPlan
 from joiner.provisioning.run import JobContext
 from joiner.provisioning.schema import parse_schema
 from joiner.provisioning.wire import Dialect, split_tenant_url
@@ -27,11 +28,22 @@ def context_of(plan: JobPlan, credentials: Mapping[str, str]) -> JobContext:
         settings=Settings(
             sync_all=is_true(credentials.get("SyncAll")),
             skip_out_of_scope_deletions=is_true(credentials.get("SkipOutOfScopeDeletions")),
+            lists_extensions=is_true(credentials.get(LIST_EXTENSIONS)),
         ),
         dialect=dialect or Dialect.RFC,
         base_url=base_url,
         token=credentials.get("SecretToken"),
     )
+
+
+def check_roles(plan: JobPlan, credentials: Mapping[str, str]) -> None:
+    """Raises InvalidStateError if mappings read app roles and all users are synchronized: without assignments there
+    are no roles (REQ-P-033)."""
+    if plan.uses_roles and is_true(credentials.get("SyncAll")):
+        raise InvalidStateError(
+            "the mappings write app roles, which only assigned users have: synchronize only assigned users and groups, "
+            "or remove the mappings with an app-role function"
+        )
 
 
 class PlanCache:

@@ -28,6 +28,7 @@ from joiner.provisioning.decision import (
     SourceObject,
     Status,
     Step,
+    Verb,
 )
 from joiner.provisioning.failures import TargetError, TargetUnusableError
 from joiner.provisioning.journal import (
@@ -39,6 +40,7 @@ from joiner.provisioning.journal import (
     write_entry,
 )
 from joiner.provisioning.links import escrow, release
+from joiner.provisioning.plan import AttributeFlow
 from joiner.provisioning.run import ENDPOINTS, MEMBERS_PER_REQUEST, REFERENCES_PER_PAGE, PageResult, Run
 
 MEMBERS: Final = "members"
@@ -139,8 +141,11 @@ async def references_page(run: Run, cursor: str) -> PageResult:
     window = {"source": source_id, "attribute": attribute, "related": related_id, "limit": REFERENCES_PER_PAGE}
     rows = run.reader.execute(PAGE, {"job": run.job.id, "cycle": run.cycle.id, **window}).fetchall()
     references = [_reference(row) for row in rows]
+    # What no mapping writes any more is left as it is, in the target too.
+    mapped = {attribute for attribute in (MEMBERS, MANAGER) if _is_mapped(run, attribute)}
+    unmapped = [reference for reference in references if reference.attribute not in mapped]
     by_object: dict[tuple[str, str], list[Reference]] = defaultdict(list)
-    for reference in references:
+    for reference in (item for item in references if item.attribute in mapped):
         by_object[reference.source_id, reference.attribute].append(reference)
     works = [Work(run, items) for items in by_object.values()]
     # Different objects go side by side; the batches of one object stay in order.
@@ -151,6 +156,7 @@ async def references_page(run: Run, cursor: str) -> PageResult:
             raise error
 
     def commit(connection: sqlite3.Connection) -> None:
+        _settle(connection, run, unmapped)
         for work in works:
             work.commit(connection)
 
@@ -205,11 +211,7 @@ class Work:
         """Writes what is now known of the target, what is no longer pending, and what the log says of it."""
         run = self._run
         job_id = run.job.id
-        settled = [*self._done, *self._written]
-        connection.executemany(
-            "DELETE FROM pending_reference WHERE job_id = ? AND source_id = ? AND attribute = ? AND related_id = ?",
-            ((job_id, *item.key) for item in settled),
-        )
+        _settle(connection, run, [*self._done, *self._written])
         connection.executemany(
             "REPLACE INTO exported_reference VALUES (?, ?, ?, ?, ?)",
             ((job_id, *item.key, item.adds) for item in self._written if item.adds is not None),
@@ -229,14 +231,16 @@ class Work:
 
     def _operations(self, batch: Sequence[Reference]) -> list[dict[str, Any]]:
         dialect = self._run.context.dialect
-        target = _target_of(self._run, self._first)
         if self._first.attribute == MEMBERS:
             added = [item.adds for item in batch if item.adds is not None]
             removed = [item.removes for item in batch if item.removes is not None]
             return wire.member_operations(dialect, added, removed)
         reference = batch[0]
-        value = {"value": reference.adds} if reference.adds is not None else None
-        return wire.operations_of(dialect, [Modification(target, value, reference.exported is None)])
+        path = _flow_of(self._run, self._first).path
+        if reference.adds is None:
+            return wire.operations_of(dialect, [Modification(path, "remove")])
+        verb: Verb = "add" if reference.exported is None else "replace"
+        return wire.operations_of(dialect, [Modification(path, verb, {"value": reference.adds})])
 
     def _log(self, connection: sqlite3.Connection) -> None:
         steps = [*self._unresolved_steps(), *self._export_steps()]
@@ -296,19 +300,26 @@ class Work:
         return steps
 
     def _change(self, item: Reference) -> Change:
-        target = _target_of(self._run, item)
+        target = _flow_of(self._run, item).target
         return Change(target, None, item.related_name) if item.adds else Change(target, item.related_name, None)
+
+
+def _settle(connection: sqlite3.Connection, run: Run, references: Iterable[Reference]) -> None:
+    connection.executemany(
+        "DELETE FROM pending_reference WHERE job_id = ? AND source_id = ? AND attribute = ? AND related_id = ?",
+        ((run.job.id, *item.key) for item in references),
+    )
 
 
 def _is_skipped_group(item: Reference) -> bool:
     return item.own_is_active and item.wanted_id is not None and item.is_nested_group
 
 
-def _target_of(run: Run, reference: Reference) -> str:
+def _flow_of(run: Run, reference: Reference) -> AttributeFlow:
     plan = run.plan_of(reference.object_type)
     for flow in plan.references if plan else ():
         if flow.source_attribute == reference.attribute:
-            return flow.target
+            return flow
     raise InvalidStateError(f"no mapping writes '{reference.attribute}' of {reference.object_type}")
 
 

@@ -12,7 +12,7 @@ from joiner.provisioning.decision import ObjectType, Settings
 from joiner.provisioning.failures import TargetUnusableError
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.journal import LogContext
-from joiner.provisioning.mapping import JobPlan, ObjectPlan
+from joiner.provisioning.plan import JobPlan, ObjectPlan
 from joiner.provisioning.target import ScimTarget
 from joiner.provisioning.wire import Dialect
 from joiner.storage.sqlite import Database

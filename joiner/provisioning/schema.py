@@ -5,7 +5,7 @@ which is the truth — these values are a view of it.
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -36,6 +36,7 @@ class AttributeDefinition(_Document, frozen=True, kw_only=True):
     required: bool = False
     case_exact: bool = False
     mutability: str = "ReadWrite"
+    default_value: str | None = None
     flow_null_values: bool = False
 
 
@@ -75,6 +76,14 @@ class AttributeMappingSource(_Document, frozen=True, kw_only=True):
     expression: str | None = None
 
 
+class MetadataEntry(_Document, frozen=True, kw_only=True):
+    key: str
+    value: str | None = None
+
+
+FLOW_NULL: Final = "FlowNullValues"
+
+
 class AttributeMapping(_Document, frozen=True, kw_only=True):
     target_attribute_name: str
     source: AttributeMappingSource | None = None
@@ -82,6 +91,13 @@ class AttributeMapping(_Document, frozen=True, kw_only=True):
     matching_priority: int = 0
     flow_type: FlowType = "Always"
     flow_behavior: Literal["FlowWhenChanged", "FlowAlways"] = "FlowWhenChanged"
+    metadata: tuple[MetadataEntry, ...] | None = None
+
+    @property
+    def flows_null_values(self) -> bool:
+        """The mapping's own gate of clearing. Graph's attributeMapping has no place for it, so it is an entry of
+        metadata as objectMapping and attributeDefinition have them."""
+        return any(entry.key == FLOW_NULL and (entry.value or "").lower() == "true" for entry in self.metadata or ())
 
 
 class ObjectMapping(_Document, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from typing import Any
 
 from joiner.expressions.environment import ENVIRONMENT, Environment
 from joiner.provisioning.decision import Entitlement, Exit, Scope, Settings, SourceObject
-from joiner.provisioning.mapping import ObjectPlan
+from joiner.provisioning.plan import ASSIGNMENTS, SOFT_DELETED, ObjectPlan
 
 EXPLANATIONS: dict[Exit, str] = {
     Exit.PURGED: "permanently deleted from the directory",
@@ -38,14 +38,15 @@ def judge_scope(source: SourceObject, entitlement: Entitlement, plan: ObjectPlan
 
 
 def source_values(
-    source: SourceObject, entitlement: Entitlement, scope: Scope, environment: Environment
+    source: SourceObject, entitlement: Entitlement, scope: Scope, settings: Settings, environment: Environment
 ) -> Mapping[str, Any]:
     """The attributes that mappings see: the directory's own and the computed ones (REQ-P-020), and the time and chance
-    that functions ask for, the same for all mappings of the object."""
+    that functions ask for, the same for all mappings of the object. With the scope "all users and groups" there is no
+    assignment to read roles from (REQ-P-033)."""
     return {
         **source.attributes,
-        "IsSoftDeleted": not scope.in_scope,
-        "appRoleAssignments": list(entitlement.roles) or None,
+        SOFT_DELETED: not scope.in_scope,
+        ASSIGNMENTS: None if settings.sync_all else list(entitlement.roles) or None,
         ENVIRONMENT: environment,
     }
 

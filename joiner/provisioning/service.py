@@ -17,7 +17,7 @@ from joiner.provisioning.connection_check import check_connection, checks_of
 from joiner.provisioning.cycles import Cycle
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.mapping import compile_plan
-from joiner.provisioning.prepare import context_of
+from joiner.provisioning.prepare import check_roles, context_of
 from joiner.provisioning.run import JobContext
 from joiner.provisioning.schema import parse_schema
 from joiner.provisioning.target import ScimTarget
@@ -95,7 +95,11 @@ class ProvisioningService:
     # State
 
     async def start(self, job_id: str) -> None:
-        """From now on the job runs at its interval; the first cycle begins at once."""
+        """From now on the job runs at its interval; the first cycle begins at once.
+
+        Raises InvalidStateError if the mappings do not go with the scope, SchemaError if they cannot be used.
+        """
+        self._check_roles(jobs.job_by_id(self._db.reader, job_id))
         await self._db.write(lambda connection: jobs.start_job(connection, job_id, self._clock()))
         self._wake()
 
@@ -116,11 +120,12 @@ class ProvisioningService:
     async def run_now(self, job_id: str) -> Cycle:
         """One cycle, whether the job is started or not; the one that runs, if there is one.
 
-        Raises InvalidStateError if there are no credentials to run with.
+        Raises InvalidStateError if there are no credentials to run with, or the mappings do not go with the scope.
         """
         job = jobs.job_by_id(self._db.reader, job_id)
         if not self._is_configured(job):
             raise InvalidStateError("the application has no Tenant URL yet; enter its credentials first")
+        self._check_roles(job)
         position = self._directory.feed_position()
         cycle = await self._db.write(lambda connection: cycles.begin_cycle(connection, job_id, position, self._clock()))
         await self._run_cycle(cycle.id)
@@ -192,6 +197,10 @@ class ProvisioningService:
         if cycle.job_id != job_id:
             raise NotFoundError(f"there is no cycle '{cycle_id}' of this job")
         return status.cycle_document(cycle)
+
+    def _check_roles(self, job: Job) -> None:
+        stored = credentials.read_credentials(self._db.reader, self._vault, job.service_principal_id)
+        check_roles(compile_plan(parse_schema(job.schema)), stored)
 
     def _is_configured(self, job: Job) -> bool:
         stored = credentials.read_credentials(self._db.reader, self._vault, job.service_principal_id)

@@ -7,16 +7,24 @@ letter (provisioning service §10.1, REQ-C-009 … REQ-C-011).
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
-from joiner.provisioning.decision import Modification
-from joiner.provisioning.mapping import AttributeFlow, ObjectPlan
+import orjson
+
+from joiner.provisioning.decision import Modification, ObjectType
+from joiner.provisioning.plan import ROLE_TYPE, AttributeFlow, ObjectPlan
+from joiner.provisioning.target_path import VALUE
 
 PATCH_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 USER_SCHEMA = "urn:ietf:params:scim:schemas:core:2.0:User"
 ENTERPRISE_SCHEMA = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 GROUP_SCHEMA = "urn:ietf:params:scim:schemas:core:2.0:Group"
+
+SCHEMAS: Final[Mapping[ObjectType, Sequence[str]]] = {
+    "User": (USER_SCHEMA, ENTERPRISE_SCHEMA),
+    "Group": (GROUP_SCHEMA,),
+}
 
 Operation = dict[str, Any]
 
@@ -38,16 +46,19 @@ def split_tenant_url(tenant_url: str) -> tuple[str, Dialect | None]:
     return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", "")), dialect
 
 
-def resource_of(plan: ObjectPlan, values: Iterable[tuple[AttributeFlow, Any]]) -> dict[str, Any]:
+def resource_of(
+    plan: ObjectPlan, values: Iterable[tuple[AttributeFlow, Any]], *, lists_extensions: bool = False
+) -> dict[str, Any]:
     """The body of a create. References are left out: they follow when the objects they name exist (REQ-P-103)."""
-    body: dict[str, Any] = {"schemas": _schemas_of(plan)}
+    schemas = list(SCHEMAS[plan.object_type])
+    body: dict[str, Any] = {"schemas": schemas}
     for flow, value in values:
-        flow.path.write(body, value)
+        element = flow.path.write(body, value)
+        if element is not None and flow.roles is not None:
+            element.setdefault("type", ROLE_TYPE)
+    if lists_extensions:
+        schemas.extend(name for name in body if name.lower().startswith("urn:") and name not in schemas)
     return body
-
-
-def _schemas_of(plan: ObjectPlan) -> list[str]:
-    return [GROUP_SCHEMA] if plan.object_type == "Group" else [USER_SCHEMA, ENTERPRISE_SCHEMA]
 
 
 def patch_body(operations: Sequence[Operation]) -> dict[str, Any]:
@@ -66,33 +77,56 @@ def member_operations(dialect: Dialect, added: Sequence[str], removed: Sequence[
 
 
 def _legacy(modifications: Sequence[Modification]) -> list[Operation]:
-    return [_one(item, ("Add", "Replace", "Remove"), _legacy_value) for item in modifications]
+    operations: list[Operation] = []
+    for item in modifications:
+        operation = _legacy_roles(item) if item.roles else _one(item, item.path.text, str.capitalize, _legacy_value)
+        # Value, name and type of one role are three mappings and one operation.
+        if operation not in operations:
+            operations.append(operation)
+    return operations
+
+
+def _legacy_roles(item: Modification) -> Operation:
+    """Roles as JSON inside of texts (attribute mapping §7)."""
+    texts = [{VALUE: orjson.dumps(role).decode()} for role in item.roles]
+    return {"op": "Add", "path": item.path.attribute_path, "value": texts}
 
 
 def _compliant(modifications: Sequence[Modification]) -> list[Operation]:
     """Simple attributes share one operation without a path per verb; paths with a filter stay on their own."""
-    filtered, together = [], {"replace": {}, "add": {}}  # type: list[Operation], dict[str, dict[str, Any]]
+    apart: list[Operation] = []
+    together: dict[str, dict[str, Any]] = {"replace": {}, "add": {}}
     for item in modifications:
-        if "[" in item.target or item.value is None or not _is_simple(item.value):
-            filtered.append(_one(item, ("add", "replace", "remove"), _same))
+        if item.path.selector is None and item.verb in together and not isinstance(item.value, (dict, list)):
+            together[item.verb][item.path.text] = item.value
         else:
-            together["add" if item.is_new else "replace"][item.target] = item.value
-    return [*filtered, *({"op": verb, "value": value} for verb, value in together.items() if value)]
+            apart.append(_one(item, item.path.text, str, _same))
+    return [*apart, *({"op": verb, "value": value} for verb, value in together.items() if value)]
 
 
 def _rfc(modifications: Sequence[Modification]) -> list[Operation]:
-    return [_one(item, ("add", "replace", "remove"), _same) for item in modifications]
+    """One operation an attribute. A path whose filter selects nothing has no target (§3.5.2.3), so an element that
+    does not exist is added whole, with all that is written to it."""
+    operations: list[Operation] = []
+    new: dict[str, list[dict[str, Any]]] = {}
+    for item in modifications:
+        if item.has_element or item.verb == "remove":
+            operations.append(_one(item, item.path.strict_text, str, _same))
+            continue
+        path = item.path.attribute_path
+        if path not in new:
+            new[path] = []
+            operations.append({"op": "add", "path": path, "value": new[path]})
+        element = item.path.write_element(new[path], item.value)
+        if item.roles:
+            element.setdefault("type", ROLE_TYPE)
+    return operations
 
 
-def _one(item: Modification, verbs: tuple[str, str, str], written: Callable[[Any], Any]) -> Operation:
-    add, replace, remove = verbs
-    if item.value is None:
-        return {"op": remove, "path": item.target}
-    return {"op": add if item.is_new else replace, "path": item.target, "value": written(item.value)}
-
-
-def _is_simple(value: Any) -> bool:
-    return not isinstance(value, (dict, list))
+def _one(item: Modification, path: str, spelled: Callable[[str], str], written: Callable[[Any], Any]) -> Operation:
+    if item.verb == "remove":
+        return {"op": spelled(item.verb), "path": path}
+    return {"op": spelled(item.verb), "path": path, "value": written(item.value)}
 
 
 def _same(value: Any) -> Any:
@@ -100,7 +134,10 @@ def _same(value: Any) -> Any:
 
 
 def _legacy_value(value: Any) -> Any:
-    return str(value) if isinstance(value, bool) else value
+    if isinstance(value, bool):
+        return str(value)
+    # A reference is its bare id (attribute mapping §6).
+    return value[VALUE] if isinstance(value, dict) and value.keys() == {VALUE} else value
 
 
 def _legacy_members(added: Sequence[str], removed: Sequence[str]) -> list[Operation]:

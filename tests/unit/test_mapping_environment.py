@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from joiner.expressions.environment import Environment
-from joiner.provisioning.decision import Entitlement, Scope, SourceObject
-from joiner.provisioning.mapping import ObjectPlan, compile_plan
+from joiner.provisioning.decision import Entitlement, Scope, Settings, SourceObject
+from joiner.provisioning.mapping import compile_plan
+from joiner.provisioning.plan import ObjectPlan
 from joiner.provisioning.schema import SchemaError, parse_schema
 from joiner.provisioning.scope import source_values
 
@@ -43,7 +44,7 @@ def test_all_mappings_of_an_object_see_the_same_time_and_draw_their_own_chance()
         return len(drawn)
 
     plan = plan_of(title='Append("at ", Now())', nickName="Now()", displayName="Guid()", userType="Guid()")
-    values = source_values(SOURCE, Entitlement(True), Scope(None, "in scope", {}), Environment(NOON, below))
+    values = source_values(SOURCE, Entitlement(True), Scope(None, "in scope", {}), Settings(), Environment(NOON, below))
     computed = {flow.target: value for flow, value in plan.compute(values, creating=True).values}
     assert computed["title"] == "at 5/6/2026 12:00:00 PM"
     assert computed["nickName"] == "5/6/2026 12:00:00 PM"

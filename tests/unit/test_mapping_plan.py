@@ -4,53 +4,30 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
 import pytest
 
-from joiner.provisioning.mapping import AttributeFlow, ObjectPlan, compile_plan, differs, value_to_write
+from joiner.provisioning.differences import Difference, differences
+from joiner.provisioning.mapping import compile_plan
+from joiner.provisioning.plan import AttributeFlow
 from joiner.provisioning.schema import SchemaError, parse_schema
 from joiner.provisioning.target_path import compile_path
-from joiner.provisioning.templates import template_by_id, templates, templates_of
+from joiner.provisioning.templates import templates, templates_of
 from joiner.provisioning.wire import resource_of
-
-ALVAO = template_by_id("alvaoScim").schema
-ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+from tests.mappings import ALVAO, ENTERPRISE, document, flow_of, mapping, users_of, values
 
 
-def document(*mappings: Mapping[str, Any], **definitions: Mapping[str, Any]) -> dict[str, Any]:
-    """The template with these user mappings beside the one that matches, and these target attributes."""
-    schema: dict[str, Any] = orjson.loads(orjson.dumps(ALVAO))
-    users = schema["synchronizationRules"][0]["objectMappings"][0]
-    users["attributeMappings"] = [mapping("userName", "[userPrincipalName]", matchingPriority=1), *mappings]
-    target = schema["directories"][1]["objects"][0]
-    target["attributes"] += [{"name": name, **more} for name, more in definitions.items()]
-    return schema
+def difference(flow: AttributeFlow, current: Any, wanted: Any) -> Difference | None:
+    """What is written of one attribute that stands at the top of the resource."""
+    return next(iter(differences([(flow, wanted)], {flow.target: current})), None)
 
 
-def mapping(target: str, expression: str | None, **more: Any) -> dict[str, Any]:
-    source: dict[str, Any] | None = None
-    if expression is not None:
-        kind = "Attribute" if expression.startswith("[") else "Constant" if expression.startswith('"') else "Function"
-        source = {"type": kind, "name": expression.strip('[]"'), "expression": expression}
-    return {"targetAttributeName": target, "source": source, **more}
+def differs(flow: AttributeFlow, current: Any, wanted: Any) -> bool:
+    return difference(flow, current, wanted) is not None
 
 
-def users_of(schema: Mapping[str, Any]) -> ObjectPlan:
-    plan = compile_plan(parse_schema(schema)).users
-    assert plan is not None
-    return plan
-
-
-def values(plan: ObjectPlan, attributes: Mapping[str, Any], *, creating: bool = True, **more: Any) -> dict[str, Any]:
-    computed = plan.compute({"userPrincipalName": "a@x", **attributes}, creating=creating, **more)
-    assert computed.errors == ()
-    found = {flow.target: value for flow, value in computed.values}
-    found.pop("userName", None)
-    return found
-
-
-def flow_of(plan: ObjectPlan, target: str) -> AttributeFlow:
-    return next(flow for flow in (*plan.flows, *plan.references) if flow.target == target)
+def written(flow: AttributeFlow, current: Any, wanted: Any) -> tuple[str, Any] | None:
+    found = difference(flow, current, wanted)
+    return (found.verb, found.value) if found is not None else None
 
 
 def test_the_templates_have_22_user_and_3_group_mappings() -> None:
@@ -92,8 +69,8 @@ def test_kinds_and_defaults() -> None:
     }
     assert "title" not in values(plan, {"a": "1"}, creating=False)
     none = flow_of(plan, "userType")
-    assert differs(none, None, "Employee")
-    assert not differs(none, "Guest", "Employee")
+    assert written(none, None, "Employee") == ("add", "Employee")
+    assert written(none, "Guest", "Employee") is None
 
 
 @pytest.mark.req("REQ-P-012")
@@ -150,6 +127,13 @@ def test_an_object_that_a_mapping_ignores_has_no_values() -> None:
     assert (computed.is_ignored, computed.values) == (True, ())
 
 
+def test_an_object_filter_is_evaluated_and_written_nowhere() -> None:
+    plan = users_of(document(mapping("objectFilter", 'IIF([a] = "x", IgnoreObjectFlow, IgnoreAttributeFlow)')))
+    assert plan.compute({"userPrincipalName": "a@x", "a": "x"}, creating=True).is_ignored
+    assert values(plan, {"a": "y"}) == {}
+    assert values(users_of(document(mapping("objectFilter", '"text"'))), {}) == {}
+
+
 def test_a_matching_mapping_that_fails_is_passed_over() -> None:
     plan = users_of(document(mapping("title", "Item([a], 2)", matchingPriority=2)))
     assert [flow.target for flow, _ in plan.match_values({"userPrincipalName": "u", "a": "one"})] == ["userName"]
@@ -171,19 +155,52 @@ def test_roles_are_added_or_replaced() -> None:
         )
         for name in ("AppRoleAssignmentsComplex", "AssertiveAppRoleAssignmentsComplex")
     )
-    assert not differs(adding, held, wanted)
-    assert differs(adding, held[:1], wanted)
-    assert value_to_write(adding, held[:1], wanted) == [{"value": "Own"}, *wanted]
-    assert differs(replacing, held, wanted)
-    assert value_to_write(replacing, held, wanted) == wanted
+    assert written(adding, held, wanted) is None
+    assert written(adding, held[:1], wanted) == ("add", wanted)
+    assert written(replacing, held, wanted) == ("replace", wanted)
+    assert written(replacing, None, wanted) == ("replace", wanted)
+    assert written(replacing, wanted, wanted) is None
+    in_json = [{"value": '{"id":"1","value":"Admin","displayName":"The admins"}'}]
+    assert written(adding, in_json, wanted) is None
 
 
-@pytest.mark.parametrize(("kind", "adds"), [("MultiValueAddOnly", True), ("ValueAddOnly", True), ("Always", False)])
-def test_flow_types_that_only_add_keep_what_the_target_has(kind: str, adds: bool) -> None:
+@pytest.mark.req("REQ-P-010")
+@pytest.mark.parametrize(
+    ("kind", "wanted"),
+    [
+        ("MultiValueAddOnly", ("add", ["z"])),
+        ("ValueAddOnly", ("add", ["z"])),
+        ("Always", ("replace", ["Y", "z"])),
+        ("AttributeAddOnly", None),
+    ],
+)
+def test_flow_types_that_only_add_leave_what_the_target_has(kind: str, wanted: Any) -> None:
     plan = users_of(document(mapping("custom", "[a]", flowType=kind), custom={"multivalued": True}))
     flow = flow_of(plan, "custom")
-    assert differs(flow, ["x", "y"], ["Y"]) is not adds
-    assert value_to_write(flow, ["x", "y"], ["Y", "z"]) == (["x", "Y", "z"] if adds else ["Y", "z"])
+    assert written(flow, ["x", "y"], ["Y", "z"]) == wanted
+    assert differs(flow, ["x", "y"], ["Y"]) is (kind == "Always")
+    assert written(flow, None, ["Y", "z"]) == ("add", ["Y", "z"])
+
+
+@pytest.mark.req("REQ-P-010")
+@pytest.mark.parametrize(
+    ("kind", "flows", "over"),
+    [
+        ("Always", True, ("replace", "b")),
+        ("ValueAddOnly", True, ("replace", "b")),
+        ("AttributeAddOnly", True, None),
+        ("MultiValueAddOnly", False, None),
+        ("ObjectAddOnly", False, None),
+    ],
+)
+def test_flow_types_of_single_values(kind: str, flows: bool, over: Any) -> None:
+    plan = users_of(document(mapping("title", "[a]", flowType=kind)))
+    assert values(plan, {"a": "b"}) == {"title": "b"}
+    assert values(plan, {"a": "b"}, creating=False) == ({"title": "b"} if flows else {})
+    if flows:
+        flow = flow_of(plan, "title")
+        assert written(flow, None, "b") == ("add", "b")
+        assert written(flow, "a", "b") == over
 
 
 def test_what_flows_always_is_written_though_it_does_not_differ() -> None:
@@ -223,6 +240,54 @@ def test_a_value_that_does_not_fit_is_an_error_of_its_attribute(kind: str, sourc
     plan = users_of(document(mapping("custom", "[a]"), custom={"type": kind}))
     computed = plan.compute({"userPrincipalName": "a@x", "a": source}, creating=True)
     assert [flow.target for flow, _ in computed.errors] == ["custom"]
+
+
+def test_the_error_of_a_value_names_it_and_the_type_and_cuts_it_short() -> None:
+    plan = users_of(document(mapping("custom", "[a]"), custom={"type": "Integer"}))
+    ((_, problem),) = plan.compute({"userPrincipalName": "a@x", "a": "x" * 100}, creating=True).errors
+    assert problem == f"'{'x' * 60}…' is not an Integer"
+
+
+def test_several_values_and_one_value_meet() -> None:
+    plan = users_of(document(mapping("one", "[a]"), mapping("many", "[a]"), one={}, many={"multivalued": True}))
+    assert values(plan, {"a": "x"}) == {"one": "x", "many": ["x"]}
+    assert values(plan, {"a": ["x", None, 5]}) == {"one": "x", "many": ["x", "5"]}
+    assert values(plan, {"a": []}) == {}
+    assert values(plan, {"a": [None]}) == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "held", "wanted"),
+    [
+        ("Boolean", "true", True),
+        ("Boolean", 1, True),
+        ("Integer", "042", 42),
+        ("Integer", 42.0, 42),
+        ("DateTime", "5/6/2024 7:00:00 AM", "2024-05-06T07:00:00Z"),
+    ],
+)
+def test_values_of_a_type_are_compared_by_what_they_mean(kind: str, held: Any, wanted: Any) -> None:
+    flow = flow_of(users_of(document(mapping("custom", "[a]"), custom={"type": kind, "caseExact": True})), "custom")
+    assert not differs(flow, held, wanted)
+    assert differs(flow, "no such value", wanted)
+
+
+def test_several_roles_need_a_target_with_several_values() -> None:
+    schema = document(mapping("title", "AppRoleAssignmentsComplex([appRoleAssignments])"))
+    with pytest.raises(SchemaError, match="several roles need a target with several values"):
+        compile_plan(parse_schema(schema))
+
+
+@pytest.mark.parametrize(
+    ("definition", "expression", "problem"),
+    [
+        ({"type": "Reference"}, 'Switch([manager], , "a", "b")', "is a Reference, which is mapped directly"),
+        ({"mutability": "ReadOnly"}, "[a]", "is read-only and cannot be written"),
+    ],
+)
+def test_what_cannot_be_written_is_refused(definition: dict[str, Any], expression: str, problem: str) -> None:
+    with pytest.raises(SchemaError, match=problem):
+        compile_plan(parse_schema(document(mapping("custom", expression), custom=definition)))
 
 
 def test_typed_paths_share_their_element_and_extensions_their_container() -> None:
@@ -278,6 +343,30 @@ def test_a_list_and_an_element_of_it_are_written_side_by_side() -> None:
     assert body == {"roles": [{"value": "x"}, {"primary": True, "value": "y"}]}
     assert roles == [{"value": "x"}]
     assert compile_path('roles[primary eq "True"]').read(body) == "y"
+
+
+def test_an_element_and_a_list_are_written_side_by_side_in_any_order() -> None:
+    body: dict[str, Any] = {}
+    compile_path('roles[primary eq "True"]').write(body, "y")
+    compile_path("roles").write(body, [{"value": "x"}])
+    assert body == {"roles": [{"value": "x"}, {"primary": True, "value": "y"}]}
+
+
+@pytest.mark.parametrize(
+    ("text", "whole", "strict"),
+    [
+        ('roles[primary eq "True"].value', "roles", "roles[primary eq true].value"),
+        ('emails[type eq "work"].value', "emails", 'emails[type eq "work"].value'),
+        ("name.givenName", "name", "name.givenName"),
+        (f"{ENTERPRISE}:manager", f"{ENTERPRISE}:manager", f"{ENTERPRISE}:manager"),
+        ("urn:acme:2.0:User:badge.color", "urn:acme:2.0:User:badge", "urn:acme:2.0:User:badge.color"),
+        ('urn:acme:2.0:User:cars[kind eq "a\\"b"].plate', "urn:acme:2.0:User:cars", None),
+    ],
+)
+def test_paths_as_the_rfc_writes_them(text: str, whole: str, strict: str | None) -> None:
+    path = compile_path(text)
+    assert path.attribute_path == whole
+    assert path.strict_text == (strict or text)
 
 
 def test_a_role_filter_writes_a_boolean() -> None:

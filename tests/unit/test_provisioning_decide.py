@@ -26,8 +26,9 @@ from joiner.provisioning.decision import (
     Status,
     TargetState,
 )
-from joiner.provisioning.mapping import JobPlan, ObjectPlan, compile_plan
+from joiner.provisioning.mapping import compile_plan
 from joiner.provisioning.matching import next_lookup
+from joiner.provisioning.plan import JobPlan, ObjectPlan
 from joiner.provisioning.schema import parse_schema
 from joiner.provisioning.scope import judge_scope, source_values
 from joiner.provisioning.templates import template_by_id
@@ -85,13 +86,13 @@ def decision_on(
 ) -> Decision:
     settings = settings or Settings()
     scope = judge_scope(source, entitlement, plan, settings)
-    values = source_values(source, entitlement, scope, ENVIRONMENT)
+    values = source_values(source, entitlement, scope, settings, ENVIRONMENT)
     return decide(source, values, scope, link, target or TargetState(), plan, settings)
 
 
 def lookups(source: SourceObject, link: Link | None, known: TargetState, entitlement: Entitlement = ASSIGNED) -> Any:
     scope = judge_scope(source, entitlement, USERS, Settings())
-    return next_lookup(USERS, source_values(source, entitlement, scope, ENVIRONMENT), scope, link, known)
+    return next_lookup(USERS, source_values(source, entitlement, scope, Settings(), ENVIRONMENT), scope, link, known)
 
 
 def replaced(source: SourceObject, **attributes: Any) -> SourceObject:
@@ -222,7 +223,7 @@ def test_a_match_gets_only_what_differs_and_an_inactive_one_is_reactivated() -> 
     state = TargetState(queries=((SEARCHED[0][0], 1),), resource={**IN_TARGET, "active": False, "title": "Clerk"})
     decision = decision_on(target=state)
     assert isinstance(decision.request, Modify)
-    changed = {item.target: (item.value, item.is_new) for item in decision.request.modifications}
+    changed = {item.path.text: (item.value, item.verb == "add") for item in decision.request.modifications}
     assert changed == {"active": (True, False), "title": ("Engineer", False)}
     assert {(c.attribute, c.old, c.new) for c in decision.changes} == {
         ("active", False, True),
@@ -306,7 +307,7 @@ def test_a_linked_user_that_leaves_is_disabled_and_gets_nothing_else(
     decision = decision_on(source, entitlement=entitlement, link=LINKED, target=TargetState(resource=IN_TARGET))
     assert (decision.action, decision.status, decision.link) == (Action.DISABLE, Status.SUCCESS, after)
     assert isinstance(decision.request, Modify)
-    assert [(item.target, item.value) for item in decision.request.modifications] == [("active", False)]
+    assert [(item.path.text, item.value) for item in decision.request.modifications] == [("active", False)]
     assert decision.is_removal
 
 
@@ -377,7 +378,7 @@ def test_a_user_who_comes_back_is_enabled_under_the_same_target_id() -> None:
     decision = decision_on(link=released, target=TargetState(resource={**IN_TARGET, "active": False}))
     assert isinstance(decision.request, Modify)
     assert decision.request.target_id == "t1"
-    assert [(item.target, item.value) for item in decision.request.modifications] == [("active", True)]
+    assert [(item.path.text, item.value) for item in decision.request.modifications] == [("active", True)]
     assert decision.link is LinkChange.MANAGE
 
 
