@@ -7,6 +7,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,13 @@ import msgspec
 import orjson
 import uvicorn
 from starlette.applications import Starlette
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from joiner.application.side import ApplicationSide
 from joiner.directory import applications, groups, users
 from joiner.directory import store as directory_store
 from joiner.directory.gallery import find_template
-from joiner.directory.model import DEFAULT_ACCESS, Group, User
+from joiner.directory.model import DEFAULT_ACCESS, AppRole, Group, User
 from joiner.directory.store import DirectoryStore
 from joiner.ids import derived_id
 from joiner.provisioning import cycles
@@ -72,10 +74,44 @@ class PlainEngine:
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A request that wrote to the application."""
+
+    method: str
+    path: str
+    body: Any
+
+
+class Recorder:
+    """The application's routes, and what the engine sent to them."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self.sent: list[Sent] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] == "GET":
+            await self._app(scope, receive, send)
+            return
+        messages = [await receive()]
+        while messages[-1].get("more_body"):
+            messages.append(await receive())
+        content = b"".join(message.get("body", b"") for message in messages)
+        self.sent.append(Sent(scope["method"], scope["path"], orjson.loads(content) if content else None))
+
+        async def again() -> Message:
+            return messages.pop(0) if messages else await receive()
+
+        await self._app(scope, again, send)
+
+
 class World:
     """Use `opened`."""
 
-    def __init__(self, folder: Path, application: ApplicationSide, url: str) -> None:
+    def __init__(self, folder: Path, application: ApplicationSide, url: str, sent: list[Sent]) -> None:
+        self.sent = sent
+        """Every request of the engine that wrote to the application, in order."""
         self.clock = StillClock()
         self.application = application
         self.url = url
@@ -102,7 +138,7 @@ class World:
         self.hand = ""
         """A token of the application for what is done there by hand, and its id."""
         self.hand_id = ""
-        self._assignments: dict[str, str] = {}
+        self._assignments: dict[tuple[str, str], str] = {}
 
     # The directory
 
@@ -153,16 +189,22 @@ class World:
     async def remove_member(self, group_id: str, member_id: str) -> None:
         await self.directory.change(lambda c, now: groups.remove_member(c, group_id, member_id, now))
 
-    async def assign(self, *principal_ids: str) -> None:
+    async def assign(self, *principal_ids: str, role: str = DEFAULT_ACCESS) -> None:
         for principal_id in principal_ids:
             assignment = await self.directory.change(
-                lambda c, now, p=principal_id: applications.assign(c, self.principal_id, p, DEFAULT_ACCESS, now)  # type: ignore[misc] # binds p
+                lambda c, now, p=principal_id: applications.assign(c, self.principal_id, p, role, now)  # type: ignore[misc] # binds p
             )
-            self._assignments[principal_id] = assignment.id
+            self._assignments[principal_id, role] = assignment.id
 
-    async def unassign(self, principal_id: str) -> None:
-        assignment_id = self._assignments.pop(principal_id)
+    async def unassign(self, principal_id: str, role: str = DEFAULT_ACCESS) -> None:
+        assignment_id = self._assignments.pop((principal_id, role))
         await self.directory.change(lambda c, now: applications.unassign(c, self.principal_id, assignment_id, now))
+
+    async def declare_roles(self, *roles: AppRole) -> None:
+        """Gives the application these roles beside the default access."""
+        await self.db.write(
+            lambda c: c.execute("UPDATE service_principal SET app_roles = ?", (msgspec.json.encode(roles).decode(),))
+        )
 
     # The job
 
@@ -280,10 +322,11 @@ async def opened(folder: Path, template: str = "ALVAO", **secrets: str) -> Async
     )
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(Starlette(routes=application.routes()), log_level="warning", lifespan="off")
+    recorder = Recorder(Starlette(routes=application.routes()))
+    config = uvicorn.Config(recorder, log_level="warning", lifespan="off")
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    world = World(folder, application, f"http://127.0.0.1:{listener.getsockname()[1]}")
+    world = World(folder, application, f"http://127.0.0.1:{listener.getsockname()[1]}", recorder.sent)
     try:
         token, _ = await application.tokens.create()
         world.hand, by_hand = await application.tokens.create()
