@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from joiner.expressions.compiler import Candidates, Compiled, compile_expression
+from joiner.expressions.compiler import Candidates
 from joiner.expressions.errors import EvaluationError
-from joiner.provisioning import mapped_source
 from joiner.provisioning.decide import decide
 from joiner.provisioning.decision import Create, QueryMatch, QueryUnique, Scope, Settings, SourceObject, TargetState
 from joiner.provisioning.mapping import compile_plan
@@ -109,22 +108,15 @@ def test_a_unique_value_is_never_written_to_who_exists() -> None:
         ({"flowType": "ObjectAddOnly"}, {"multivalued": True}, "gives one text"),
     ],
 )
-def test_what_cannot_be_unique_is_refused(
-    monkeypatch: pytest.MonkeyPatch, more: dict[str, Any], definition: dict[str, Any], problem: str
-) -> None:
-    def compiled(text: str) -> Compiled:
-        return replace(compile_expression(text), candidates=two if text == "[a]" else None)
-
-    monkeypatch.setattr(mapped_source, "compile_expression", compiled)
+def test_what_cannot_be_unique_is_refused(more: dict[str, Any], definition: dict[str, Any], problem: str) -> None:
+    unique = mapping(NICK, "SelectUniqueValue([a], [b])", **more)
     with pytest.raises(SchemaError, match=problem):
-        compile_plan(parse_schema(document(mapping(NICK, "[a]", **more), **{NICK: definition})))
+        compile_plan(parse_schema(document(unique, **{NICK: definition})))
 
 
 def test_a_guest_draws_from_the_name_that_is_exported() -> None:
-    def compiled(text: str) -> Compiled:
-        found = compile_expression(text)
-        return replace(found, candidates=lambda attributes: iter([found.evaluate(attributes)]))
-
-    source = mapped_source.candidates_of(compiled("[userPrincipalName]"))
-    assert source is not None
-    assert list(source({"userPrincipalName": "dana_north.example#EXT#@home.example"})) == ["dana@north.example"]
+    unique = mapping(NICK, 'SelectUniqueValue([userPrincipalName], "x")', flowType="ObjectAddOnly")
+    (flow,) = users_of(document(unique, **{NICK: {}})).unique
+    assert flow.candidates is not None
+    drawn = flow.candidates({"userPrincipalName": "dana_north.example#EXT#@home.example"})
+    assert list(drawn) == ["dana@north.example", "x"]
