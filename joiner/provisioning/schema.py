@@ -1,31 +1,42 @@
 """The synchronizationSchema document as typed values: directories with their attributes, rules with their mappings.
 
 Reading takes the defaults of the Graph resource types; what this version does not know stays in the stored document,
-which is the truth — these values are a view of it.
+which is the truth. These values are a view of it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal
 
 import msgspec
 
 from joiner.errors import InvalidValueError
+from joiner.provisioning.document.shape import Problem, read_shape
 
 AttributeType = Literal["String", "Integer", "Reference", "Binary", "Boolean", "DateTime"]
+Mutability = Literal["ReadWrite", "ReadOnly", "Immutable", "WriteOnly"]
 FlowType = Literal["Always", "ObjectAddOnly", "MultiValueAddOnly", "ValueAddOnly", "AttributeAddOnly"]
 
 
 class SchemaError(InvalidValueError):
     """The document cannot be used. Lists every problem with its place."""
 
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("the synchronization schema cannot be used:\n  " + "\n  ".join(problems))
-        self.problems = problems
+    def __init__(self, problems: Iterable[Problem | str]) -> None:
+        self.problems = [str(problem) for problem in problems]
+        super().__init__("the synchronization schema cannot be used:\n  " + "\n  ".join(self.problems))
         """`path: what is wrong`, for example `synchronizationRules[0].objectMappings[0]: …`."""
+
+
+Flags = str | tuple[str, ...] | None
+"""Words of a flags enumeration: `Add, Update` or a list."""
 
 
 class _Document(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Shared options: camelCase names."""
+
+
+class ReferencedObject(_Document, frozen=True, kw_only=True):
+    referenced_object_name: str
+    referenced_property: str | None = None
 
 
 class AttributeDefinition(_Document, frozen=True, kw_only=True):
@@ -35,9 +46,10 @@ class AttributeDefinition(_Document, frozen=True, kw_only=True):
     multivalued: bool = False
     required: bool = False
     case_exact: bool = False
-    mutability: str = "ReadWrite"
+    mutability: Mutability = "ReadWrite"
     default_value: str | None = None
     flow_null_values: bool = False
+    referenced_objects: tuple[ReferencedObject, ...] = ()
 
 
 class ObjectDefinition(_Document, frozen=True, kw_only=True):
@@ -46,8 +58,9 @@ class ObjectDefinition(_Document, frozen=True, kw_only=True):
 
 
 class DirectoryDefinition(_Document, frozen=True, kw_only=True):
-    id: str
+    id: str = ""
     name: str
+    discoverabilities: Flags = None
     objects: tuple[ObjectDefinition, ...] = ()
 
 
@@ -68,6 +81,8 @@ class FilterGroup(_Document, frozen=True, kw_only=True):
 
 class Filter(_Document, frozen=True, kw_only=True):
     groups: tuple[FilterGroup, ...] = ()
+    input_filter_groups: tuple[FilterGroup, ...] = ()
+    category_filter_groups: tuple[FilterGroup, ...] = ()
 
 
 class AttributeMappingSource(_Document, frozen=True, kw_only=True):
@@ -103,7 +118,7 @@ class AttributeMapping(_Document, frozen=True, kw_only=True):
 class ObjectMapping(_Document, frozen=True, kw_only=True):
     name: str = ""
     enabled: bool = True
-    flow_types: str | tuple[str, ...] | None = None
+    flow_types: Flags = None
     source_object_name: str
     target_object_name: str
     attribute_mappings: tuple[AttributeMapping, ...] = ()
@@ -113,15 +128,18 @@ class ObjectMapping(_Document, frozen=True, kw_only=True):
     def flows(self) -> frozenset[str]:
         """`Add`, `Update`, `Delete`: those that are set, lower-cased; all of them when nothing is said."""
         if self.flow_types is None:
-            return frozenset({"add", "update", "delete"})
-        words = self.flow_types.split(",") if isinstance(self.flow_types, str) else self.flow_types
-        return frozenset(word.strip().lower() for word in words if word.strip())
+            return EVERY_FLOW
+        return frozenset(word.lower() for word in words_of(self.flow_types))
+
+
+EVERY_FLOW: Final = frozenset({"add", "update", "delete"})
 
 
 class SynchronizationRule(_Document, frozen=True, kw_only=True):
     id: str
     name: str = ""
     priority: int = 1
+    editable: bool = True
     source_directory_name: str
     target_directory_name: str
     object_mappings: tuple[ObjectMapping, ...] = ()
@@ -139,10 +157,15 @@ class SynchronizationSchema(_Document, frozen=True, kw_only=True):
         return None
 
 
+def words_of(flags: Flags) -> tuple[str, ...]:
+    """The words of a flags enumeration; Graph puts commas between them, with or without spaces."""
+    words = flags.split(",") if isinstance(flags, str) else flags or ()
+    return tuple(word.strip() for word in words if word.strip())
+
+
 def parse_schema(document: Mapping[str, Any]) -> SynchronizationSchema:
-    """Raises SchemaError naming the place of the first member that has the wrong type or is missing."""
-    try:
-        return msgspec.convert(document, SynchronizationSchema)
-    except msgspec.ValidationError as error:
-        problem, _, place = str(error).partition(" - at ")
-        raise SchemaError([f"{place.strip('`').removeprefix('$.') or 'document'}: {problem}"]) from None
+    """Raises SchemaError naming the place of every member that has the wrong type or is missing."""
+    schema, problems = read_shape(document, SynchronizationSchema)
+    if problems:
+        raise SchemaError(problems)
+    return schema
