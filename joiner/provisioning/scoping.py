@@ -1,17 +1,19 @@
 """Scoping filters: groups of clauses, compiled to predicates (attribute mapping §14, provisioning service §4).
 
 In scope when there are no groups, or when every clause of any group holds. A null or empty source makes every
-operator false but `IS NULL` (REQ-P-039).
+operator false but `IS NULL` (REQ-P-039). Evaluating is lenient where saving is not: a bound that is no number holds
+for nothing.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from joiner.errors import InvalidValueError
 from joiner.expressions.patterns import PatternError, compile_linear_pattern
 from joiner.expressions.values import Value, canonical_text, whole_number
-from joiner.provisioning.schema import AttributeDefinition, Filter, FilterClause
+from joiner.provisioning.document.shape import Problem
+from joiner.provisioning.schema import AttributeDefinition, AttributeType, Filter, FilterClause, FilterGroup
 
 Test = Callable[[Value], bool]
 
@@ -28,11 +30,17 @@ class FilterError(InvalidValueError):
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """One operator: whether it takes a value, and how a clause becomes a test of the attribute's value."""
+    """One operator: the types of attribute that it is for, and how a clause becomes a test of the attribute's value."""
 
     name: str
-    takes_value: bool
+    arity: Literal["Binary", "Unary"]
+    types: tuple[AttributeType, ...]
     compile: Callable[[str], Test]
+    needs_number: bool = False
+
+    @property
+    def takes_value(self) -> bool:
+        return self.arity == "Binary"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +91,18 @@ EVERYTHING: Final = ScopeFilter(())
 
 def compile_filter(scope: Filter | None) -> ScopeFilter:
     """Raises FilterError for an unknown operator or a missing value, PatternError for a pattern that cannot be used."""
-    if scope is None or not scope.groups:
-        return EVERYTHING
+    return EVERYTHING if scope is None else compile_groups(scope.groups)
+
+
+def compile_groups(groups: Sequence[FilterGroup]) -> ScopeFilter:
+    """As `compile_filter`."""
     return ScopeFilter(
-        tuple(tuple(_compile_clause(clause, group.name or "") for clause in group.clauses) for group in scope.groups)
+        tuple(tuple(_compile_clause(clause, group.name or "") for clause in group.clauses) for group in groups)
     )
 
 
-def validate_filter(scope: Filter | None, definitions: Mapping[str, AttributeDefinition]) -> list[str]:
-    """Why a filter cannot be saved: `groups[0].clauses[1]: what is wrong`; empty if it can (REQ-P-042, REQ-P-045,
+def validate_filter(scope: Filter | None, definitions: Mapping[str, AttributeDefinition]) -> list[Problem]:
+    """Why a filter cannot be saved, with paths such as `groups[0].clauses[1].operatorName` (REQ-P-042, REQ-P-045,
     REQ-P-046). `definitions`: name → attribute of the source object, as far as the schema declares them."""
     if scope is None:
         return []
@@ -101,45 +112,79 @@ def validate_filter(scope: Filter | None, definitions: Mapping[str, AttributeDef
         place = f"groups[{number}]"
         title = (group.name or "").strip()
         if not title:
-            problems.append(f"{place}.name: a filter needs a title")
+            problems.append(Problem(f"{place}.name", "a filter needs a title"))
         elif title in titles:
-            problems.append(f"{place}.name: there is another filter with the title '{title}'")
+            problems.append(Problem(f"{place}.name", f"there is another filter with the title '{title}'"))
         titles.add(title)
-        if not group.clauses:
-            problems.append(f"{place}.clauses: a filter needs a clause")
-        for position, clause in enumerate(group.clauses):
-            problem = _clause_problem(clause, definitions)
-            if problem:
-                problems.append(f"{place}.clauses[{position}]: {problem}")
+        problems += _group_problems(group, place, definitions)
+    for number, group in enumerate(scope.input_filter_groups):
+        problems += _group_problems(group, f"inputFilterGroups[{number}]", definitions)
     return problems
 
 
-def _clause_problem(clause: FilterClause, definitions: Mapping[str, AttributeDefinition]) -> str | None:
+def clauses_of(scope: Filter | None) -> Iterator[tuple[str, FilterClause]]:
+    """Every clause with its path in the filter."""
+    named = () if scope is None else (("groups", scope.groups), ("inputFilterGroups", scope.input_filter_groups))
+    for name, groups in named:
+        for number, group in enumerate(groups):
+            for position, clause in enumerate(group.clauses):
+                yield f"{name}[{number}].clauses[{position}]", clause
+
+
+def _group_problems(
+    group: FilterGroup, place: str, definitions: Mapping[str, AttributeDefinition]
+) -> Iterator[Problem]:
+    if not group.clauses:
+        yield Problem(f"{place}.clauses", "a filter needs a clause")
+    for position, clause in enumerate(group.clauses):
+        for path, problem in _clause_problems(clause, definitions):
+            yield Problem(f"{place}.clauses[{position}].{path}", problem)
+
+
+def _clause_problems(clause: FilterClause, definitions: Mapping[str, AttributeDefinition]) -> Iterator[Problem]:
     name = clause.source_operand_name
     definition = definitions.get(name)
     if name in UNFILTERABLE or (
         definition and (definition.multivalued or definition.type in ("DateTime", "Reference"))
     ):
-        return f"'{name}' cannot be filtered by: it is a date, a reference, or has several values"
+        told = f"'{name}' cannot be filtered by: it is a date, a reference, a user type or roles, or has several values"
+        yield Problem("sourceOperandName", told)
+    operator = OPERATORS.get(_folded(clause.operator_name))
+    if operator is None:
+        yield Problem("operatorName", _unknown(clause.operator_name))
+        return
+    values = clause.target_operand.values if clause.target_operand else ()
+    if not operator.takes_value:
+        if any(values):
+            yield Problem("targetOperand.values", f"{operator.name} takes no value")
+        return
+    if len(values) != 1 or not values[0]:
+        yield Problem("targetOperand.values", f"{operator.name} needs one value")
+        return
+    if operator.needs_number and whole_number(values[0]) is None:
+        yield Problem("targetOperand.values[0]", f"'{values[0]}' is not a whole number")
     try:
-        _compile_clause(clause, "")
-    except (FilterError, PatternError) as error:
-        return str(error)
-    return None
+        operator.compile(values[0])
+    except PatternError as error:
+        yield Problem("targetOperand.values[0]", str(error))
 
 
 def _compile_clause(clause: FilterClause, title: str) -> Clause:
     operator = OPERATORS.get(_folded(clause.operator_name))
     if operator is None:
-        raise FilterError(f"'{clause.operator_name}' is not an operator of scoping filters")
+        raise FilterError(_unknown(clause.operator_name))
     values = clause.target_operand.values if clause.target_operand else ()
     shown = f"{clause.source_operand_name} {operator.name}"
     if operator.takes_value:
-        if len(values) != 1 or values[0] == "":
+        if len(values) != 1:
             raise FilterError(f"the clause '{shown}' needs one value")
         shown += f" '{values[0]}'"
     label = f"{title} {shown}".strip()
     return Clause(label, clause.source_operand_name, operator.compile(values[0] if operator.takes_value else ""))
+
+
+def _unknown(name: str) -> str:
+    return f"'{name}' is not an operator of scoping filters; there are {', '.join(o.name for o in OPERATORS.values())}"
 
 
 def _folded(name: str) -> str:
@@ -162,12 +207,10 @@ def _on_text(holds: Callable[[str, str], bool]) -> Callable[[str], Test]:
 def _on_number(holds: Callable[[int, int], bool]) -> Callable[[str], Test]:
     def compile_(operand: str) -> Test:
         bound = whole_number(operand)
-        if bound is None:
-            raise FilterError(f"'{operand}' is not a whole number")
 
         def test(value: Value) -> bool:
             number = whole_number(_text(value) or "")
-            return number is not None and holds(number, bound)
+            return number is not None and bound is not None and holds(number, bound)
 
         return test
 
@@ -176,13 +219,13 @@ def _on_number(holds: Callable[[int, int], bool]) -> Callable[[str], Test]:
 
 def _on_pattern(wanted: bool) -> Callable[[str], Test]:
     def compile_(operand: str) -> Test:
-        # Found anywhere in the text, as .NET's IsMatch does (D-29).
-        # One that might be given up would leave open whether the object is in scope.
-        search = compile_linear_pattern(operand).search
+        # The whole value has to match (REQ-P-043). A pattern that might be given up would leave open whether the object
+        # is in scope.
+        match = compile_linear_pattern(operand).fullmatch
 
         def test(value: Value) -> bool:
             text = _text(value)
-            return text is not None and (search(text) is not None) is wanted
+            return text is not None and (match(text) is not None) is wanted
 
         return test
 
@@ -207,23 +250,28 @@ def _text(value: Value) -> str | None:
     return text if text.strip() else None
 
 
+TEXTS: Final[tuple[AttributeType, ...]] = ("String", "Integer")
+ANY: Final[tuple[AttributeType, ...]] = ("String", "Integer", "Binary", "Boolean")
+
 OPERATORS: Final[Mapping[str, Operator]] = {
     _folded(operator.name): operator
     for operator in (
-        Operator("EQUALS", True, _on_text(lambda text, operand: text == operand)),
-        Operator("NOT EQUALS", True, _on_text(lambda text, operand: text != operand)),
-        Operator("Includes", True, _on_text(lambda text, operand: operand in text)),
-        Operator("ENDS_WITH", True, _on_text(lambda text, operand: text.endswith(operand))),
-        Operator("&", True, _on_text(lambda text, operand: text in operand)),
-        Operator("!&", True, _on_text(lambda text, operand: text not in operand)),
-        Operator("Greater_Than", True, _on_number(lambda number, bound: number > bound)),
-        Operator("Greater_Than_OR_EQUALS", True, _on_number(lambda number, bound: number >= bound)),
-        Operator("REGEX MATCH", True, _on_pattern(True)),
-        Operator("NOT REGEX MATCH", True, _on_pattern(False)),
-        Operator("IS NULL", False, _on_presence(True)),
-        Operator("IS NOT NULL", False, _on_presence(False)),
-        Operator("IS TRUE", False, _on_truth("true")),
-        Operator("IS FALSE", False, _on_truth("false")),
+        Operator("EQUALS", "Binary", TEXTS, _on_text(lambda text, operand: text == operand)),
+        Operator("NOT EQUALS", "Binary", TEXTS, _on_text(lambda text, operand: text != operand)),
+        Operator("Includes", "Binary", ("String",), _on_text(lambda text, operand: operand in text)),
+        Operator("ENDS_WITH", "Binary", ("String",), _on_text(lambda text, operand: text.endswith(operand))),
+        Operator("&", "Binary", ("String",), _on_text(lambda text, operand: text in operand)),
+        Operator("!&", "Binary", ("String",), _on_text(lambda text, operand: text not in operand)),
+        Operator("Greater_Than", "Binary", ("Integer",), _on_number(lambda number, bound: number > bound), True),
+        Operator(
+            "Greater_Than_OR_EQUALS", "Binary", ("Integer",), _on_number(lambda number, bound: number >= bound), True
+        ),
+        Operator("REGEX MATCH", "Binary", TEXTS, _on_pattern(True)),
+        Operator("NOT REGEX MATCH", "Binary", TEXTS, _on_pattern(False)),
+        Operator("IS NULL", "Unary", ANY, _on_presence(True)),
+        Operator("IS NOT NULL", "Unary", ANY, _on_presence(False)),
+        Operator("IS TRUE", "Unary", ("Boolean",), _on_truth("true")),
+        Operator("IS FALSE", "Unary", ("Boolean",), _on_truth("false")),
     )
 }
 """The operator's name, upper-cased with spaces for underscores → the operator."""

@@ -425,7 +425,7 @@ def test_a_schema_is_refused_with_every_problem_at_its_place() -> None:
         f"{rule}[0].attributeMappings[6].targetAttributeName",
         f"{rule}[0].attributeMappings",
         f"{rule}[0].attributeMappings",
-        f"{rule}[0].scope.groups[0].clauses[0]",
+        f"{rule}[0].scope.groups[0].clauses[0].operatorName",
         f"{rule}[1].targetObjectName",
         f"{rule}[1].attributeMappings",
     ]
