@@ -9,6 +9,8 @@ from joiner.errors import InvalidValueError
 
 SAFE_DIGITS: Final = 15
 """Whole numbers with more of them are kept as they were written, like those with a fraction."""
+DEEPEST: Final = 200
+"""Levels of nesting; JSON is written with at most 254."""
 TOO_DEEP: Final = "the document is nested too deeply"
 
 
@@ -37,15 +39,23 @@ def read_document(text: bytes | str) -> dict[str, Any]:
         raise InvalidValueError(TOO_DEEP) from None
     if not isinstance(document, dict):
         raise InvalidValueError("the document must be a JSON object")
+    if _depth(document) > DEEPEST:
+        raise InvalidValueError(TOO_DEEP)
     return document
 
 
 def write_document(document: Any, *, indent: bool = False) -> str:
-    """Compact text, or indented by two. Raises InvalidValueError if it is nested deeper than JSON is written."""
-    try:
-        return orjson.dumps(document, default=_written, option=orjson.OPT_INDENT_2 if indent else None).decode()
-    except orjson.JSONEncodeError:
-        raise InvalidValueError(TOO_DEEP) from None
+    """Compact text, or indented by two."""
+    return orjson.dumps(document, default=_written, option=orjson.OPT_INDENT_2 if indent else None).decode()
+
+
+def _depth(document: Any) -> int:
+    depth, level = 0, [document]
+    while level:
+        depth += 1
+        values = [value.values() if isinstance(value, dict) else value for value in level]
+        level = [item for value in values for item in value if isinstance(item, dict | list)]
+    return depth
 
 
 def _whole(text: str) -> int | Number:

@@ -1,0 +1,51 @@
+"""What a check finds: errors, with which a document cannot be saved, and warnings, with which it can."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from joiner.provisioning.document.shape import Problem
+
+PARTS: Final = re.compile(r"[.\[\]]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The result of a check."""
+
+    errors: Sequence[Problem]
+    warnings: Sequence[Problem]
+
+
+@dataclass(slots=True)
+class Findings:
+    """Collects what is found. Where the shape is wrong already, nothing more is said."""
+
+    shape: Sequence[Problem]
+    """What is wrong with the shape; these are errors too."""
+    errors: list[Problem] = field(init=False)
+    warnings: list[Problem] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.errors = list(self.shape)
+
+    def error(self, path: str, message: str) -> None:
+        if not self._is_told(path):
+            self.errors.append(Problem(path, message))
+
+    def warn(self, path: str, message: str) -> None:
+        if not self._is_told(path):
+            self.warnings.append(Problem(path, message))
+
+    def report(self) -> Report:
+        """In the order of the paths."""
+        return Report(tuple(sorted(self.errors, key=_order)), tuple(sorted(self.warnings, key=_order)))
+
+    def _is_told(self, path: str) -> bool:
+        return any(path == told or path.startswith((f"{told}.", f"{told}[")) for told, _ in self.shape)
+
+
+def _order(problem: Problem) -> list[tuple[int, str]]:
+    """Names by the alphabet, positions by number."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in PARTS.split(problem.path)]
