@@ -26,6 +26,7 @@ from joiner.provisioning.run import (
     PhasePage,
     Run,
 )
+from joiner.provisioning.schema_versions import job_at_version
 from joiner.provisioning.target import ScimTarget
 from joiner.storage.sqlite import Database
 
@@ -75,7 +76,7 @@ class CycleRunner:
         cycle = cycles.cycle_by_id(self._db.reader, cycle_id)
         if cycle.state != "running":
             return False
-        job = jobs.job_by_id(self._db.reader, cycle.job_id)
+        job = job_at_version(self._db.reader, jobs.job_by_id(self._db.reader, cycle.job_id), cycle.schema_version)
         if job.restart_requested:
             await self._db.write(lambda connection: self._end(connection, cycle, fence, "abandoned"))
             return False

@@ -32,6 +32,7 @@ class Cycle(msgspec.Struct, frozen=True, kw_only=True):
     state: CycleState
     from_position: int
     to_position: int
+    schema_version: int | None
     phase: str
     cursor: str
     completed_pages: int
@@ -55,19 +56,22 @@ def begin_cycle(connection: sqlite3.Connection, job_id: str, feed_position: int,
     cycle_id = new_id()
     moment = to_iso(now)
     connection.execute(
-        "INSERT INTO cycle (id, job_id, kind, state, from_position, to_position, phase, cursor, counts, began_at,"
-        " observed_at) VALUES (?, ?, ?, 'running', ?, ?, ?, '', '{}', ?, ?)",
+        "INSERT INTO cycle (id, job_id, kind, state, from_position, to_position, schema_version, phase, cursor, counts,"
+        " began_at, observed_at) VALUES (?, ?, ?, 'running', ?, ?, ?, ?, '', '{}', ?, ?)",
         (
             cycle_id,
             job_id,
             "initial" if job.watermark is None else "incremental",
             job.watermark or 0,
             feed_position,
+            job.schema_version,
             PHASES[0],
             moment,
             moment,
         ),
     )
+    if job.watermark is None:
+        connection.execute("UPDATE job SET reevaluates = 0 WHERE id = ?", (job_id,))
     # Start to start, never overlapping; a job that is not active is run by hand and keeps its (empty) schedule.
     connection.execute(
         "UPDATE job SET next_run_at = ? WHERE id = ? AND schedule_state = 'Active'",
@@ -183,8 +187,8 @@ def end_cycle(
     )
     if done:
         connection.execute(
-            "UPDATE job SET watermark = iif(restart_requested, NULL, ?), quarantine = NULL, complete_failures = 0"
-            " WHERE id = ?",
+            "UPDATE job SET watermark = iif(restart_requested OR reevaluates, NULL, ?), quarantine = NULL,"
+            " complete_failures = 0 WHERE id = ?",
             (cycle.to_position, cycle.job_id),
         )
     if state == "succeeded":

@@ -89,6 +89,10 @@ def add_job(
             to_json({**schema, "id": job_id, "version": "v1.0"}),
         ),
     )
+    connection.execute(
+        "INSERT INTO job_schema SELECT id, schema_version, created_at, 'template', schema FROM job WHERE id = ?",
+        (job_id,),
+    )
     return job_by_id(connection, job_id)
 
 

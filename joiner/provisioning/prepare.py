@@ -7,6 +7,7 @@ from typing import Final
 from joiner.errors import InvalidStateError
 from joiner.provisioning.credentials import LIST_EXTENSIONS, is_true
 from joiner.provisioning.decision import Settings
+from joiner.provisioning.document.unsupported import carried_out
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.mapping import compile_plan
 from joiner.provisioning.plan import JobPlan
@@ -57,7 +58,7 @@ class PlanCache:
         key = job.id, job.schema_version
         plan = self._plans.get(key)
         if plan is None:
-            plan = self._plans[key] = compile_plan(parse_schema(job.schema))
+            plan = self._plans[key] = compile_plan(carried_out(parse_schema(job.schema)))
             if len(self._plans) > REMEMBERED:
                 self._plans.popitem(last=False)
         else:

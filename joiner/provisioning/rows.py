@@ -18,6 +18,10 @@ def from_row(row: sqlite3.Row, kind: type[T], json_columns: tuple[str, ...]) -> 
     return msgspec.convert(fields, kind, strict=False)
 
 
+def from_json(text: str) -> Any:
+    return orjson.loads(text)
+
+
 def to_json(value: Any) -> str:
     """Compact JSON text for a column."""
     return orjson.dumps(value).decode()
