@@ -12,6 +12,7 @@ from joiner.errors import (
     JoinerError,
     NotFoundError,
 )
+from joiner.provisioning.schema import SchemaError
 
 
 class GraphError(JoinerError):
@@ -45,6 +46,11 @@ def as_graph_error(error: JoinerError) -> GraphError:
             for problem in error.problems
         ]
         return GraphError(400, "ImportRefused", str(error), details)
+    if isinstance(error, SchemaError):
+        parts = (problem.partition(": ") for problem in error.problems)
+        details = [{"code": "InvalidSchema", "target": path, "message": message} for path, _, message in parts]
+        message = f"The schema cannot be used; {len(details)} problems." if len(details) > 1 else str(error.problems[0])
+        return GraphError(400, "InvalidSchema", message, details)
     if isinstance(error, AlreadyExistsError) and error.attribute == "userPrincipalName":
         # Clients compare this text, so it is Graph's to the letter.
         message = "Another object with the same value for property userPrincipalName already exists."

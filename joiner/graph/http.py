@@ -115,14 +115,19 @@ def base_url(request: Request) -> str:
     return f"{request.url.scheme}://{request.url.netloc}/{version}"
 
 
-async def _json(request: Request) -> dict[str, Any]:
+async def body_text(request: Request) -> bytes:
+    """The body as it came. Raises GraphError if it is too long."""
     chunks, size = [], 0
     async for chunk in request.stream():
         size += len(chunk)
         if size > MOST_BYTES:
             raise GraphError(413, "RequestTooLarge", f"A body may have {MOST_BYTES} bytes.")
         chunks.append(chunk)
-    content = b"".join(chunks)
+    return b"".join(chunks)
+
+
+async def _json(request: Request) -> dict[str, Any]:
+    content = await body_text(request)
     if not content.strip():
         return {}
     try:

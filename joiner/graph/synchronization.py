@@ -32,7 +32,6 @@ class Synchronization:
             (prefix, self.container, "GET"),
             (f"{prefix}/templates", self.templates, "GET"),
             (f"{prefix}/templates/{{template}}", self.template, "GET"),
-            (f"{prefix}/templates/{{template}}/schema", self.template_schema, "GET"),
             (f"{prefix}/secrets", self.get_secrets, "GET"),
             (f"{prefix}/secrets", self.put_secrets, "PUT"),
             (f"{prefix}/jobs", self.list_jobs, "GET"),
@@ -44,7 +43,6 @@ class Synchronization:
             (f"{job}/pause", self.pause, "POST"),
             (f"{job}/restart", self.restart, "POST"),
             (f"{job}/validateCredentials", self.validate_credentials, "POST"),
-            (f"{job}/schema", self.get_schema, "GET"),
             (f"{job}/joiner.run", self.run, "POST"),
             (f"{job}/joiner.cycles/{{cycle}}", self.get_cycle, "GET"),
         )
@@ -63,9 +61,6 @@ class Synchronization:
     async def template(self, request: Request) -> Response:
         principal_id = self._principal_id(request)
         return json_response(request, self._template(principal_id, self._named_template(request)))
-
-    async def template_schema(self, request: Request) -> Response:
-        return json_response(request, self._named_template(request).schema)
 
     # Secrets
 
@@ -130,9 +125,6 @@ class Synchronization:
             raise InvalidValueError("criteria must be an object")
         await self._service.restart(job.id, criteria.get("resetScope"))
         return no_content(request)
-
-    async def get_schema(self, request: Request) -> Response:
-        return json_response(request, self._job(request).schema)
 
     async def run(self, request: Request) -> Response:
         """Begins one cycle now, whether the job is started or not: 202 with its id."""

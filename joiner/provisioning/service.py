@@ -15,6 +15,8 @@ from joiner.net.urls import check_url_shape
 from joiner.provisioning import credentials, cycles, jobs, status
 from joiner.provisioning.connection_check import check_connection, checks_of
 from joiner.provisioning.cycles import Cycle
+from joiner.provisioning.document.mappings import role_targets
+from joiner.provisioning.document.unsupported import carried_out
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.mapping import compile_plan
 from joiner.provisioning.prepare import check_roles, context_of
@@ -150,6 +152,8 @@ class ProvisioningService:
         def work(connection: sqlite3.Connection) -> None:
             stored = credentials.read_credentials(connection, self._vault, service_principal_id)
             merged = credentials.merge_credentials(stored, pairs)
+            if credentials.is_true(merged.get("SyncAll")):
+                _refuse_roles(jobs.jobs_of(connection, service_principal_id))
             credentials.write_credentials(connection, self._vault, service_principal_id, merged)
             jobs.retry_quarantined(connection, service_principal_id, self._clock())
 
@@ -171,7 +175,7 @@ class ProvisioningService:
             raise InvalidValueError("there is no Secret Token to test with")
         existing = next((job for job in self.jobs(service_principal_id) if job.template_id == template_id), None)
         schema: Mapping[str, Any] = existing.schema if existing else template_by_id(template_id).schema
-        plan = compile_plan(parse_schema(schema))
+        plan = compile_plan(carried_out(parse_schema(schema)))
         context = context_of(plan, used)
         await self._check_url(context.base_url)
         async with self._open_target(context) as target:
@@ -205,6 +209,16 @@ class ProvisioningService:
     def _is_configured(self, job: Job) -> bool:
         stored = credentials.read_credentials(self._db.reader, self._vault, job.service_principal_id)
         return bool(stored.get("BaseAddress"))
+
+
+def _refuse_roles(found: Sequence[Job]) -> None:
+    """Raises InvalidValueError if a job maps roles: without assignments there are none (REQ-P-033)."""
+    for job in found:
+        targets = role_targets(parse_schema(job.schema))
+        if targets:
+            raise InvalidValueError(
+                f"the scope cannot be all users and groups: {', '.join(targets)} is mapped from role assignments"
+            )
 
 
 def target_names(job: Job) -> dict[str, str]:

@@ -22,6 +22,7 @@ from joiner.provisioning.jobs import Job
 from joiner.provisioning.journal import LogContext
 from joiner.provisioning.prepare import PlanCache, context_of
 from joiner.provisioning.run import JobContext
+from joiner.provisioning.schemas import Schemas
 from joiner.provisioning.service import ProvisioningService, target_names
 from joiner.provisioning.target import ScimTarget, Sleep
 from joiner.storage.sqlite import Database
@@ -78,6 +79,7 @@ class ProvisioningSide:
             wake=self._wake,
             run_cycle=self._engine.run,
         )
+        self.schemas = Schemas(db, self._vault, clock, self._open_job_target, self._wake)
 
     @property
     def db(self) -> Database:
@@ -156,6 +158,11 @@ class ProvisioningSide:
     async def _open_target(self, context: JobContext) -> AsyncIterator[ScimTarget]:
         await self._check_url(context.base_url)
         async with ScimTarget(context.base_url, context.token, clock=self._clock, sleep=self._sleep) as target:
+            yield target
+
+    @asynccontextmanager
+    async def _open_job_target(self, job: Job) -> AsyncIterator[ScimTarget]:
+        async with self._open_target(self._prepare(job)) as target:
             yield target
 
     async def _check_url(self, url: str) -> None:

@@ -112,6 +112,19 @@ class ScimTarget:
             raise incompatible("the application answered the create without an id")
         return target_id
 
+    async def describe(self, endpoint: str) -> list[Resource]:
+        """What `/Schemas` or `/ResourceTypes` lists; nothing if the target has no such endpoint."""
+        try:
+            _, body = await self._send("GET", endpoint)
+        except TargetError as error:
+            if error.status == 404:
+                return []
+            raise
+        found = body if isinstance(body, list) else body.get("Resources") if isinstance(body, dict) else None
+        if not isinstance(found, list):
+            raise incompatible(f"the application did not answer {endpoint} with a SCIM ListResponse")
+        return [item for item in found if isinstance(item, dict)]
+
     async def modify(self, endpoint: str, target_id: str, body: Mapping[str, Any]) -> None:
         """Sends a PatchOp."""
         await self._send("PATCH", _path(endpoint, target_id), body=body)

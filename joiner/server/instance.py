@@ -129,6 +129,7 @@ class Instance:
     def _open_directory(self, database: Database, api_keys: ApiKeys, access: Access) -> list[BaseRoute]:
         from joiner.directory.store import DirectoryStore
         from joiner.graph.endpoint import graph_routes
+        from joiner.graph.schemas import SchemaRoutes
         from joiner.graph.synchronization import Synchronization
         from joiner.provisioning.side import ProvisioningSide
 
@@ -143,7 +144,8 @@ class Instance:
             clock=self._clock,
         )
         synchronization = Synchronization(self._provisioning.service, store)
-        return graph_routes(store, api_keys, access.authenticate, synchronization.routes())
+        schemas = SchemaRoutes(self._provisioning.service, self._provisioning.schemas, store)
+        return graph_routes(store, api_keys, access.authenticate, [*synchronization.routes(), *schemas.routes()])
 
     def _common_routes(self) -> list[BaseRoute]:
         absent = (side for side in SIDES if side not in self.sides)

@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 
 from joiner.directory.api_keys import ApiKeys, Principal
 from joiner.graph.endpoint import graph_routes
+from joiner.graph.schemas import SchemaRoutes
 from joiner.graph.synchronization import Synchronization
 from tests.world import World, opened
 
@@ -50,7 +51,10 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
             world.directory,
             ApiKeys(world.db, world.clock),
             lambda header: Principal("root", "admin"),
-            Synchronization(world.service, world.directory).routes(),
+            [
+                *Synchronization(world.service, world.directory).routes(),
+                *SchemaRoutes(world.service, world.side.schemas, world.directory).routes(),
+            ],
         )
         transport = httpx.ASGITransport(app=Starlette(routes=routes))
         async with httpx.AsyncClient(transport=transport, base_url="https://graph.example/v1.0") as http:
