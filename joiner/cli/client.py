@@ -68,8 +68,19 @@ class Client:
         """`query`: options by name without `$`, for example `filter="displayName eq 'x'"`."""
         return await self._call("GET", path, params={f"${name}": value for name, value in query.items()})
 
+    async def get_raw(self, path: str) -> bytes:
+        """The answer as it came, for documents in which nothing may be lost."""
+        return await self._send("GET", path)
+
     async def post(self, path: str, body: Any = None) -> Any:
         return await self._call("POST", path, body)
+
+    async def post_raw(self, path: str, content: bytes) -> Any:
+        """As `post`, with a body that is JSON already."""
+        return _parsed(await self._send("POST", path, content))
+
+    async def put_raw(self, path: str, content: bytes) -> None:
+        await self._send("PUT", path, content)
 
     async def put(self, path: str, body: Any) -> Any:
         return await self._call("PUT", path, body)
@@ -100,11 +111,16 @@ class Client:
         return [item async for item in self.items(path, **query)]
 
     async def _call(self, method: str, path: str, body: Any = None, params: dict[str, str] | None = None) -> Any:
-        import httpx
         import orjson
 
-        content = None if body is None else orjson.dumps(body)
-        headers = {} if body is None else {"Content-Type": "application/json"}
+        return _parsed(await self._send(method, path, None if body is None else orjson.dumps(body), params))
+
+    async def _send(
+        self, method: str, path: str, content: bytes | None = None, params: dict[str, str] | None = None
+    ) -> bytes:
+        import httpx
+
+        headers = {} if content is None else {"Content-Type": "application/json"}
         try:
             answer = await self._http.request(method, path, content=content, params=params, headers=headers)
         except httpx.TimeoutException:
@@ -112,7 +128,7 @@ class Client:
         except httpx.HTTPError as error:
             raise ApiError(0, f"the server at {self.origin} cannot be reached: {error}") from None
         if answer.is_success:
-            return orjson.loads(answer.content) if answer.content else None
+            return answer.content
         raise _refusal(answer.status_code, answer.content)
 
 
@@ -204,6 +220,12 @@ async def _in_process(folder: Any, sides: "Sequence[Side]", engine: bool) -> Asy
         ) as http,
     ):
         yield Client(http, IN_PROCESS)
+
+
+def _parsed(content: bytes) -> Any:
+    import orjson
+
+    return orjson.loads(content) if content else None
 
 
 def _refusal(status: int, content: bytes) -> ApiError:

@@ -5,7 +5,7 @@ import functools
 import inspect
 import os
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn, TypeVar
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from joiner.server.instance import Side
 
 T = TypeVar("T")
-Body = TypeVar("Body", bound=Callable[..., Awaitable[None]])
+Body = TypeVar("Body", bound=Callable[..., Coroutine[Any, Any, None]])
 
 PANEL: Final = "Options of every command"
 FAILED: Final = 1
@@ -68,15 +68,20 @@ def command(
     sides: "Sequence[Side]" = ("directory",),
     engine: bool = False,
     creates: bool = False,
+    offline: Callable[[Mapping[str, Any]], bool] = lambda arguments: False,
 ) -> Callable[[Body], Body]:
     """Registers an asynchronous function `(client, output, …options)` as the command `name`.
 
-    `sides`, `engine` and `creates` as for `connect`.
+    `sides`, `engine` and `creates` as for `connect`. `offline`: with these arguments the command works on files alone;
+    its client is None.
     """
 
     def register(body: Body) -> Body:
         @functools.wraps(body)
         def run(*, data: Path | None, url: str | None, api_key: str | None, output: Form, **arguments: Any) -> None:
+            if offline(arguments):
+                run_async(body(None, Output(as_json=output == "json"), **arguments))
+                return
             target = target_of(data, url, api_key)
 
             async def work() -> None:

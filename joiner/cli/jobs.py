@@ -152,33 +152,25 @@ def _show_status(output: Output, application: Document, job: Document) -> None:
 
 
 def _show_schema(output: Output, schema: Document) -> None:
-    for rule in schema["synchronizationRules"]:
-        for mapping in rule["objectMappings"]:
-            enabled = "" if mapping["enabled"] else " (not enabled)"
-            output.say(f"{mapping['name']}: {mapping['flowTypes']}{enabled}", style="bold")
-            output.say(f"Scope: {_scope(mapping['scope'])}")
+    from joiner.provisioning.document.changes import scope_in_words
+    from joiner.provisioning.document.shape import read_shape
+    from joiner.provisioning.schema import SynchronizationSchema
+
+    parsed, _ = read_shape(schema, SynchronizationSchema)
+    for rule in parsed.synchronization_rules:
+        for mapping in rule.object_mappings:
+            enabled = "" if mapping.enabled else " (not enabled)"
+            flows = ", ".join(flow for flow in ("Add", "Update", "Delete") if flow.lower() in mapping.flows)
+            output.say(f"{mapping.name}: {flows}{enabled}", style="bold")
+            output.say(f"Scope: {scope_in_words(mapping.scope) or 'everything that is assigned'}")
             rows = (
                 (
-                    flow["targetAttributeName"],
-                    flow["source"]["expression"],
-                    f"matching {flow['matchingPriority']}" if flow["matchingPriority"] else "",
-                    APPLIED.get(flow["flowType"], flow["flowType"]),
+                    flow.target_attribute_name,
+                    flow.source.expression if flow.source else f"none; {flow.default_value!r} where it is empty",
+                    f"matching {flow.matching_priority}" if flow.matching_priority else "",
+                    APPLIED.get(flow.flow_type, flow.flow_type),
                 )
-                for flow in mapping["attributeMappings"]
+                for flow in mapping.attribute_mappings
             )
             output.table(("target", "source", "", "applied"), rows)
             output.say("")
-
-
-def _scope(scope: Document | None) -> str:
-    """The scoping filter in words: groups are alternatives, the clauses of one must all hold."""
-    groups = (scope or {}).get("groups") or []
-    told = (
-        " and ".join(
-            f"{clause['sourceOperandName']} {clause['operatorName']} "
-            f"{', '.join((clause.get('targetOperand') or {}).get('values') or [])}".rstrip()
-            for clause in group["clauses"]
-        )
-        for group in groups
-    )
-    return " or ".join(told) or "everything that is assigned"

@@ -15,6 +15,8 @@ from joiner.cli import (
     jobs,
     logs,
     oauth_clients,
+    schema,
+    scope,
     serve,
     tokens,
     tutorial,
@@ -66,3 +68,5 @@ app.add_typer(api_keys.app, name="api-key")
 app.add_typer(directory.app, name="directory")
 app.add_typer(apps.app, name="app")
 app.add_typer(jobs.app, name="job")
+app.add_typer(schema.app, name="schema")
+app.add_typer(scope.app)
