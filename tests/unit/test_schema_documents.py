@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from joiner.directory.columns import USER_ATTRIBUTES
 from joiner.errors import InvalidValueError
 from joiner.provisioning.document.changes import changes_between
 from joiner.provisioning.document.check import Before, check_document
@@ -280,6 +281,32 @@ def test_sources_are_brought_into_agreement_with_themselves() -> None:
     assert (flows[4]["source"]["name"], flows[4]["source"]["own"]) == ("Append", 1)
     assert flows[5]["source"]["expression"] == "Not([a])"
     assert flows[6:] == document["synchronizationRules"][0]["objectMappings"][0]["attributeMappings"][6:]
+
+
+@given(st.data())
+def test_no_value_in_any_place_makes_checking_or_comparing_fail(data: st.DataObject) -> None:
+    document = copy.deepcopy(ALVAO)
+    for _ in range(data.draw(st.integers(1, 3))):
+        holder: Any = document
+        while True:
+            key = data.draw(st.sampled_from(sorted(holder) if isinstance(holder, dict) else range(len(holder))))
+            below = holder[key]
+            if not below or not isinstance(below, dict | list) or data.draw(st.integers(0, 3)) == 0:
+                holder[key] = data.draw(VALUES)
+                break
+            holder = below
+        if not document:
+            break
+    check_document(document, Before(ALVAO, ALVAO, sync_all=True))
+    changes_between(ALVAO, complete_document(document, ALVAO))
+    changes_between(document, ALVAO)
+
+
+def test_the_source_list_has_every_attribute_that_the_directory_keeps() -> None:
+    source = {each["name"]: each for each in ALVAO["directories"][0]["objects"][0]["attributes"]}
+    assert {*USER_ATTRIBUTES, "objectId", "userPrincipalName", "accountEnabled", "manager"} <= source.keys()
+    assert source["dirSyncEnabled"]["type"] == "Boolean"
+    assert source["otherMails"]["multivalued"] is True
 
 
 # Differences and discovery
