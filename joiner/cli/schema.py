@@ -1,6 +1,7 @@
 """`joiner schema`: the schema document of a job with its mappings, scoping filters and attribute lists."""
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -208,8 +209,10 @@ def _show_changes(output: Output, changes: Found, nothing: str) -> None:
     if not changes:
         output.say(nothing)
         return
-    rows = ((each["kind"], _short(each["place"]), each["what"], each["before"], each["after"]) for each in changes)
-    output.table(("", "of", "what", "before", "after"), rows)
+    for place, group in groupby(changes, lambda change: change["place"]):
+        output.say(_short(place), style="bold")
+        rows = ((each["kind"], each["what"], each["before"], each["after"]) for each in group)
+        output.table(("", "what", "before", "after"), rows, indent=2)
 
 
 def _short(place: str) -> str:
