@@ -15,6 +15,7 @@ from joiner.net.urls import check_url_shape
 from joiner.provisioning import credentials, cycles, jobs, status
 from joiner.provisioning.connection_check import check_connection, checks_of
 from joiner.provisioning.cycles import Cycle
+from joiner.provisioning.document.completion import object_mappings_of
 from joiner.provisioning.document.mappings import role_targets
 from joiner.provisioning.document.unsupported import carried_out
 from joiner.provisioning.jobs import Job
@@ -223,8 +224,4 @@ def _refuse_roles(found: Sequence[Job]) -> None:
 
 def target_names(job: Job) -> dict[str, str]:
     """Source object name → target object name, by the job's schema."""
-    return {
-        mapping["sourceObjectName"]: mapping["targetObjectName"]
-        for rule in job.schema["synchronizationRules"]
-        for mapping in rule["objectMappings"]
-    }
+    return {mapping["sourceObjectName"]: mapping["targetObjectName"] for mapping in object_mappings_of(job.schema)}

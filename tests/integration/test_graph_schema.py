@@ -118,6 +118,18 @@ async def test_several_edits_cause_one_initial_cycle(api: Api) -> None:
     assert (await api.document())["version"] == "v1.2"
 
 
+@pytest.mark.req("REQ-P-047")
+async def test_a_new_filter_disables_linked_users_who_do_not_pass_it(api: Api) -> None:
+    ada, bea = await api.world.add_user("ada", city="Oslo"), await api.world.add_user("bea", city="Bergen")
+    await api.world.assign(ada, bea)
+    await api.run()
+    clause = {"sourceOperandName": "city", "operatorName": "EQUALS", "targetOperand": {"values": ["Oslo"]}}
+    await api.change(lambda mapping: mapping.update(scope={"groups": [{"name": "Oslo", "clauses": [clause]}]}))
+    assert await api.run() == "initial"
+    accounts = await api.world.accounts()
+    assert (accounts["ada"]["active"], accounts["bea"]["active"]) == (True, False)
+
+
 @pytest.mark.req("REQ-P-143")
 async def test_a_cycle_that_runs_ends_on_the_old_document_and_the_next_one_is_initial(api: Api) -> None:
     ada = await api.world.add_user("ada", jobTitle="Chief")

@@ -95,6 +95,7 @@ def test_templates_have_nothing_wrong() -> None:
         assert (report.errors, report.warnings) == ((), ())
 
 
+CLEARS = [{"key": "FlowNullValues", "value": "true"}]
 ERRORS: list[tuple[Edit, str, str]] = [
     (at(("synchronizationRules",), 5), "synchronizationRules", "must be a list, not a number"),
     (at(("synchronizationRules",), []), "synchronizationRules", "there is no rule"),
@@ -148,9 +149,9 @@ ERRORS: list[tuple[Edit, str, str]] = [
      "several values"),
     (both(flow(0, matchingPriority=0), flow(1, matchingPriority=0)), FLOWS, "no mapping has a"),
     (both(flow(0, matchingPriority=0), flow(1, source=function("DNComponent([a], 1)"))), FLOWS, "no mapping has a"),
-    (flow(0, flowNullValues=True), f"{FLOWS}[0].flowNullValues", "a matching attribute cannot be cleared"),
-    (flow(3, flowNullValues=True), f"{FLOWS}[3].flowNullValues", "is required in the target"),
-    (both(attribute(1, "title", multivalued=True), flow(4, flowNullValues=True)), f"{FLOWS}[4].flowNullValues",
+    (flow(0, metadata=CLEARS), f"{FLOWS}[0].metadata", "a matching attribute cannot be cleared"),
+    (flow(3, metadata=CLEARS), f"{FLOWS}[3].metadata", "is required in the target"),
+    (both(attribute(1, "title", multivalued=True), flow(4, metadata=CLEARS)), f"{FLOWS}[4].metadata",
      "only single values"),
     (members(scope=clause("city", "LIKE", "x")), f"{USERS}.scope.groups[0].clauses[0].operatorName", "not an operator"),
     (members(scope=clause("manager", "IS NULL")), f"{USERS}.scope.groups[0].clauses[0].sourceOperandName", "filtered"),
@@ -180,7 +181,7 @@ def test_what_is_wrong_is_told_at_its_path(edit: Edit, path: str, message: str) 
         (flow(4, source={"type": "Constant", "name": "bare words", "expression": "bare words"}),
          f"{FLOWS}[4].source.expression", "the name 'bare words' is used"),
         (flow(2, source=function('"True"')), FLOWS, "no mapping reads IsSoftDeleted"),
-        (flow(4, flowNullValues=True), f"{FLOWS}[4].flowNullValues", "'jobTitle' has flowNullValues off"),
+        (flow(4, metadata=CLEARS), f"{FLOWS}[4].metadata", "'jobTitle' has flowNullValues off"),
         (attribute(1, "nickName", required=True), FLOWS, "the target requires 'nickName'"),
         (members(scope=clause("town", "IS NULL")), f"{USERS}.scope.groups[0].clauses[0].sourceOperandName", "'town'"),
     ],

@@ -198,9 +198,9 @@ def _check_functions(flow: Flow, objects: Objects, findings: Findings) -> None:
 
 def _check_clearing(flow: Flow, objects: Objects, findings: Findings) -> None:
     """Clearing is for single values that nothing depends on (attribute mapping §8)."""
-    if not flow.item.flow_null_values:
+    if not flow.item.flows_null_values:
         return
-    path = f"{flow.path}.flowNullValues"
+    path = f"{flow.path}.metadata"
     if flow.is_matching:
         findings.error(path, "a matching attribute cannot be cleared")
     if flow.target is not None and flow.target.required:
