@@ -17,6 +17,7 @@ from joiner.errors import InvalidValueError, NotFoundError
 app = typer.Typer(help="Mappings, scoping filters and attribute lists as one document.", no_args_is_help=True)
 
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The document, also one exported from Entra.")]
+NOTHING: Final = "No mapping, filter or attribute changes."
 WHOLE: Final = "The next cycle looks at everything."
 Found = Sequence[Mapping[str, str]]
 
@@ -40,7 +41,7 @@ async def check(
     def view(out: Output) -> None:
         _show_problems(out, result)
         if "changes" in result:
-            _show_changes(out, result["changes"], "It would change nothing.")
+            _show_changes(out, result["changes"], NOTHING)
 
     output.show(result, view)
     if result["errors"]:
@@ -83,7 +84,7 @@ async def import_schema(client: Client, output: Output, name: JobArgument, file:
 
     def view(out: Output) -> None:
         _show_warnings(out, result["warnings"])
-        _show_changes(out, result["changes"], "The document says what the job's document said already.")
+        _show_changes(out, result["changes"], NOTHING)
         out.say(f"Imported into the job of {found.application['displayName']}. {WHOLE}")
 
     output.show(result, view)

@@ -38,7 +38,7 @@ def test_a_document_is_exported_edited_checked_imported_and_rolled_back(data: Pa
     assert run("schema", "export", "ALVAO", *place).stdout == exported.read_text("utf-8")
     unchanged = run("schema", "import", "ALVAO", str(exported), *place)
     assert unchanged.returncode == 0, unchanged.stderr
-    assert "says what the job's document said already" in unchanged.stdout
+    assert "No mapping, filter or attribute changes." in unchanged.stdout
     source = {"type": "Function", "expression": "ToUpper([jobTitel])"}
     changed = edited(exported, tmp_path / "changed.json", source=source)
     checked = run("schema", "check", "ALVAO", str(changed), *place)

@@ -329,6 +329,13 @@ def test_differences_are_told_as_mappings_filters_and_attributes() -> None:
         ("added", "attribute nickName", "", "String"),
     }
     assert changes_between(ALVAO, ALVAO) == []
+    spelled_out = edited(
+        both(flow(4, defaultValue=...), attribute(1, "title", metadata=[{"key": "own", "value": "1"}]))
+    )
+    del spelled_out["synchronizationRules"][0]["objectMappings"][0]["attributeMappings"][4]["defaultValue"]
+    assert changes_between(ALVAO, spelled_out) == [], "neither defaults nor notes make a difference"
+    exact = edited(attribute(1, "title", caseExact=True))
+    assert [(each.before, each.after) for each in changes_between(ALVAO, exact)] == [("String", "String, caseExact")]
     assert changes_between({}, {"synchronizationRules": 5, "directories": ["x"]}) == []
 
 

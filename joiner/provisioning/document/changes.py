@@ -4,15 +4,17 @@ changed."""
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal, NamedTuple
 
+import msgspec
+
 from joiner.provisioning.document.completion import object_mappings_of
 from joiner.provisioning.document.shape import read_shape
-from joiner.provisioning.schema import Filter
+from joiner.provisioning.schema import AttributeDefinition, AttributeMapping, Filter, ObjectMapping
 
 Document = Mapping[str, Any]
 Kind = Literal["added", "removed", "changed"]
 
-OWN: Final = frozenset({"attributeMappings", "scope"})
-"""Members of an object mapping that are compared by their parts."""
+OWN: Final = frozenset({"attributeMappings", "scope", "source", "name"})
+"""Members that are compared by their parts, and a name that means nothing."""
 
 
 class Change(NamedTuple):
@@ -43,7 +45,7 @@ def _mapping_changes(before: Document, after: Document) -> Iterator[Change]:
         else:
             yield from _flow_changes(place, old[place], new[place])
             yield from _scope_changes(place, old[place], new[place])
-            yield from _setting_changes(place, old[place], new[place], OWN, "")
+            yield from _setting_changes(place, old[place], new[place], ObjectMapping, OWN, "")
 
 
 def _by_objects(document: Document) -> dict[str, Document]:
@@ -67,17 +69,22 @@ def _flow_changes(place: str, before: Document, after: Document) -> Iterator[Cha
         else:
             if _source(old[name]) != _source(new[name]):
                 yield Change("changed", place, what, _source(old[name]), _source(new[name]))
-            yield from _setting_changes(place, old[name], new[name], frozenset({"source"}), f"{what}: ")
+            yield from _setting_changes(place, old[name], new[name], AttributeMapping, OWN, f"{what}: ")
 
 
 def _setting_changes(
-    place: str, before: Document, after: Document, without: frozenset[str], what: str
+    place: str, before: Document, after: Document, kind: type[msgspec.Struct], without: frozenset[str], what: str
 ) -> Iterator[Change]:
-    for name in dict.fromkeys((*before, *after)):
-        old, new = before.get(name), after.get(name)
-        if name not in without and old != new:
-            kind: Kind = "added" if name not in before else "removed" if name not in after else "changed"
-            yield Change(kind, place, f"{what}{name}", _shown(old), _shown(new))
+    """Members that both documents have a value for, be it the default."""
+    old, new = _settings(before, kind), _settings(after, kind)
+    for name in old:
+        if name not in without and old[name] != new[name]:
+            yield Change("changed", place, f"{what}{name}", _shown(old[name]), _shown(new[name]))
+
+
+def _settings(holder: Document, kind: type[msgspec.Struct]) -> dict[str, Any]:
+    settings: dict[str, Any] = msgspec.to_builtins(read_shape(holder, kind)[0])
+    return settings
 
 
 def _scope_changes(place: str, before: Document, after: Document) -> Iterator[Change]:
@@ -108,19 +115,30 @@ def scope_in_words(scope: Filter | None) -> str:
 def _attribute_changes(before: Document, after: Document) -> Iterator[Change]:
     old, new = _attributes(before), _attributes(after)
     for place, name in dict.fromkeys((*old, *new)):
-        key = place, name
-        if old.get(key) != new.get(key):
-            kind: Kind = "added" if key not in old else "removed" if key not in new else "changed"
-            yield Change(kind, place, f"attribute {name}", _kind(old.get(key)), _kind(new.get(key)))
+        was, now = old.get((place, name)), new.get((place, name))
+        if was != now:
+            kind: Kind = "added" if was is None else "removed" if now is None else "changed"
+            yield Change(kind, place, f"attribute {name}", _in_words(was), _in_words(now))
 
 
-def _attributes(document: Document) -> dict[tuple[str, str], Document]:
+def _attributes(document: Document) -> dict[tuple[str, str], AttributeDefinition]:
     return {
-        (f"{directory.get('name')}: {each}", name): attribute
+        (f"{directory.get('name')}: {each}", name): read_shape(attribute, AttributeDefinition)[0]
         for directory in _objects(document, "directories")
         for each, definition in _by_name(directory, "objects", "name").items()
         for name, attribute in _by_name(definition, "attributes", "name").items()
     }
+
+
+def _in_words(attribute: AttributeDefinition | None) -> str:
+    """What an attribute is beyond what every attribute is: `String, required`."""
+    if attribute is None:
+        return ""
+    settings: dict[str, Any] = msgspec.to_builtins(attribute)
+    told = [f"{name} {_shown(settings[name])}" for name in ("mutability", "defaultValue") if settings[name]]
+    flags = [name for name, value in settings.items() if value is True]
+    references = [f"refers to {each.referenced_object_name}" for each in attribute.referenced_objects]
+    return ", ".join([attribute.type, *flags, *references, *(each for each in told if each != "mutability ReadWrite")])
 
 
 def _by_name(holder: Document, member: str, key: str) -> dict[str, Document]:
@@ -137,10 +155,6 @@ def _source(flow: Document) -> str:
     if not isinstance(source, Mapping):
         return "no source"
     return str(source.get("expression") or source.get("name") or "")
-
-
-def _kind(attribute: Document | None) -> str:
-    return "" if attribute is None else str(attribute.get("type") or "String")
 
 
 def _shown(value: Any) -> str:
