@@ -29,6 +29,7 @@ from joiner.provisioning.service import ProvisioningService
 
 T = TypeVar("T", bound=msgspec.Struct)
 
+MOST_BYTES: Final = 8 * 1024 * 1024
 GRAPH_TYPES: Final = {"Any": "String", "Roles": "String"}
 """Kinds of parameters that Graph has no type for."""
 
@@ -77,7 +78,7 @@ class SchemaRoutes:
 
     async def replace(self, request: Request) -> Response:
         job_id = self._job_id(request)
-        await self._schemas.replace(job_id, read_document(await body_text(request)))
+        await self._schemas.replace(job_id, await _sent_document(request))
         return no_content(request)
 
     async def restore(self, request: Request) -> Response:
@@ -87,7 +88,7 @@ class SchemaRoutes:
     async def check(self, request: Request) -> Response:
         """What is wrong with the document in the body, and what it would change."""
         job_id = self._job_id(request)
-        report, changes = self._schemas.check(job_id, read_document(await body_text(request)))
+        report, changes = self._schemas.check(job_id, await _sent_document(request))
         answer = {
             "errors": [_problem(problem) for problem in report.errors],
             "warnings": [_problem(problem) for problem in report.warnings],
@@ -174,6 +175,14 @@ class SchemaRoutes:
         """Raises NotFoundError."""
         principal_id = self._directory.service_principal(request.path_params["sp"]).id
         return self._service.job(principal_id, request.path_params["job"]).id
+
+
+async def _sent_document(request: Request) -> dict[str, Any]:
+    """Raises GraphError if it is longer than any schema, InvalidValueError if it is no JSON object."""
+    content = await body_text(request)
+    if len(content) > MOST_BYTES:
+        raise GraphError(413, "RequestTooLarge", f"A schema may have {MOST_BYTES} bytes.")
+    return read_document(content)
 
 
 def _problem(problem: Problem) -> dict[str, str]:

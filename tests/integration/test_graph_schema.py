@@ -165,6 +165,7 @@ async def test_an_invalid_document_is_refused_as_a_whole_with_every_problem(api:
     assert await api.run() == "initial"
     for body in ("[]", "{", '"x"', '{"a": "\\ud800"}'):
         await api.ask("PUT", api.schema, body, 400)
+    await api.ask("PUT", api.schema, '{"a":"' + "x" * 8 * 1024 * 1024 + '"}', 413)
     await api.ask("PUT", api.schema, '{"a":' * 500 + "1" + "}" * 500, 400)
     assert await api.text() == before
 

@@ -94,9 +94,11 @@ def _check_attributes(definition: ObjectDefinition, place: str, objects: set[str
 
 
 def _check_unique(names: Sequence[str], place: str, noun: str, findings: Findings, member: str = "name") -> None:
+    seen: set[str] = set()
     for number, name in enumerate(names):
-        if name in names[:number]:
+        if name in seen:
             findings.error(f"{place}[{number}].{member}", f"there is another {noun} with the {member} '{name}'")
+        seen.add(name)
 
 
 def _check_words(flags: Flags, known: Sequence[str], path: str, findings: Findings) -> None:

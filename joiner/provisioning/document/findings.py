@@ -26,9 +26,11 @@ class Findings:
     """What is wrong with the shape; these are errors too."""
     errors: list[Problem] = field(init=False)
     warnings: list[Problem] = field(default_factory=list)
+    _told: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
         self.errors = list(self.shape)
+        self._told = frozenset(problem.path for problem in self.shape)
 
     def error(self, path: str, message: str) -> None:
         if not self._is_told(path):
@@ -43,7 +45,8 @@ class Findings:
         return Report(tuple(sorted(self.errors, key=_order)), tuple(sorted(self.warnings, key=_order)))
 
     def _is_told(self, path: str) -> bool:
-        return any(path == told or path.startswith((f"{told}.", f"{told}[")) for told, _ in self.shape)
+        ends = [*(place.start() for place in re.finditer(r"[.\[]", path)), len(path)]
+        return any(path[:end] in self._told for end in ends)
 
 
 def _order(problem: Problem) -> list[tuple[int, str]]:
