@@ -194,8 +194,9 @@ def _node(tree: Any) -> Node:
     if not isinstance(parameters, list) or not all(isinstance(item, Mapping) for item in parameters):
         raise InvalidValueError(f"the parameters of {name} must be a list of key and value")
     if name in COMPARATORS and len(parameters) == len(COMPARED):
-        return Comparison(name, *(_node(item.get("value")) for item in parameters))
-    return Call(name, _arguments(name, parameters), 0)
+        left, right = (_node(item.get("value")) for item in parameters)
+        return Comparison(name, left, right)
+    return Call(name, _arguments(name, parameters))
 
 
 def _constant(tree: Tree, name: str) -> Node:

@@ -3,6 +3,7 @@
 Shapes are Graph's; what begins with `joiner.` are our own actions.
 """
 
+import secrets
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
@@ -12,8 +13,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from joiner.clock import system_clock
 from joiner.directory.store import DirectoryStore
 from joiner.errors import InvalidValueError
+from joiner.expressions.environment import Environment
 from joiner.expressions.function import Function
 from joiner.expressions.functions import FUNCTIONS
 from joiner.graph.errors import GraphError
@@ -151,6 +154,7 @@ class SchemaRoutes:
             attributes,
             _source_attributes(document, definition),
             None if target is None else _shaped(target, AttributeDefinition, "targetAttributeDefinition"),
+            Environment(system_clock(), secrets.randbelow),
         )
         return json_response(request, msgspec.to_builtins(trial))
 

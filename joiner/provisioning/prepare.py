@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from joiner.errors import InvalidStateError
 from joiner.provisioning.credentials import LIST_EXTENSIONS, is_true
@@ -47,6 +47,11 @@ def check_roles(plan: JobPlan, credentials: Mapping[str, str]) -> None:
         )
 
 
+def plan_of_document(document: Mapping[str, Any]) -> JobPlan:
+    """The compiled plan, without the mappings that are kept and not carried out. Raises SchemaError."""
+    return compile_plan(carried_out(parse_schema(document)))
+
+
 class PlanCache:
     """The compiled plans of the latest jobs used: nothing is parsed per page, let alone per object."""
 
@@ -58,7 +63,7 @@ class PlanCache:
         key = job.id, job.schema_version
         plan = self._plans.get(key)
         if plan is None:
-            plan = self._plans[key] = compile_plan(carried_out(parse_schema(job.schema)))
+            plan = self._plans[key] = plan_of_document(job.schema)
             if len(self._plans) > REMEMBERED:
                 self._plans.popitem(last=False)
         else:

@@ -17,10 +17,8 @@ from joiner.provisioning.connection_check import check_connection, checks_of
 from joiner.provisioning.cycles import Cycle
 from joiner.provisioning.document.completion import object_mappings_of
 from joiner.provisioning.document.mappings import role_targets
-from joiner.provisioning.document.unsupported import carried_out
 from joiner.provisioning.jobs import Job
-from joiner.provisioning.mapping import compile_plan
-from joiner.provisioning.prepare import check_roles, context_of
+from joiner.provisioning.prepare import check_roles, context_of, plan_of_document
 from joiner.provisioning.run import JobContext
 from joiner.provisioning.schema import parse_schema
 from joiner.provisioning.target import ScimTarget
@@ -176,7 +174,7 @@ class ProvisioningService:
             raise InvalidValueError("there is no Secret Token to test with")
         existing = next((job for job in self.jobs(service_principal_id) if job.template_id == template_id), None)
         schema: Mapping[str, Any] = existing.schema if existing else template_by_id(template_id).schema
-        plan = compile_plan(carried_out(parse_schema(schema)))
+        plan = plan_of_document(schema)
         context = context_of(plan, used)
         await self._check_url(context.base_url)
         async with self._open_target(context) as target:
@@ -205,7 +203,7 @@ class ProvisioningService:
 
     def _check_roles(self, job: Job) -> None:
         stored = credentials.read_credentials(self._db.reader, self._vault, job.service_principal_id)
-        check_roles(compile_plan(parse_schema(job.schema)), stored)
+        check_roles(plan_of_document(job.schema), stored)
 
     def _is_configured(self, job: Job) -> bool:
         stored = credentials.read_credentials(self._db.reader, self._vault, job.service_principal_id)

@@ -364,6 +364,8 @@ async def test_an_expression_is_parsed_and_evaluated_for_test_attributes(api: Ap
     wrong = await attempt('"perhaps"', {"name": "x", "type": "Boolean"})
     assert (wrong["parsingSucceeded"], wrong["evaluationSucceeded"]) == (True, False)
     assert "is not a Boolean" in wrong["error"]["message"]
+    assert len((await attempt("Guid()"))["evaluationResult"][0]) == 36
+    assert (await attempt("Now()"))["evaluationSucceeded"]
     broken = await attempt("Append([a]")
     assert (broken["parsingSucceeded"], broken["parsedExpression"]) == (False, None)
     unread = await api.ask("POST", path, {"expression": "[a]"})

@@ -225,11 +225,9 @@ def test_the_job_adds_rules_of_its_own() -> None:
 # Without loss
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
-VALUES = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), NAMES),
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(NAMES, inner, max_size=3)),
-    max_leaves=8,
-)
+PLAIN = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), NAMES)
+NESTED = st.one_of(PLAIN, st.lists(PLAIN, max_size=3), st.dictionaries(NAMES, PLAIN, max_size=3))
+VALUES = st.one_of(NESTED, st.lists(NESTED, max_size=3), st.dictionaries(NAMES, NESTED, max_size=3))
 
 
 @given(st.data())

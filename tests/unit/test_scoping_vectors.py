@@ -111,7 +111,7 @@ def test_operators_may_be_spelled_with_underscores_and_in_any_case(spelling: str
         (clause("IS NULL", "a"), "targetOperand.values", "takes no value"),
         (clause("Greater_Than", "1.5"), "targetOperand.values[0]", "not a whole number"),
         (clause("REGEX MATCH", "(?<!x)y"), "targetOperand.values[0]", "cannot be used"),
-        (clause("NOT REGEX MATCH", "("), "targetOperand.values[0]", "the pattern '(' cannot be used: a group is not closed"),
+        (clause("NOT REGEX MATCH", "("), "targetOperand.values[0]", "'(' cannot be used: a group is not closed"),
     ],
 )
 def test_a_clause_that_cannot_work_is_refused(groups: list[list[dict[str, Any]]], path: str, reason: str) -> None:

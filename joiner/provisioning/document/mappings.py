@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from joiner.errors import InvalidValueError
 from joiner.expressions.compiler import Compiled, compile_attribute, compile_expression
-from joiner.expressions.errors import ExpressionError
+from joiner.expressions.errors import ExpressionError, with_caret
 from joiner.expressions.syntax import LONGEST, Attribute, Call, Comparison, Constant, Node, attributes_of
 from joiner.provisioning.coercion import COERCIONS, CoercionError
 from joiner.provisioning.document.findings import Findings
@@ -90,7 +90,12 @@ def _compile_source(item: AttributeMapping, path: str, findings: Findings) -> Co
         return None
     try:
         if source.expression:
-            return compile_expression(source.expression)
+            compiled = compile_expression(source.expression)
+            for caution in compiled.cautions:
+                told = with_caret(caution.problem, compiled.text, caution.position)
+                report = findings.error if caution.is_certain else findings.warn
+                report(f"{path}.source.expression", told)
+            return compiled
     except ExpressionError as error:
         if source.type == "Function" or source.name is None or len(source.expression or "") > LONGEST:
             findings.error(f"{path}.source.expression", str(error))

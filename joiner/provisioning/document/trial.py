@@ -8,6 +8,7 @@ import msgspec
 
 from joiner.errors import JoinerError
 from joiner.expressions.compiler import Compiled, compile_expression
+from joiner.expressions.environment import ENVIRONMENT, Environment
 from joiner.expressions.errors import ExpressionError, IgnoreAttribute, IgnoreObject
 from joiner.expressions.source_tree import to_tree
 from joiner.expressions.values import canonical_text, single
@@ -32,6 +33,7 @@ def try_expression(
     attributes: Mapping[str, Any] | None,
     sources: Mapping[str, AttributeDefinition],
     target: AttributeDefinition | None,
+    environment: Environment,
 ) -> Trial:
     """`attributes` None: only read, not evaluated. `sources`: the source's attributes, whose types texts are read by:
     the text `false` of a Boolean is the value False. `target`: what the value is converted for."""
@@ -43,7 +45,8 @@ def try_expression(
     if attributes is None:
         return Trial(parsing_succeeded=True, evaluation_succeeded=False, parsed_expression=tree)
     try:
-        values = _values(compiled, {name: typed(name, value, sources) for name, value in attributes.items()}, target)
+        known = {name: typed(name, value, sources) for name, value in attributes.items()}
+        values = _values(compiled, {**known, ENVIRONMENT: environment}, target)
     except JoinerError as error:
         told = _error("EvaluationFailed", str(error))
         return Trial(parsing_succeeded=True, evaluation_succeeded=False, parsed_expression=tree, error=told)

@@ -1,19 +1,11 @@
 """Functions of other services: a mapping that calls one is kept as it is, and the engine leaves it out."""
 
-from typing import Final
-
 import msgspec
 
 from joiner.expressions.errors import ExpressionError
-from joiner.expressions.functions import FUNCTIONS
+from joiner.expressions.functions import UNSUPPORTED
 from joiner.expressions.syntax import functions_of, parse
 from joiner.provisioning.schema import AttributeMapping, ObjectMapping, SynchronizationSchema
-
-ELSEWHERE: Final = frozenset(
-    {"AppRoleAssignments", "ConvertFromBase64", "DefaultDomain", "DNComponent", "Error", "IsNothing", "Prepend"}
-    | {"StringFromSid", "Trim"}
-)
-"""Functions that other services have (attribute mapping §11)."""
 
 
 def unsupported_functions(mapping: AttributeMapping) -> frozenset[str]:
@@ -25,7 +17,7 @@ def unsupported_functions(mapping: AttributeMapping) -> frozenset[str]:
         names = frozenset(functions_of(parse(text)))
     except ExpressionError:
         return frozenset()
-    return (names & ELSEWHERE) - FUNCTIONS.keys()
+    return names & UNSUPPORTED
 
 
 def carried_out(schema: SynchronizationSchema) -> SynchronizationSchema:
