@@ -16,11 +16,9 @@ from joiner.provisioning import credentials, cycles, jobs, status
 from joiner.provisioning.connection_check import check_connection, checks_of
 from joiner.provisioning.cycles import Cycle
 from joiner.provisioning.document.completion import object_mappings_of
-from joiner.provisioning.document.mappings import role_targets
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.prepare import check_roles, context_of, plan_of_document
 from joiner.provisioning.run import JobContext
-from joiner.provisioning.schema import parse_schema
 from joiner.provisioning.target import ScimTarget
 from joiner.provisioning.templates import Template, template_by_id, templates_of
 from joiner.storage.sqlite import Database
@@ -151,8 +149,6 @@ class ProvisioningService:
         def work(connection: sqlite3.Connection) -> None:
             stored = credentials.read_credentials(connection, self._vault, service_principal_id)
             merged = credentials.merge_credentials(stored, pairs)
-            if credentials.is_true(merged.get("SyncAll")):
-                _refuse_roles(jobs.jobs_of(connection, service_principal_id))
             credentials.write_credentials(connection, self._vault, service_principal_id, merged)
             jobs.retry_quarantined(connection, service_principal_id, self._clock())
 
@@ -208,16 +204,6 @@ class ProvisioningService:
     def _is_configured(self, job: Job) -> bool:
         stored = credentials.read_credentials(self._db.reader, self._vault, job.service_principal_id)
         return bool(stored.get("BaseAddress"))
-
-
-def _refuse_roles(found: Sequence[Job]) -> None:
-    """Raises InvalidValueError if a job maps roles: without assignments there are none (REQ-P-033)."""
-    for job in found:
-        targets = role_targets(parse_schema(job.schema))
-        if targets:
-            raise InvalidValueError(
-                f"the scope cannot be all users and groups: {', '.join(targets)} is mapped from role assignments"
-            )
 
 
 def target_names(job: Job) -> dict[str, str]:

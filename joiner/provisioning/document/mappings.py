@@ -12,7 +12,7 @@ from joiner.expressions.syntax import LONGEST, Attribute, Call, Comparison, Cons
 from joiner.provisioning.coercion import COERCIONS, CoercionError
 from joiner.provisioning.document.findings import Findings
 from joiner.provisioning.document.unsupported import unsupported_functions
-from joiner.provisioning.schema import AttributeDefinition, AttributeMapping, ObjectMapping, SynchronizationSchema
+from joiner.provisioning.schema import AttributeDefinition, AttributeMapping, ObjectMapping
 from joiner.provisioning.target_path import compile_path
 
 ROLES: Final = "appRoleAssignments"
@@ -107,18 +107,6 @@ def _compile_source(item: AttributeMapping, path: str, findings: Findings) -> Co
         return Compiled(source.name, Constant(source.name), frozenset(), frozenset(), lambda attributes: source.name)
     findings.error(f"{path}.source", "there is neither an expression nor a tree that can be read")
     return None
-
-
-def role_targets(schema: SynchronizationSchema) -> list[str]:
-    """The target attributes that are mapped from role assignments."""
-    found = []
-    for rule in schema.synchronization_rules:
-        for mapping in rule.object_mappings:
-            for item in mapping.attribute_mappings:
-                source = _compile_source(item, "", Findings(()))
-                if source is not None and source.functions & ROLE_FUNCTIONS:
-                    found.append(item.target_attribute_name)
-    return found
 
 
 # One mapping
