@@ -11,7 +11,7 @@ from pathlib import Path
 import orjson
 from rich.console import Console
 
-from benchmarks import cycles, expressions, report
+from benchmarks import cycles, engine, expressions, report
 from benchmarks.endpoint import OURS, Plan, measure_endpoint
 from benchmarks.profiling import profile, show_profile
 from benchmarks.servers import SERVERS
@@ -23,6 +23,7 @@ def main() -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_endpoint(commands.add_parser("endpoint", help="the application side alone, beside its peers"))
     _add_cycles(commands.add_parser("cycles", help="whole cycles, from one side to the other"))
+    _add_engine(commands.add_parser("engine", help="the directory side alone, beside naive scripts"))
     _add_expressions(commands.add_parser("expressions", help="the mappings of one user"))
     _add_profile(commands.add_parser("profile", help="where the application side spends its time"))
     _add_table(commands.add_parser("table", help="figures that endpoint wrote to a file, as Markdown"))
@@ -55,6 +56,13 @@ def _add_cycles(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--users", type=int, default=2000, metavar="N", help="users of the directory (default 2000)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file as well")
     parser.set_defaults(run=_cycles)
+
+
+def _add_engine(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--users", type=int, default=5000, metavar="N", help="users of the directory (default 5000)")
+    parser.add_argument("--naive", type=_some_of(engine.NAIVE), default=engine.NAIVE, metavar="NAME,…")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file as well")
+    parser.set_defaults(run=_engine)
 
 
 def _add_expressions(parser: argparse.ArgumentParser) -> None:
@@ -94,6 +102,15 @@ def _cycles(options: argparse.Namespace) -> int:
     cycles.show(figures)
     if options.json:
         options.json.write_text(json.dumps([cycles.vars_of(figure) for figure in figures], indent=1) + "\n")
+    return 0
+
+
+def _engine(options: argparse.Namespace) -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        figures = list(engine.measure_engine(Path(folder), options.users, tuple(options.naive)))
+    engine.show(figures)
+    if options.json:
+        options.json.write_text(json.dumps(engine.document_of(figures), indent=1) + "\n")
     return 0
 
 

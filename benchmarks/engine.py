@@ -1,0 +1,128 @@
+"""The engine alone: initial and later cycles into a target that answers at once, beside what naive scripts take for the
+same requests. Every server is a process of its own.
+"""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import msgspec
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.people import write_csv
+from benchmarks.usage import Processes
+from tests.processes import Server, fetch, joiner, serving
+
+NAIVE = ("aiohttp", "httpx")
+FEW = 100
+"""So many users change before the cycle of few changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What one cycle or script took."""
+
+    what: str
+    users: int
+    seconds: float
+    cpu_seconds: float
+    writes: int
+    """Requests that change something, as the target counted them."""
+    peak_mb: float | None = None
+
+
+@contextmanager
+def stub_target() -> Iterator[int]:
+    """The port of a target that answers at once."""
+    command = [sys.executable, "-m", "benchmarks.stub_target"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield int(process.stdout.readline())
+        finally:
+            process.terminate()
+
+
+def measure_engine(folder: Path, users: int, naive: tuple[str, ...] = NAIVE) -> Iterator[Figure]:
+    for library in naive:
+        with stub_target() as port:
+            command = [sys.executable, "-m", "benchmarks.naive", library, str(port), str(users)]
+            seconds, cpu = map(
+                float, subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+            )
+            yield Figure(f"naive script, {library}: everybody new", users, seconds, cpu, _writes(port))
+    people, groups = write_csv(folder, users)
+    with stub_target() as port, serving(folder / "directory", "--only", "directory") as directory:
+        data = folder / "directory"
+        joiner("directory", "import", str(people), "--groups", str(groups), data=data)
+        secret = folder / "token"
+        secret.write_text("a-token-that-the-stub-does-not-look-at")
+        address = f"http://127.0.0.1:{port}/scim"
+        joiner(
+            *("app", "add", "ALVAO", "--tenant-url", address, "--secret-token-file", str(secret), "--scope", "all"),
+            data=data,
+        )
+        joiner("job", "create", "ALVAO", data=data)
+        yield _cycle("initial cycle: everybody new", users, port, directory)
+        yield _cycle("incremental cycle: nothing changed", users, port, directory)
+        _touch(directory, FEW)
+        yield _cycle(f"incremental cycle: {FEW} changed", users, port, directory)
+        joiner("job", "restart", "ALVAO", data=data)
+        yield _cycle("restart: all looked at, nothing changed", users, port, directory)
+
+
+def _cycle(what: str, users: int, port: int, directory: Server) -> Figure:
+    """One cycle, timed by its own clock: the command that starts it is not the engine."""
+    processes = Processes(directory.pid)
+    processes.forget_peak()
+    before, writes = processes.cpu_seconds(), _writes(port)
+    cycle = orjson.loads(joiner("job", "run", "ALVAO", "--output", "json", data=directory.data))
+    began, ended = (datetime.fromisoformat(cycle[name]) for name in ("beganDateTime", "endedDateTime"))
+    return Figure(
+        what,
+        users,
+        (ended - began).total_seconds(),
+        processes.cpu_seconds() - before,
+        _writes(port) - writes,
+        processes.peak_bytes() / 1e6,
+    )
+
+
+def _touch(directory: Server, count: int) -> None:
+    key = (directory.data / "local.key").read_text().strip()
+    for user in fetch(f"{directory.url}/v1.0/users?$top={count}", key)["value"]:
+        fetch(f"{directory.url}/v1.0/users/{user['id']}", key, {"jobTitle": "Changed"}, "PATCH")
+
+
+def _writes(port: int) -> int:
+    with urlopen(f"http://127.0.0.1:{port}/writes") as answer:
+        return int(answer.read())
+
+
+def show(figures: list[Figure]) -> None:
+    table = Table()
+    for column in ("what", "users", "seconds", "users/s", "CPU ms per user", "writes", "peak MB"):
+        table.add_column(column, justify="left" if column == "what" else "right")
+    for each in figures:
+        table.add_row(
+            each.what,
+            f"{each.users:,}",
+            f"{each.seconds:.2f}",
+            f"{each.users / each.seconds:,.0f}" if each.seconds else "",
+            f"{each.cpu_seconds * 1000 / each.users:.3f}",
+            f"{each.writes:,}",
+            "" if each.peak_mb is None else f"{each.peak_mb:.0f}",
+        )
+    Console(width=120).print(table)
+
+
+def document_of(figures: list[Figure]) -> list[Any]:
+    return [msgspec.to_builtins(figure) for figure in figures]
