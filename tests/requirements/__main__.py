@@ -1,5 +1,6 @@
-"""`python -m tests.requirements` writes docs/requirements-scim.md."""
+"""`python -m tests.requirements` writes the pages of requirements in docs."""
 
-from tests.requirements.page import PAGE, read_requirements, render, server_marks
+from tests.requirements.page import PAGES, all_marks, render
 
-PAGE.write_text(render(read_requirements(), server_marks()), "utf-8")
+for page in PAGES:
+    page.page.write_text(render(page, all_marks()), "utf-8")

@@ -1,20 +1,35 @@
-"""The requirements of the SCIM server, and the page that says which tests prove each: docs/requirements-scim.md."""
+"""The requirements, and the pages that say which tests prove each."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
+from pathlib import Path
 from typing import Final
 
 from tests.repository import ROOT, tracked_files
 from tests.requirements.marks import Mark, marks_of
 
-PREFIX: Final = "REQ-S-"
-STATEMENTS: Final = ROOT / "tests/requirements/scim-server.tsv"
 UNPROVEN: Final = ROOT / "tests/requirements/unproven.txt"
-PAGE: Final = ROOT / "docs/requirements-scim.md"
+"""The numbers of all pages that are known to be without proof."""
 
-INTRODUCTION: Final = """\
+
+@dataclass(frozen=True)
+class Page:
+    """One table of statements, and the page that is made of it."""
+
+    prefix: str
+    """How its numbers begin."""
+    statements: Path
+    page: Path
+    introduction: str
+
+
+SERVER: Final = Page(
+    "REQ-S-",
+    ROOT / "tests/requirements/scim-server.tsv",
+    ROOT / "docs/requirements-scim.md",
+    """\
 # Requirements of the SCIM server
 
 What the application side's SCIM endpoint has to do, a line each, and the tests that prove it. Written by `make docs`
@@ -24,7 +39,38 @@ is out of date.
 The sources stand in brackets: RFCs with their sections, the clients that need it (Entra, Okta), the suites that check
 it (Microsoft validator), T-numbers of the [tolerance list](tolerance.md), *decision* where the RFCs leave it open or
 contradict each other, *lenient* where it holds in that profile only.
-"""
+""",
+)
+CLIENT: Final = Page(
+    "REQ-C-",
+    ROOT / "tests/requirements/scim-client.tsv",
+    ROOT / "docs/requirements-scim-client.md",
+    """\
+# Requirements of the SCIM client
+
+What the provisioning engine has to do as a client of SCIM applications, a line each, and the tests that prove it.
+Written by `make docs` from `tests/requirements/scim-client.tsv` and the marks `@pytest.mark.req("REQ-C-…")` in
+`tests`; a test fails when it is out of date.
+
+The sources stand in brackets: RFCs with their sections, what Entra documents, *inferred* from what is documented,
+*decision* where nothing is.
+""",
+)
+PROVISIONING: Final = Page(
+    "REQ-P-",
+    ROOT / "tests/requirements/provisioning.tsv",
+    ROOT / "docs/requirements-provisioning.md",
+    """\
+# Requirements of the provisioning service
+
+What the directory side has to do, a line each, and the tests that prove it. Written by `make docs` from
+`tests/requirements/provisioning.tsv` and the marks `@pytest.mark.req("REQ-P-…")` in `tests`; a test fails when it is
+out of date.
+
+They follow what Microsoft documents of the provisioning service of Entra ID.
+""",
+)
+PAGES: Final = (SERVER, CLIENT, PROVISIONING)
 
 
 @dataclass(frozen=True)
@@ -37,9 +83,9 @@ class Requirement:
     statement: str
 
 
-def read_requirements() -> list[Requirement]:
+def read_requirements(page: Page) -> list[Requirement]:
     """The requirements in their order."""
-    lines = STATEMENTS.read_text("utf-8").splitlines()[1:]
+    lines = page.statements.read_text("utf-8").splitlines()[1:]
     return [Requirement(*line.split("\t")) for line in lines]
 
 
@@ -48,10 +94,9 @@ def read_unproven() -> list[str]:
     return UNPROVEN.read_text("utf-8").split()
 
 
-def server_marks() -> list[Mark]:
-    """The marks in all tests that name a requirement of the SCIM server."""
-    marks = marks_of(ROOT, tracked_files("tests/*/test_*.py"))
-    return [mark for mark in marks if mark.requirement.startswith(PREFIX)]
+def all_marks() -> list[Mark]:
+    """The marks in all tests."""
+    return marks_of(ROOT, tracked_files("tests/*/test_*.py"))
 
 
 def unproven(requirements: Iterable[Requirement], marks: Iterable[Mark]) -> list[str]:
@@ -60,11 +105,12 @@ def unproven(requirements: Iterable[Requirement], marks: Iterable[Mark]) -> list
     return [requirement.number for requirement in requirements if requirement.number not in proven]
 
 
-def render(requirements: Sequence[Requirement], marks: Sequence[Mark]) -> str:
-    """The page."""
+def render(page: Page, marks: Sequence[Mark]) -> str:
+    """The page's text."""
+    requirements = read_requirements(page)
     open_numbers = unproven(requirements, marks)
     proven = len(requirements) - len(open_numbers)
-    parts = [INTRODUCTION, f"{proven} of {len(requirements)} are proven.\n"]
+    parts = [page.introduction, f"{proven} of {len(requirements)} are proven.\n"]
     for area, group in groupby(requirements, key=attrgetter("area")):
         parts.append(f"## {area}\n\n| number | requirement | tests |\n|---|---|---|\n{''.join(_rows(group, marks))}")
     return "\n".join(parts)
