@@ -1,6 +1,7 @@
 """Calling the addresses that were checked and no others: asking once more could give others (DNS rebinding)."""
 
 import socket
+import ssl
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,12 +9,15 @@ import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 
-def pinned_session(addresses: Sequence[str], **options: Any) -> aiohttp.ClientSession:
+def pinned_session(
+    addresses: Sequence[str], *, tls: ssl.SSLContext | None = None, **options: Any
+) -> aiohttp.ClientSession:
     """A session that connects to these addresses whatever the host. It keeps no cookies and knows no proxy.
 
-    `options` are aiohttp's. Whoever uses it follows no redirects: they lead to addresses that nobody checked.
+    `tls` None: the system's authorities. `options` are aiohttp's. Whoever uses it follows no redirects: they lead to
+    addresses that nobody checked.
     """
-    connector = aiohttp.TCPConnector(resolver=_Pinned(addresses))
+    connector = aiohttp.TCPConnector(resolver=_Pinned(addresses), ssl=tls or True)
     return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), **options)
 
 

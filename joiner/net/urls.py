@@ -3,6 +3,7 @@
 import ipaddress
 import socket
 from collections.abc import Callable, Iterable
+from typing import Final
 from urllib.parse import urlsplit
 
 from joiner.errors import ForbiddenTargetError, InvalidValueError
@@ -44,7 +45,9 @@ def check_target_url(url: str, *, allow_loopback: bool, allow_private: bool, res
     try:
         addresses = [ipaddress.ip_address(text.partition("%")[0]) for text in resolver(host)]
     except OSError:
-        raise ForbiddenTargetError(f"the host '{host}' cannot be found") from None
+        addresses = []
+    if not addresses:
+        raise ForbiddenTargetError(f"the host '{host}' cannot be found")
     for address in addresses:
         _check_address(_unwrapped(address), host, allow_loopback=allow_loopback, allow_private=allow_private)
     if (
@@ -55,9 +58,19 @@ def check_target_url(url: str, *, allow_loopback: bool, allow_private: bool, res
         raise ForbiddenTargetError(f"'{url}' is not encrypted; use https")
 
 
+NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+"""Addresses that a gateway translates to the IPv4 address in their last 32 bits (RFC 6052)."""
+
+
 def _unwrapped(address: Address) -> Address:
-    mapped = getattr(address, "ipv4_mapped", None)
-    return mapped or address
+    """The IPv4 address that is reached by way of an IPv6 one: mapped, 6to4, Teredo, NAT64."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    if address.teredo is not None:
+        return address.teredo[1]
+    return address.ipv4_mapped or address.sixtofour or address
 
 
 def _check_address(address: Address, host: str, *, allow_loopback: bool, allow_private: bool) -> None:
