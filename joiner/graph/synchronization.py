@@ -14,6 +14,8 @@ from joiner.directory.store import DirectoryStore
 from joiner.errors import ForbiddenTargetError, InvalidValueError
 from joiner.graph.errors import GraphError
 from joiner.graph.http import collection, endpoint, json_body, json_response, no_content
+from joiner.graph.target_profiles import shown_checks
+from joiner.provisioning.connection_check import ConnectionTestError
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.service import ProvisioningService
 from joiner.provisioning.templates import Template
@@ -70,7 +72,15 @@ class Synchronization:
     async def put_secrets(self, request: Request) -> Response:
         principal_id = self._principal_id(request)
         body = await json_body(request)
-        await self._service.put_credentials(principal_id, _pairs(body.get("value", body.get("credentials")), "value"))
+        pairs = _pairs(body.get("value", body.get("credentials")), "value")
+        # For credentials of an application that does not run yet.
+        if request.query_params.get("joiner.test", "true").lower() == "false":
+            await self._service.put_credentials(principal_id, pairs)
+        else:
+            try:
+                await self._service.save_credentials(principal_id, pairs)
+            except ConnectionTestError as error:
+                raise _refused_connection(error) from None
         return no_content(request)
 
     async def validate_credentials(self, request: Request) -> Response:
@@ -85,6 +95,8 @@ class Synchronization:
         pairs = None if saved else _pairs(body.get("credentials"), "credentials")
         try:
             await self._service.validate_credentials(principal_id, template_id, pairs)
+        except ConnectionTestError as error:
+            raise _refused_connection(error) from None
         except (InvalidValueError, ForbiddenTargetError) as error:
             raise GraphError(400, "CredentialsValidationFailed", str(error)) from None
         return no_content(request)
@@ -161,6 +173,15 @@ class Synchronization:
 
     def _secrets(self, principal_id: str) -> list[dict[str, str]]:
         return [{"key": key, "value": value} for key, value in self._service.credentials(principal_id).items()]
+
+
+def _refused_connection(error: ConnectionTestError) -> GraphError:
+    """The answer with every check, those that passed as well."""
+    details = [
+        {"code": check["result"], "target": check["name"], "message": check.get("message", "")}
+        for check in shown_checks(error.results)
+    ]
+    return GraphError(400, "CredentialsValidationFailed", str(error), details)
 
 
 def _pairs(items: Any, name: str) -> list[tuple[str, str | None]]:

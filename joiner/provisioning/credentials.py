@@ -5,6 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from joiner.errors import InvalidValueError
+from joiner.net.urls import check_url_shape
+from joiner.provisioning.client.connection import TargetConnection, connection_of
+from joiner.provisioning.client.tenant_url import parse_tenant_url
 from joiner.vault import Vault
 
 MASK: Final = "*"
@@ -21,45 +24,65 @@ MASKED: Final = frozenset(
         "Password",
         "SecretToken",
         "TokenKey",
+        "joiner.AssertionKey",
+        "joiner.ClientKey",
     }
 )
-KEYS: Final = MASKED | frozenset(
+"""Values that are shown as `*`."""
+OWN_KEYS: Final = frozenset(
     {
-        "ApplicationTemplateIdentifier",
-        "AuthenticationType",
-        "BaseAddress",
-        "ClientIdentifier",
-        "CompanyId",
-        "ConsumerKey",
-        "Domain",
-        "EnforceDomain",
-        "HardDeletesEnabled",
-        "InstanceName",
-        "None",
-        "Oauth2AccessTokenCreationTime",
-        "Oauth2AuthorizationUri",
-        "Oauth2ClientId",
-        "Oauth2RedirectUri",
-        "Oauth2TokenExchangeUri",
-        "PerformInboundEntitlementGrants",
-        "Sandbox",
-        "SandboxName",
-        "Server",
-        "SingleSignOnType",
-        "SkipOutOfScopeDeletions",
-        "SyncAgentADContainer",
-        "SyncAgentCompatibilityKey",
-        "SyncAll",
-        "SyncNotificationSettings",
-        "SynchronizationSchedule",
-        "SystemOfRecord",
-        "TestReferences",
-        "TokenExpiration",
-        "UpdateKeyOnSoftDelete",
-        "Url",
-        "UserName",
-        "ValidateDomain",
+        "joiner.AssertionAudience",
+        "joiner.AssertionKeyId",
+        "joiner.CertificateAuthority",
+        "joiner.ClientCertificate",
+        "joiner.Oauth2Scope",
+        "joiner.SecretPlacement",
     }
+)
+"""What Graph has no key for."""
+URLS: Final = ("BaseAddress", "Oauth2TokenExchangeUri")
+"""Where secrets are sent."""
+KEYS: Final = (
+    MASKED
+    | OWN_KEYS
+    | frozenset(
+        {
+            "ApplicationTemplateIdentifier",
+            "AuthenticationType",
+            "BaseAddress",
+            "ClientIdentifier",
+            "CompanyId",
+            "ConsumerKey",
+            "Domain",
+            "EnforceDomain",
+            "HardDeletesEnabled",
+            "InstanceName",
+            "None",
+            "Oauth2AccessTokenCreationTime",
+            "Oauth2AuthorizationUri",
+            "Oauth2ClientId",
+            "Oauth2RedirectUri",
+            "Oauth2TokenExchangeUri",
+            "PerformInboundEntitlementGrants",
+            "Sandbox",
+            "SandboxName",
+            "Server",
+            "SingleSignOnType",
+            "SkipOutOfScopeDeletions",
+            "SyncAgentADContainer",
+            "SyncAgentCompatibilityKey",
+            "SyncAll",
+            "SyncNotificationSettings",
+            "SynchronizationSchedule",
+            "SystemOfRecord",
+            "TestReferences",
+            "TokenExpiration",
+            "UpdateKeyOnSoftDelete",
+            "Url",
+            "UserName",
+            "ValidateDomain",
+        }
+    )
 )
 
 
@@ -83,18 +106,47 @@ def show_credentials(credentials: Mapping[str, str]) -> dict[str, str]:
 def merge_credentials(stored: Mapping[str, str], pairs: Sequence[tuple[str, str | None]]) -> dict[str, str]:
     """`stored` with the pairs applied: `*` keeps what is stored, an empty value removes the key.
 
-    Raises InvalidValueError for an unknown key, and when a new BaseAddress comes without a SecretToken: a token must
-    not be sent to an address for which it was not entered (REQ-P-007).
+    Raises InvalidValueError for an unknown key, for an address that is none, and when a new address comes without the
+    secrets: they must not be sent to an address for which they were not entered (REQ-P-007). So they go with an
+    address that is removed.
     """
     unknown = [key for key, _ in pairs if key not in KEYS and key != LIST_EXTENSIONS]
     if unknown:
         raise InvalidValueError(f"'{unknown[0]}' is not a key of the secrets collection")
     given = {key: value or "" for key, value in pairs if value != MASK}
-    result = {key: value for key, value in {**stored, **given}.items() if value}
-    moved = "BaseAddress" in given and "BaseAddress" in stored and given["BaseAddress"] != stored["BaseAddress"]
-    if moved and "SecretToken" in stored and "SecretToken" not in given:
-        raise InvalidValueError("a new BaseAddress (Tenant URL) needs the SecretToken to be entered again")
-    return result
+    merged = {**stored, **given}
+    for key in URLS:
+        if given.get(key):
+            check_url_shape(given[key])
+        if key not in stored or _place_of(stored[key]) == _place_of(merged[key]):
+            continue
+        for secret in MASKED & stored.keys() - given.keys():
+            if merged[key]:
+                raise InvalidValueError(f"a new {NAMES[key]} needs the {secret} to be entered again")
+            merged[secret] = ""
+    return {key: value for key, value in merged.items() if value}
+
+
+def changes_connection(stored: Mapping[str, str], merged: Mapping[str, str]) -> bool:
+    """Whether the credentials are complete and make another connection than before."""
+    after = _connection(merged)
+    return after is not None and after != _connection(stored)
+
+
+def _connection(values: Mapping[str, str]) -> TargetConnection | None:
+    try:
+        return connection_of(values)
+    except InvalidValueError:
+        return None
+
+
+def _place_of(url: str) -> tuple[str, str]:
+    """Where requests go, whatever is said about how they are written."""
+    tenant = parse_tenant_url(url)
+    return tenant.base_url, tenant.query
+
+
+NAMES: Final = {"BaseAddress": "BaseAddress (Tenant URL)", "Oauth2TokenExchangeUri": "Oauth2TokenExchangeUri"}
 
 
 def write_credentials(

@@ -35,8 +35,12 @@ RECOMMENDATIONS: Final[Mapping[str, str]] = {
     "InternalServerError": "Nothing to do: it is tried again. If it persists, ask the application's operator.",
     "InvalidAnchor": "Restore the account in the application, or delete the object connection to match anew.",
     "MandatoryFieldsMissing": "Fill the attribute in the directory, or give the mapping a default value.",
+    "MethodNotAllowed": "Ask the application's operator, or probe the target's profile: it may want PUT for updates.",
     "NotEffectivelyEntitled": "Assign the object, or change the scope or the filter, if it should be provisioned.",
+    "NotImplemented": "Switch the action off in the mapping, or probe the target's profile: it may want PUT.",
     "SchemaAttributeNotFound": "Remove the mapping of the attribute, or correct its name.",
+    "SystemForCrossDomainIdentityManagementMultipleEntriesInResponse": "Ask the application's operator.",
+    "SystemForCrossDomainIdentityManagementServiceIncompatible": "Check that the Tenant URL leads to a SCIM endpoint.",
     "Timeout": "Nothing to do: it is tried again. If it persists, ask the application's operator.",
     "TooManyRequests": "Nothing to do: it is tried again more slowly.",
     "Unauthorized": "Enter a valid secret token and test the connection.",
@@ -48,6 +52,7 @@ CODES_BY_STATUS: Final[Mapping[int, str]] = {
     403: "InsufficientRights",
     404: "InvalidAnchor",
     405: "MethodNotAllowed",
+    408: "Timeout",
     409: "Conflict",
     422: "UnprocessableEntity",
     429: "TooManyRequests",
@@ -64,16 +69,19 @@ CODES_BY_SCIM_TYPE: Final[Mapping[str, str]] = {
 }
 
 
-def failure_of(status: int, body: Any, *, of_collection: bool) -> TargetError:
+def failure_of(
+    status: int, body: Any, *, of_collection: bool, credential: str = "the secret token", page: str = ""
+) -> TargetError:
     """The error for an answer that is not a success. `body` is the parsed body, or None.
 
     `of_collection`: the request went to `/Users` or `/Groups` itself, where a 404 means that the Tenant URL is
-    wrong (REQ-P-076).
+    wrong (REQ-P-076). `credential`: what we had authenticated with. `page`: the title of an HTML page that came
+    instead of an error message.
     """
     detail, scim_type = _scim_error(body)
-    told = f": {detail}" if detail else ""
+    told = f": {detail}" if detail else f": '{page}'" if page else ""
     if status == 401:
-        return TargetUnusableError("Unauthorized", f"the application refused the secret token (HTTP 401){told}", 401)
+        return TargetUnusableError("Unauthorized", f"the application refused {credential} (HTTP 401){told}", 401)
     if status == 404 and of_collection:
         return TargetUnusableError(
             "WebExceptionProtocolError",
@@ -87,9 +95,9 @@ def failure_of(status: int, body: Any, *, of_collection: bool) -> TargetError:
     return TargetError(code, f"the application answered HTTP {status}{told}", status)
 
 
-def incompatible(reason: str) -> TargetError:
+def incompatible(reason: str, code: str = "SystemForCrossDomainIdentityManagementServiceIncompatible") -> TargetError:
     """What was answered cannot be understood as SCIM."""
-    return TargetError("SystemForCrossDomainIdentityManagementServiceIncompatible", reason)
+    return TargetError(code, reason)
 
 
 def _scim_error(body: Any) -> tuple[str, str]:

@@ -14,6 +14,7 @@ import msgspec
 from joiner.clock import to_iso
 from joiner.errors import NotFoundError
 from joiner.ids import new_id
+from joiner.provisioning.client.profile import changed_profile
 from joiner.provisioning.rows import from_row, to_json
 
 DEFAULT_INTERVAL: Final = timedelta(minutes=40)
@@ -35,6 +36,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     interval_seconds: int
     next_run_at: str | None
     settings: Mapping[str, str]
+    profile: Mapping[str, Any]
     schema: Mapping[str, Any]
     schema_version: int
     watermark: int | None
@@ -48,7 +50,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     steady_last: str | None
 
 
-JOB_JSON: Final = ("settings", "schema", "quarantine")
+JOB_JSON: Final = ("settings", "profile", "schema", "quarantine")
 
 
 def job_by_id(connection: sqlite3.Connection, job_id: str) -> Job:
@@ -100,6 +102,15 @@ def delete_job(connection: sqlite3.Connection, job_id: str) -> None:
     """Drops the job with its links, escrows and watermark; target objects and the log stay (REQ-P-140)."""
     job_by_id(connection, job_id)
     connection.execute("DELETE FROM job WHERE id = ?", (job_id,))
+
+
+def change_profile(connection: sqlite3.Connection, job_id: str, changes: Mapping[str, Any]) -> None:
+    """Sets members of the target's profile by their JSON names; None sets the default. Holds from the next page on.
+
+    Raises NotFoundError, InvalidValueError.
+    """
+    profile = changed_profile(job_by_id(connection, job_id).profile, changes)
+    connection.execute("UPDATE job SET profile = ? WHERE id = ?", (to_json(profile), job_id))
 
 
 def start_job(connection: sqlite3.Connection, job_id: str, now: datetime) -> None:

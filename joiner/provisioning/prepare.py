@@ -4,7 +4,8 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Final
 
-from joiner.errors import InvalidStateError
+from joiner.provisioning.client.connection import connection_of
+from joiner.provisioning.client.profile import TargetProfile
 from joiner.provisioning.credentials import LIST_EXTENSIONS, is_true
 from joiner.provisioning.decision import Settings
 from joiner.provisioning.document.unsupported import carried_out
@@ -13,27 +14,24 @@ from joiner.provisioning.mapping import compile_plan
 from joiner.provisioning.plan import JobPlan
 from joiner.provisioning.run import JobContext
 from joiner.provisioning.schema import parse_schema
-from joiner.provisioning.wire import Dialect, split_tenant_url
 
 REMEMBERED: Final = 64
 
 
-def context_of(plan: JobPlan, credentials: Mapping[str, str]) -> JobContext:
-    """Raises InvalidStateError if there is no Tenant URL."""
-    address = credentials.get("BaseAddress")
-    if not address:
-        raise InvalidStateError("the application has no Tenant URL; enter its credentials")
-    base_url, dialect = split_tenant_url(address)
+def context_of(plan: JobPlan, credentials: Mapping[str, str], profile: TargetProfile) -> JobContext:
+    """Raises InvalidValueError if the credentials are not complete."""
+    connection = connection_of(credentials)
     return JobContext(
         plan=plan,
         settings=Settings(
             sync_all=is_true(credentials.get("SyncAll")),
             skip_out_of_scope_deletions=is_true(credentials.get("SkipOutOfScopeDeletions")),
             lists_extensions=is_true(credentials.get(LIST_EXTENSIONS)),
+            supports_soft_delete=profile.soft_delete,
         ),
-        dialect=dialect or Dialect.RFC,
-        base_url=base_url,
-        token=credentials.get("SecretToken"),
+        dialect=profile.dialect_for(connection.flagged),
+        connection=connection,
+        profile=profile,
     )
 
 

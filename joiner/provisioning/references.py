@@ -12,12 +12,12 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, Final
 
 from joiner.clock import to_iso
 from joiner.errors import InvalidStateError
 from joiner.provisioning import wire
+from joiner.provisioning.client.batches import batches
 from joiner.provisioning.decision import (
     Action,
     Change,
@@ -41,7 +41,7 @@ from joiner.provisioning.journal import (
 )
 from joiner.provisioning.links import escrow, release
 from joiner.provisioning.plan import AttributeFlow
-from joiner.provisioning.run import ENDPOINTS, MEMBERS_PER_REQUEST, REFERENCES_PER_PAGE, PageResult, Run
+from joiner.provisioning.run import ENDPOINTS, REFERENCES_PER_PAGE, PageResult, Run
 
 MEMBERS: Final = "members"
 MANAGER: Final = "manager"
@@ -191,8 +191,9 @@ class Work:
 
     async def export(self) -> None:
         """Sends the changes; a refusal is kept for the log, and its references stay pending."""
-        changes = iter([item for item in self._references if item.adds is not None or item.removes is not None])
-        while batch := list(islice(changes, MEMBERS_PER_REQUEST)):
+        added = [item for item in self._references if item.adds is not None]
+        removed = [item for item in self._references if item.adds is None and item.removes is not None]
+        for batch in batches(added, removed, self._run.context.profile):
             operations = self._operations(batch)
             try:
                 await self._run.target.modify(

@@ -7,6 +7,8 @@ from typing import Any, Final, TypeVar
 
 from joiner.clock import Clock
 from joiner.directory.store import DirectoryStore
+from joiner.provisioning.client.connection import TargetConnection
+from joiner.provisioning.client.profile import TargetProfile
 from joiner.provisioning.cycles import Cycle
 from joiner.provisioning.decision import ObjectType, Settings
 from joiner.provisioning.failures import TargetUnusableError
@@ -23,7 +25,6 @@ UNREAD: Final[dict[ObjectType, tuple[str, ...]]] = {"User": (), "Group": ("membe
 
 OBJECTS_PER_PAGE: Final = 100
 REFERENCES_PER_PAGE: Final = 1000
-MEMBERS_PER_REQUEST: Final = 100
 
 T = TypeVar("T")
 
@@ -35,8 +36,8 @@ class JobContext:
     plan: JobPlan
     settings: Settings
     dialect: Dialect
-    base_url: str
-    token: str | None
+    connection: TargetConnection
+    profile: TargetProfile
 
 
 @dataclass(frozen=True, slots=True)

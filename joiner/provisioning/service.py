@@ -5,28 +5,24 @@ The Graph-shaped API and the pages call these; each is one transaction. Nothing 
 
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from joiner.clock import Clock
 from joiner.directory.store import DirectoryStore
 from joiner.errors import InvalidStateError, InvalidValueError, NotFoundError
-from joiner.net.urls import check_url_shape
 from joiner.provisioning import credentials, cycles, jobs, status
-from joiner.provisioning.connection_check import check_connection, checks_of
+from joiner.provisioning.client.connection import connection_of
+from joiner.provisioning.client.pool import TargetPool
+from joiner.provisioning.client.probe import ProbeReport, probe_target
+from joiner.provisioning.client.profile import TargetProfile, parse_profile
+from joiner.provisioning.connection_check import CheckResult, ConnectionTestError, checks_of, test_connection
 from joiner.provisioning.cycles import Cycle
 from joiner.provisioning.document.completion import object_mappings_of
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.prepare import check_roles, context_of, plan_of_document
-from joiner.provisioning.run import JobContext
-from joiner.provisioning.target import ScimTarget
 from joiner.provisioning.templates import Template, template_by_id, templates_of
 from joiner.storage.sqlite import Database
 from joiner.vault import Vault
-
-CheckUrl = Callable[[str], Awaitable[None]]
-"""Raises ForbiddenTargetError if the address must not be called."""
-OpenTarget = Callable[[JobContext], AbstractAsyncContextManager[ScimTarget]]
 
 
 class ProvisioningService:
@@ -38,8 +34,7 @@ class ProvisioningService:
         directory: DirectoryStore,
         vault: Vault,
         clock: Clock,
-        check_url: CheckUrl,
-        open_target: OpenTarget,
+        targets: TargetPool,
         wake: Callable[[], None],
         run_cycle: Callable[[str], Awaitable[None]],
     ) -> None:
@@ -47,8 +42,7 @@ class ProvisioningService:
         self._directory = directory
         self._vault = vault
         self._clock = clock
-        self._check_url = check_url
-        self._open_target = open_target
+        self._targets = targets
         self._wake = wake
         self._run_cycle = run_cycle
 
@@ -137,14 +131,24 @@ class ProvisioningService:
         stored = credentials.read_credentials(self._db.reader, self._vault, service_principal_id)
         return credentials.show_credentials(stored)
 
+    async def save_credentials(self, service_principal_id: str, pairs: Sequence[tuple[str, str | None]]) -> None:
+        """As `put_credentials`, once the connection that they make has been tested (REQ-P-005). What is not complete
+        yet, or does not change the connection, is not tested.
+
+        Raises InvalidValueError, ConnectionTestError.
+        """
+        stored = credentials.read_credentials(self._db.reader, self._vault, service_principal_id)
+        merged = credentials.merge_credentials(stored, pairs)
+        if credentials.changes_connection(stored, merged):
+            template_id = self.templates(service_principal_id)[0].id
+            await self.validate_credentials(service_principal_id, template_id, pairs)
+        await self.put_credentials(service_principal_id, pairs)
+
     async def put_credentials(self, service_principal_id: str, pairs: Sequence[tuple[str, str | None]]) -> None:
         """Adds, replaces and (empty value) removes pairs; the others stay. A quarantined job tries again at once.
 
         Raises InvalidValueError.
         """
-        for key, value in pairs:
-            if key == "BaseAddress" and value:
-                check_url_shape(value)
 
         def work(connection: sqlite3.Connection) -> None:
             stored = credentials.read_credentials(connection, self._vault, service_principal_id)
@@ -160,21 +164,45 @@ class ProvisioningService:
     ) -> None:
         """Test Connection with the stored credentials (`pairs` None) or with these.
 
-        Raises InvalidValueError or ForbiddenTargetError with the reason in words.
+        Raises ConnectionTestError with the reason in words, InvalidValueError if there is nothing to test.
         """
+        results = await self.test_connection(service_principal_id, template_id, pairs)
+        if any(result.problem for result in results):
+            raise ConnectionTestError(results)
+
+    async def test_connection(
+        self, service_principal_id: str, template_id: str, pairs: Sequence[tuple[str, str | None]] | None
+    ) -> list[CheckResult]:
+        """As `validate_credentials`, with every check and what became of it. Raises InvalidValueError."""
         stored = credentials.read_credentials(self._db.reader, self._vault, service_principal_id)
         used = stored if pairs is None else credentials.merge_credentials(stored, pairs)
-        if not used.get("BaseAddress"):
-            raise InvalidValueError("there is no Tenant URL (BaseAddress) to test")
-        if not used.get("SecretToken"):
-            raise InvalidValueError("there is no Secret Token to test with")
         existing = next((job for job in self.jobs(service_principal_id) if job.template_id == template_id), None)
         schema: Mapping[str, Any] = existing.schema if existing else template_by_id(template_id).schema
         plan = plan_of_document(schema)
-        context = context_of(plan, used)
-        await self._check_url(context.base_url)
-        async with self._open_target(context) as target:
-            await check_connection(target, checks_of(plan))
+        context = context_of(plan, used, parse_profile(existing.profile if existing else {}))
+        return await test_connection(self._targets.lend(context.connection, context.profile), checks_of(plan))
+
+    # Profile of the target
+
+    async def change_profile(self, job_id: str, changes: Mapping[str, Any]) -> Job:
+        """Sets members of the target's profile (JSON names; None: the default). Raises InvalidValueError."""
+        await self._db.write(lambda connection: jobs.change_profile(connection, job_id, changes))
+        return jobs.job_by_id(self._db.reader, job_id)
+
+    async def probe_profile(self, job_id: str) -> ProbeReport:
+        """What the target can do, found out with a user and a group that are made for it and deleted again.
+
+        Raises InvalidStateError, InvalidValueError, ForbiddenTargetError, TargetError if it cannot be used at all.
+        """
+        job = jobs.job_by_id(self._db.reader, job_id)
+        if not self._is_configured(job):
+            raise InvalidStateError("the application has no Tenant URL yet; enter its credentials first")
+        stored = credentials.read_credentials(self._db.reader, self._vault, job.service_principal_id)
+        connection = connection_of(stored)
+        # Without what is believed of the target so far: that is to be found out.
+        profile = TargetProfile(timeout_seconds=parse_profile(job.profile).timeout_seconds)
+        async with self._targets.lend(connection, profile) as target:
+            return await probe_target(target)
 
     # Looking
 

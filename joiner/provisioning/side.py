@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import random
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -13,8 +14,11 @@ import structlog
 from joiner.clock import Clock, from_iso, system_clock
 from joiner.directory.store import DirectoryStore
 from joiner.ids import derived_id
-from joiner.net.urls import check_target_url
+from joiner.net.addresses import checked_addresses
 from joiner.provisioning import credentials, cycles, jobs, journal
+from joiner.provisioning.client.gate import Sleep
+from joiner.provisioning.client.pool import Connect, TargetPool, over_sockets
+from joiner.provisioning.client.profile import parse_profile
 from joiner.provisioning.cycle import CycleRunner
 from joiner.provisioning.cycles import Cycle
 from joiner.provisioning.durable import CycleEngine, DbosEngine
@@ -24,7 +28,7 @@ from joiner.provisioning.prepare import PlanCache, context_of
 from joiner.provisioning.run import JobContext
 from joiner.provisioning.schemas import Schemas
 from joiner.provisioning.service import ProvisioningService, target_names
-from joiner.provisioning.target import ScimTarget, Sleep
+from joiner.provisioning.target import ScimTarget
 from joiner.storage.sqlite import Database
 from joiner.vault import Vault
 
@@ -39,7 +43,7 @@ log = structlog.get_logger(__name__)
 
 class ProvisioningSide:
     """Owns the engine. `allow_loopback` and `allow_private` say which targets may be called, `sleep` is how to wait
-    between tries."""
+    between tries, `connect` how targets are spoken to if not over sockets."""
 
     def __init__(
         self,
@@ -52,15 +56,17 @@ class ProvisioningSide:
         allow_private: bool,
         clock: Clock = system_clock,
         sleep: Sleep = asyncio.sleep,
+        jitter: Callable[[], float] = random.random,
+        connect: Connect | None = None,
         engine: CycleEngine | None = None,
     ) -> None:
         self._db = db
         self._directory = directory
         self._vault = Vault(secret_key)
         self._clock = clock
-        self._sleep = sleep
-        self._allow_loopback = allow_loopback
-        self._allow_private = allow_private
+        if connect is None:
+            connect = over_sockets(checked_addresses(allow_loopback=allow_loopback, allow_private=allow_private))
+        self._targets = TargetPool(connect, clock, sleep, jitter)
         self._plans = PlanCache()
         self.runner = CycleRunner(db, directory, self._prepare, self._open_target, self._describe_log, clock)
         self._engine = engine or DbosEngine(engine_path, self.runner, self._cycle_ended)
@@ -74,8 +80,7 @@ class ProvisioningSide:
             directory=directory,
             vault=self._vault,
             clock=clock,
-            check_url=self._check_url,
-            open_target=self._open_target,
+            targets=self._targets,
             wake=self._wake,
             run_cycle=self._engine.run,
         )
@@ -100,6 +105,7 @@ class ProvisioningSide:
             self._scheduler.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._scheduler
+        await self._targets.close()
         await self._engine.stop()
 
     async def begin_due_cycles(self) -> list[str]:
@@ -152,23 +158,13 @@ class ProvisioningSide:
 
     def _prepare(self, job: Job) -> JobContext:
         stored = credentials.read_credentials(self._db.reader, self._vault, job.service_principal_id)
-        return context_of(self._plans.plan_of(job), stored)
+        return context_of(self._plans.plan_of(job), stored, parse_profile(job.profile))
 
-    @asynccontextmanager
-    async def _open_target(self, context: JobContext) -> AsyncIterator[ScimTarget]:
-        await self._check_url(context.base_url)
-        async with ScimTarget(context.base_url, context.token, clock=self._clock, sleep=self._sleep) as target:
-            yield target
+    def _open_target(self, context: JobContext) -> AbstractAsyncContextManager[ScimTarget]:
+        return self._targets.lend(context.connection, context.profile)
 
-    @asynccontextmanager
-    async def _open_job_target(self, job: Job) -> AsyncIterator[ScimTarget]:
-        async with self._open_target(self._prepare(job)) as target:
-            yield target
-
-    async def _check_url(self, url: str) -> None:
-        await asyncio.to_thread(
-            check_target_url, url, allow_loopback=self._allow_loopback, allow_private=self._allow_private
-        )
+    def _open_job_target(self, job: Job) -> AbstractAsyncContextManager[ScimTarget]:
+        return self._open_target(self._prepare(job))
 
     def _describe_log(self, job: Job, cycle: Cycle) -> LogContext:
         principal = self._directory.service_principal(job.service_principal_id)

@@ -1,266 +1,361 @@
-"""The SCIM client: one request at a time to one target, with retries, and answers read tolerantly.
+"""The SCIM client: what the engine asks of one target, with retries, and answers read tolerantly.
 
-Knows HTTP and SCIM messages; knows nothing of mappings, links or jobs (REQ-C-001 … REQ-C-038).
+Knows SCIM messages and what the target can do; knows nothing of mappings, links or jobs (REQ-C-001 … REQ-C-038).
 """
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from email.utils import parsedate_to_datetime
-from types import TracebackType
-from typing import Any, Final, Self
-from urllib.parse import quote
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote, unquote
 
-import aiohttp
 import orjson
 
 from joiner.clock import Clock, system_clock
+from joiner.provisioning.client.answers import (
+    Page,
+    Resource,
+    has_value,
+    id_of,
+    page_of,
+    page_title,
+    parsed,
+    resource_of,
+)
+from joiner.provisioning.client.authentication import NO_AUTHENTICATION, Authentication, Headers
+from joiner.provisioning.client.exchange import Answer, Exchange
+from joiner.provisioning.client.gate import Gate, Sleep
+from joiner.provisioning.client.merge import merged
+from joiner.provisioning.client.pace import Pace, Verdict
+from joiner.provisioning.client.profile import DEFAULT_PROFILE, TargetProfile
+from joiner.provisioning.client.recorder import Masking, Record, Recording
+from joiner.provisioning.client.retries import (
+    LONGEST_WAIT,
+    MOST_THROTTLED,
+    TRANSIENT,
+    TRIES,
+    UNANSWERED,
+    backoff,
+    retry_after,
+)
+from joiner.provisioning.client.scan import Scan
 from joiner.provisioning.failures import TargetError, failure_of, incompatible
+from joiner.provisioning.wire import Dialect
 
-TRIES: Final = 3
-LONGEST_WAIT: Final = 300.0
-"""Seconds that a Retry-After may make us wait."""
-REQUEST_TIMEOUT: Final = 60.0
-MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
-UNANSWERED: Final = frozenset({"Timeout", "WebExceptionProtocolError"})
-TRANSIENT: Final = frozenset({429, 500, 502, 503, 504})
-
-Resource = dict[str, Any]
-Sleep = Callable[[float], Awaitable[None]]
+ACCEPT = "application/scim+json, application/json"
+CONTENT_TYPE = "application/scim+json"
+OVERLOADED = frozenset({408, 502, 503, 504})
+MOST_PAGES = 100_000
+"""A target that never comes to an end is broken."""
 
 
 class ScimTarget:
-    """An `async with` resource. `base_url` has been checked and has no query and no slash at its end.
-
-    `concurrency` bounds the requests under way at once.
-    """
+    """One target over an exchange that is open. `pace` bounds how fast it is asked, by all who use this object."""
 
     def __init__(
         self,
-        base_url: str,
-        token: str | None,
+        exchange: Exchange,
         *,
-        concurrency: int = 16,
-        timeout: float = REQUEST_TIMEOUT,
+        authentication: Authentication = NO_AUTHENTICATION,
+        profile: TargetProfile = DEFAULT_PROFILE,
+        pace: Pace | None = None,
         clock: Clock = system_clock,
         sleep: Sleep = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._base_url = base_url
-        self._headers = {"Accept": "application/scim+json, application/json"}
-        if token:
-            self._headers["Authorization"] = f"Bearer {token}"
-        self._concurrency = concurrency
-        self._timeout = aiohttp.ClientTimeout(total=timeout)
+        self._exchange = exchange
+        self._authentication = authentication
+        self._profile = profile
+        self._gate = Gate(pace or Pace(profile.limits(Dialect.RFC)), clock, sleep)
         self._clock = clock
         self._sleep = sleep
         self._jitter = jitter
-        self._session: aiohttp.ClientSession | None = None
+        self._scan = Scan(clock)
+        self._record: Record | None = None
+        self._redacted: Sequence[str] = ()
+        self._known: tuple[Headers, dict[str, str], dict[str, str]] | None = None
 
-    async def __aenter__(self) -> Self:
-        # No cookies, no proxy from the environment, no redirects: the token goes to the address entered, nowhere else.
-        self._session = aiohttp.ClientSession(
-            headers=self._headers,
-            timeout=self._timeout,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            connector=aiohttp.TCPConnector(limit=self._concurrency),
-        )
-        return self
+    @property
+    def profile(self) -> TargetProfile:
+        return self._profile
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._session is not None:
-            await self._session.close()
+    def record(self, record: Record | None, redacted: Sequence[str] = ()) -> None:
+        """From now on every request and its answer is given to `record`, without secrets and without the values of
+        the attributes `redacted`; None: no longer."""
+        self._record = record
+        self._redacted = redacted
 
     async def query(
         self, endpoint: str, attribute: str, value: str, *, case_exact: bool, exclude: Sequence[str] = ()
     ) -> list[Resource]:
-        """The resources of `/Users` or `/Groups` whose `attribute` equals `value`.
+        """The resources of `/Users` or `/Groups` whose `attribute` equals `value`; of several, two at least.
 
         Raises TargetError if an answer does not have the value asked for: a target that ignores filters would
         otherwise have its first object taken for everybody's match (provisioning service §7).
         """
-        literal = orjson.dumps(value).decode()
-        params = {"filter": f"{attribute} eq {literal}"}
-        if exclude:
-            params["excludedAttributes"] = ",".join(exclude)
-        _, body = await self._send("GET", endpoint, params=params, of_collection=True)
-        found = _resources_of(body)
-        if any(not _has_value(resource, attribute, value, case_exact) for resource in found):
-            raise incompatible(
-                f"the application answered the filter {params['filter']} with objects that do not match it"
-            )
+        if not self._profile.can_filter(attribute):
+            everything = await self._scan.of(endpoint, lambda: self._listed(endpoint, exclude))
+            return everything.equal(attribute, value, case_exact=case_exact)
+        condition = f"{attribute} eq {orjson.dumps(value).decode()}"
+        found: list[Resource] = []
+        total: int | None = None
+        async for page in self._pages(endpoint, {"filter": condition, **self._excluding(exclude)}, is_match=True):
+            found += page.resources
+            total = page.total
+            if len(found) > 1:
+                break
+        if total and not found:
+            # To take this for "nobody" would create a second account.
+            raise incompatible(f"the application says that {total} objects match {condition}, and lists none")
+        if any(not has_value(resource, attribute, value, case_exact=case_exact) for resource in found):
+            raise incompatible(f"the application answered the filter {condition} with objects that do not match it")
         return found
+
+    async def every(self, endpoint: str, *, exclude: Sequence[str] = ()) -> AsyncIterator[Resource]:
+        """Every resource of `/Users` or `/Groups`, page by page (REQ-C-029). Raises TargetError."""
+        async for page in self._pages(endpoint, self._excluding(exclude)):
+            for resource in page.resources:
+                yield resource
 
     async def read(self, endpoint: str, target_id: str, *, exclude: Sequence[str] = ()) -> Resource | None:
         """The resource, or None if it no longer exists."""
-        params = {"excludedAttributes": ",".join(exclude)} if exclude else {}
-        try:
-            _, body = await self._send("GET", _path(endpoint, target_id), params=params)
-        except TargetError as error:
-            if error.status == 404:
-                return None
-            raise
-        return _one_resource(body)
+        return await self._read(_path(endpoint, target_id), self._excluding(exclude))
 
     async def create(self, endpoint: str, resource: Mapping[str, Any]) -> str:
         """Creates the resource and returns its id. Not repeated after a lost answer: the caller matches first."""
-        _, body = await self._send("POST", endpoint, body=resource, of_collection=True, repeats=False)
-        target_id = body.get("id") if isinstance(body, dict) else None
-        if not isinstance(target_id, str) or not target_id:
+        answer = await self._send("POST", endpoint, body=resource, of_collection=True, repeats=False)
+        # Some answer a create with nothing but its address.
+        target_id = id_of(parsed(answer)) or _last_segment(answer.headers.get("location"), endpoint)
+        if not target_id:
             raise incompatible("the application answered the create without an id")
+        self._scan.add(endpoint, {**resource, "id": target_id})
         return target_id
 
     async def describe(self, endpoint: str) -> list[Resource]:
         """What `/Schemas` or `/ResourceTypes` lists; nothing if the target has no such endpoint."""
-        try:
-            _, body = await self._send("GET", endpoint)
-        except TargetError as error:
-            if error.status == 404:
-                return []
-            raise
-        found = body if isinstance(body, list) else body.get("Resources") if isinstance(body, dict) else None
+        body = await self.document(endpoint)
+        if body is None:
+            return []
+        found = body.get("Resources", body.get("resources")) if isinstance(body, dict) else body
         if not isinstance(found, list):
             raise incompatible(f"the application did not answer {endpoint} with a SCIM ListResponse")
         return [item for item in found if isinstance(item, dict)]
 
     async def modify(self, endpoint: str, target_id: str, body: Mapping[str, Any]) -> None:
-        """Sends a PatchOp."""
-        await self._send("PATCH", _path(endpoint, target_id), body=body)
+        """Sends a PatchOp, or for a target that knows no PATCH does what it says by reading and writing the whole."""
+        self._scan.forget(endpoint)
+        if self._profile.updates == "put":
+            await self.replace(endpoint, target_id, body)
+        else:
+            await self._send("PATCH", _path(endpoint, target_id), body=body)
+
+    async def replace(self, endpoint: str, target_id: str, body: Mapping[str, Any]) -> None:
+        """Does what a PatchOp says by reading, merging and PUT; once more if somebody else has written in between
+        (RFC 7644 §3.14)."""
+        path = _path(endpoint, target_id)
+        for is_last in (False, True):
+            answer = await self._send("GET", path)
+            resource = resource_of(parsed(answer))
+            whole = merged(endpoint, resource, body)
+            version = answer.headers.get("etag") or (resource.get("meta") or {}).get("version")
+            try:
+                await self._send("PUT", path, body=whole, headers={"If-Match": str(version)} if version else None)
+            except TargetError as error:
+                if error.status != 412 or is_last:
+                    raise
+            else:
+                return
 
     async def delete(self, endpoint: str, target_id: str) -> None:
         """Deletes the resource; that it does not exist any more is success (REQ-P-101)."""
+        self._scan.forget(endpoint)
         try:
             await self._send("DELETE", _path(endpoint, target_id))
         except TargetError as error:
-            if error.status != 404:
+            if error.status not in (404, 410):
                 raise
+
+    async def document(self, path: str) -> Any:
+        """What the target says of itself at `/ServiceProviderConfig`, `/ResourceTypes` or `/Schemas`, as JSON; None
+        if it says nothing there. Raises TargetError."""
+        try:
+            return parsed(await self._send("GET", path))
+        except TargetError as error:
+            if error.status in (404, 405, 501, 403):
+                return None
+            raise
+
+    # Reading
+
+    async def _read(self, path: str, params: Mapping[str, str]) -> Resource | None:
+        try:
+            answer = await self._send("GET", path + _query(params))
+        except TargetError as error:
+            if error.status in (404, 410):
+                return None
+            raise
+        return resource_of(parsed(answer))
+
+    async def _listed(self, endpoint: str, exclude: Sequence[str]) -> list[Resource]:
+        return [resource async for resource in self.every(endpoint, exclude=exclude)]
+
+    async def _pages(self, endpoint: str, params: Mapping[str, str], *, is_match: bool = False) -> AsyncIterator[Page]:
+        """The pages of a list: by cursor if the target gives one, else by index until the total is reached.
+
+        `is_match`: one object is expected, so that nothing is said of pages before there is a second one.
+        """
+        paging = self._profile.paging
+        size = {"count": str(self._profile.page_size)}
+        if is_match or paging == "none":
+            asked: Mapping[str, str] = {}
+        else:
+            asked = {"startIndex": "1", **size} if paging == "index" else {"cursor": "", **size}
+        seen, cursors = 0, set[str]()
+        for _ in range(MOST_PAGES):
+            page = page_of(parsed(await self._send("GET", endpoint + _query({**params, **asked}), of_collection=True)))
+            yield page
+            seen += len(page.resources)
+            if page.next_cursor is not None:
+                if page.next_cursor in cursors:
+                    raise incompatible("the application gives the same nextCursor again and again")
+                cursors.add(page.next_cursor)
+                asked = {"cursor": page.next_cursor, **(asked and size)}
+            elif paging != "index" or not page.resources or page.total is None or seen >= page.total or cursors:
+                return
+            else:
+                asked = {"startIndex": str(seen + 1), **size}
+        raise incompatible(f"the list {endpoint} does not end after {MOST_PAGES} pages")
+
+    def _excluding(self, exclude: Sequence[str]) -> Mapping[str, str]:
+        if not exclude or not self._profile.excludes_attributes:
+            return {}
+        return {"excludedAttributes": ",".join(exclude)}
+
+    # Sending
 
     async def _send(
         self,
         method: str,
         path: str,
         *,
-        params: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
         of_collection: bool = False,
         repeats: bool = True,
-    ) -> tuple[int, Any]:
+    ) -> Answer:
+        """A successful answer, or TargetError after as many tries as make sense. `repeats`: sending it twice does no
+        harm."""
         data = orjson.dumps(body) if body is not None else None
-        for remaining in range(TRIES - 1, -1, -1):
+        failures = throttled = 0
+        renewed = False
+        began = self._clock().timestamp()
+        while True:
+            credentials = await self._authentication.headers()
             try:
-                status, answer, retry_after = await self._exchange(method, path, params, data)
+                answer = await self._exchanged(method, path, self._headers(credentials, data, headers), data)
             except TargetError as error:
                 # An answer that came but cannot be understood would be no better the next time.
-                if error.code not in UNANSWERED or not repeats or not remaining:
+                failures += 1
+                if error.code not in UNANSWERED or not repeats or failures == TRIES:
                     raise
-                await self._sleep(self._backoff(TRIES - remaining))
+                await self._sleep(backoff(failures, self._jitter()))
                 continue
+            status = answer.status
             if status < 300:
-                return status, answer
-            # A 429 or 503 with Retry-After says that nothing was done, so even a create may be repeated.
-            again = status in TRANSIENT and (repeats or retry_after is not None)
-            if not again or not remaining:
-                raise failure_of(status, answer, of_collection=of_collection)
-            await self._sleep(retry_after if retry_after is not None else self._backoff(TRIES - remaining))
-        raise AssertionError("unreachable")
+                return answer
+            if status == 401 and not renewed and await self._authentication.renew(credentials):
+                renewed = True
+            elif status == 429 or (status == 503 and "retry-after" in answer.headers):
+                # Nothing was done, so even a create may be repeated. The gate has closed for as long as was asked.
+                throttled += 1
+                if throttled > MOST_THROTTLED or self._clock().timestamp() - began > LONGEST_WAIT:
+                    raise self._failure(answer, of_collection)
+            elif status in TRANSIENT and repeats and failures + 1 < TRIES:
+                failures += 1
+                await self._sleep(backoff(failures, self._jitter()))
+            else:
+                raise self._failure(answer, of_collection)
 
-    async def _exchange(
-        self, method: str, path: str, params: Mapping[str, str] | None, data: bytes | None
-    ) -> tuple[int, Any, float | None]:
-        """One request: status, parsed body (None if empty or not JSON), seconds of Retry-After."""
-        if self._session is None:
-            raise RuntimeError("the target is used outside of `async with`")
-        headers = {"Content-Type": "application/scim+json"} if data is not None else None
+    async def _exchanged(self, method: str, path: str, headers: Mapping[str, str], data: bytes | None) -> Answer:
+        """One request, when its turn has come."""
+        began = await self._gate.enter()
         try:
-            async with self._session.request(
-                method,
-                self._base_url + path,
-                params=params,
-                data=data,
-                headers=headers,
-                allow_redirects=False,
-            ) as answer:
-                content = await answer.content.read(MAX_ANSWER_BYTES + 1)
-                while content and len(content) <= MAX_ANSWER_BYTES and not answer.content.at_eof():
-                    content += await answer.content.read(MAX_ANSWER_BYTES + 1 - len(content))
-                if len(content) > MAX_ANSWER_BYTES:
-                    raise incompatible(f"the answer is longer than {MAX_ANSWER_BYTES} bytes")
-                if 300 <= answer.status < 400:
-                    raise incompatible(
-                        f"the application redirects to '{answer.headers.get('Location', '?')}' (HTTP {answer.status}); "
-                        "enter the final address as Tenant URL"
-                    )
-                return (
-                    answer.status,
-                    _parsed(content, answer.status),
-                    self._retry_after(answer.headers.get("Retry-After")),
-                )
-        except TimeoutError:
-            raise TargetError("Timeout", f"no answer within {self._timeout.total:.0f} seconds") from None
-        except aiohttp.ClientError as error:
-            raise TargetError("WebExceptionProtocolError", f"the application cannot be reached: {error}") from None
+            answer = await self._exchange.send(method, path, headers, data)
+        except TargetError as error:
+            self._gate.leave(began, Verdict.OVERLOADED if error.code == "Timeout" else Verdict.ANSWERED)
+            if self._record is not None:
+                self._tell(method, path, began, data, None, error.code)
+            raise
+        except BaseException:
+            self._gate.give_up()
+            raise
+        if answer.status in OVERLOADED or answer.status == 429:
+            verdict = Verdict.THROTTLED if answer.status == 429 else Verdict.OVERLOADED
+            self._gate.leave(began, verdict, retry_after(answer.headers.get("retry-after"), self._clock()))
+        else:
+            self._gate.leave(began, Verdict.ANSWERED)
+        if self._record is not None:
+            self._tell(method, path, began, data, answer, None)
+        return answer
 
-    def _backoff(self, attempt: int) -> float:
-        """Seconds: 0.5, 1, 2 …, half to whole of it by chance."""
-        return float(0.5 * 2 ** (attempt - 1) * (0.5 + self._jitter() / 2))
+    def _headers(
+        self, credentials: Headers, data: bytes | None, further: Mapping[str, str] | None
+    ) -> Mapping[str, str]:
+        known = self._known
+        if known is None or known[0] is not credentials:
+            plain = {"Accept": ACCEPT, **credentials}
+            known = self._known = credentials, plain, {**plain, "Content-Type": CONTENT_TYPE}
+        chosen = known[1] if data is None else known[2]
+        return {**chosen, **further} if further else chosen
 
-    def _retry_after(self, text: str | None) -> float | None:
-        """Seconds to wait (RFC 9110 §10.2.3: a number or a date), at most `LONGEST_WAIT`."""
-        if text is None:
-            return None
-        try:
-            seconds = float(text)
-        except ValueError:
-            try:
-                seconds = (parsedate_to_datetime(text) - self._clock()).total_seconds()
-            except (TypeError, ValueError):
-                return None
-        return min(max(seconds, 0.0), LONGEST_WAIT)
+    def _failure(self, answer: Answer, of_collection: bool) -> TargetError:
+        if 300 <= answer.status < 400:
+            place = str(answer.headers.get("location") or "?").partition("?")[0]
+            return incompatible(
+                f"the application redirects to '{place}' (HTTP {answer.status}); enter the final address as Tenant URL"
+            )
+        body = parsed(answer)
+        page = page_title(answer) if body is None else ""
+        error = failure_of(
+            answer.status, body, of_collection=of_collection, credential=self._authentication.name, page=page
+        )
+        # Some answer by repeating what they were sent.
+        reason = Masking((), self._authentication.secrets).text(error.reason)
+        return error if reason == error.reason else type(error)(error.code, reason, error.status)
+
+    def _tell(
+        self, method: str, path: str, began: float, data: bytes | None, answer: Answer | None, error: str | None
+    ) -> None:
+        record = self._record
+        if record is None:
+            return
+        masking = Masking(self._redacted, self._authentication.secrets)
+        record(
+            Recording(
+                method=method,
+                path=masking.path(path),
+                status=answer.status if answer else None,
+                seconds=max(self._clock().timestamp() - began, 0.0),
+                request=masking.body(data),
+                answer=masking.body(answer.content) if answer else None,
+                error=error,
+            )
+        )
 
 
 def _path(endpoint: str, target_id: str) -> str:
     return f"{endpoint}/{quote(target_id, safe='')}"
 
 
-def _parsed(content: bytes, status: int) -> Any:
-    if not content.strip():
-        return None
-    try:
-        return orjson.loads(content)
-    except orjson.JSONDecodeError:
-        if status < 300:
-            raise incompatible("the application answered with something that is not JSON") from None
-        return None
+def _query(params: Mapping[str, str]) -> str:
+    if not params:
+        return ""
+    # A blank as %20: some read `+` as it is.
+    return "?" + "&".join(f"{name}={quote(value, safe='')}" for name, value in params.items())
 
 
-def _resources_of(body: Any) -> list[Resource]:
-    """The resources of a list answer; spelling and missing counts are forgiven (REQ-C-028)."""
-    if not isinstance(body, dict):
-        raise incompatible("the application did not answer a query with a SCIM ListResponse")
-    found = body.get("Resources", body.get("resources"))
-    if found is None:
-        if "id" in body:
-            found = [body]
-        elif body.get("totalResults") == 0 or "ListResponse" in str(body.get("schemas")):
-            found = []
-        else:
-            raise incompatible("the application did not answer a query with a SCIM ListResponse")
-    if not isinstance(found, list) or not all(isinstance(item, dict) and item.get("id") for item in found):
-        raise incompatible("the application lists objects without an id")
-    return found
-
-
-def _one_resource(body: Any) -> Resource:
-    if not isinstance(body, dict) or not isinstance(body.get("id"), str):
-        raise incompatible("the application answered a read without a SCIM resource")
-    return body
-
-
-def _has_value(resource: Resource, attribute: str, value: str, case_exact: bool) -> bool:
-    """Whether a simple top-level attribute has the value; paths and absent attributes get the benefit of the doubt."""
-    held = next((item for name, item in resource.items() if name.lower() == attribute.lower()), None)
-    if not isinstance(held, str):
-        return True
-    return held == value or (not case_exact and held.casefold() == value.casefold())
+def _last_segment(location: str | None, endpoint: str) -> str | None:
+    """The id at the end of a resource's address."""
+    path = (location or "").partition("?")[0].rstrip("/")
+    head, _, last = path.rpartition("/")
+    return unquote(last) if head.lower().endswith(endpoint.lower()) else None

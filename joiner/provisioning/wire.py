@@ -8,7 +8,6 @@ letter (provisioning service §10.1, REQ-C-009 … REQ-C-011).
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final
-from urllib.parse import urlsplit, urlunsplit
 
 import orjson
 
@@ -33,17 +32,6 @@ class Dialect(StrEnum):
     ENTRA = "entra"
     ENTRA_COMPLIANT = "entra-compliant"
     RFC = "rfc"
-
-
-FLAGS = {"aadoptscim062020": Dialect.ENTRA_COMPLIANT, "azureadscimpatch2017": Dialect.ENTRA}
-"""Words that administrators append to a Tenant URL (`https://host/scim/?aadOptscim062020`)."""
-
-
-def split_tenant_url(tenant_url: str) -> tuple[str, Dialect | None]:
-    """The base address without flags and without a slash at its end, and the dialect that a flag asks for."""
-    parts = urlsplit(tenant_url.strip())
-    dialect = next((FLAGS[word.lower()] for word in parts.query.split("&") if word.lower() in FLAGS), None)
-    return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", "")), dialect
 
 
 def resource_of(

@@ -131,6 +131,7 @@ class Instance:
         from joiner.graph.endpoint import graph_routes
         from joiner.graph.schemas import SchemaRoutes
         from joiner.graph.synchronization import Synchronization
+        from joiner.graph.target_profiles import TargetProfiles
         from joiner.provisioning.side import ProvisioningSide
 
         store = DirectoryStore(database, self._clock)
@@ -143,9 +144,13 @@ class Instance:
             allow_private=self._settings.allow_private,
             clock=self._clock,
         )
-        synchronization = Synchronization(self._provisioning.service, store)
-        schemas = SchemaRoutes(self._provisioning.service, self._provisioning.schemas, store)
-        return graph_routes(store, api_keys, access.authenticate, [*synchronization.routes(), *schemas.routes()])
+        service = self._provisioning.service
+        routes = [
+            *Synchronization(service, store).routes(),
+            *SchemaRoutes(service, self._provisioning.schemas, store).routes(),
+            *TargetProfiles(service, store).routes(),
+        ]
+        return graph_routes(store, api_keys, access.authenticate, routes)
 
     def _common_routes(self) -> list[BaseRoute]:
         absent = (side for side in SIDES if side not in self.sides)

@@ -77,16 +77,16 @@ async def test_a_new_job_is_disabled_and_named_after_template_and_tenant(api: Ap
     assert len((await api.ask("GET", f"{api.base}/jobs"))["value"]) == 2
 
 
-@pytest.mark.req("REQ-P-006", "REQ-P-007")
+@pytest.mark.req("REQ-P-005", "REQ-P-006", "REQ-P-007")
 async def test_secrets_are_merged_masked_and_removed_by_an_empty_value(api: Api) -> None:
     async def stored() -> dict[str, str]:
         pairs = (await api.ask("GET", f"{api.base}/secrets"))["value"]
         assert (await api.ask("GET", api.base))["secrets"] == pairs
         return {pair["key"]: pair["value"] for pair in pairs}
 
-    async def put(status: int = 204, **pairs: str) -> None:
+    async def put(status: int = 204, tested: str = "true", **pairs: str) -> None:
         body = {"value": [{"key": key, "value": value} for key, value in pairs.items()]}
-        await api.ask("PUT", f"{api.base}/secrets", body, status)
+        await api.ask("PUT", f"{api.base}/secrets?joiner.test={tested}", body, status)
 
     address = f"{api.world.url}/scim"
     assert await stored() == {"BaseAddress": address, "SecretToken": "*"}
@@ -97,7 +97,9 @@ async def test_secrets_are_merged_masked_and_removed_by_an_empty_value(api: Api)
     await put(400, BaseAddress="https://elsewhere.example/scim")
     await put(400, Nonsense="1")
     await put(400, BaseAddress="ftp://x")
-    await put(BaseAddress="https://elsewhere.example/scim", SecretToken="new")
+    await put(400, BaseAddress="https://elsewhere.example/scim", SecretToken="new")
+    assert await stored() == {"BaseAddress": address, "SecretToken": "*"}
+    await put(tested="false", BaseAddress="https://elsewhere.example/scim", SecretToken="new")
     raw = api.world.db.reader.execute("SELECT value FROM secret").fetchall()
     assert all(b"new" not in row["value"] and b"elsewhere" not in row["value"] for row in raw)
     await api.ask("PUT", f"{api.base}/secrets", {"value": "x"}, 400)

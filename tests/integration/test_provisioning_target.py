@@ -1,63 +1,15 @@
 """The SCIM client against a real socket that answers what a test tells it to."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 
+from joiner.provisioning.client.retries import LONGEST_WAIT
 from joiner.provisioning.failures import TargetError, TargetUnusableError
-from joiner.provisioning.target import LONGEST_WAIT, ScimTarget
-
-NOW = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
-
-
-class Script:
-    """A server that gives the prepared answers in order and remembers what it was asked."""
-
-    def __init__(self, *answers: Callable[[], web.StreamResponse]) -> None:
-        self.answers = list(answers)
-        self.requests: list[tuple[str, str, dict[str, str], str]] = []
-        self.slept: list[float] = []
-
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        text = await request.text()
-        self.requests.append((request.method, request.path, dict(request.query), text))
-        return self.answers.pop(0)()
-
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-
-
-@asynccontextmanager
-async def talking_to(script: Script, bearer: str | None = "t0ken") -> AsyncIterator[ScimTarget]:
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", script.answer)
-    async with TestServer(app) as server:
-        target = ScimTarget(
-            str(server.make_url("/scim")), bearer, clock=lambda: NOW, sleep=script.sleep, jitter=lambda: 1.0
-        )
-        async with target:
-            yield target
-
-
-def json(body: Any, status: int = 200, **headers: str) -> Callable[[], web.StreamResponse]:
-    return lambda: web.json_response(body, status=status, headers=headers, content_type="application/scim+json")
-
-
-def empty(status: int = 200, **headers: str) -> Callable[[], web.StreamResponse]:
-    return lambda: web.Response(status=status, headers=headers)
-
-
-def listed(*resources: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
-        "totalResults": len(resources),
-        "Resources": list(resources),
-    }
+from tests.scripted_target import NOW, Script, empty, json, listed, talking_to
 
 
 @pytest.mark.req("REQ-P-069")
@@ -152,7 +104,7 @@ async def test_retry_after_is_honoured_as_seconds_and_as_a_date(header: str, sec
     script = Script(empty(429, **{"Retry-After": header}), json({"id": "new"}, 201))
     async with talking_to(script) as target:
         assert await target.create("/Users", {"userName": "a"}) == "new"
-    assert script.slept == [seconds]
+    assert sum(script.slept) == pytest.approx(seconds)
 
 
 async def test_server_errors_are_tried_again_with_growing_waits_and_then_reported() -> None:
@@ -195,10 +147,7 @@ async def test_a_redirect_is_not_followed_because_the_token_would_go_with_it() -
 
 
 async def test_an_address_where_nobody_listens_is_reported_as_unreachable() -> None:
-    async def no_sleep(seconds: float) -> None:
-        pass
-
-    async with ScimTarget("http://127.0.0.1:9/scim", None, sleep=no_sleep) as target:
+    async with talking_to(Script(), base_url="http://127.0.0.1:9/scim") as target:
         with pytest.raises(TargetError, match="cannot be reached") as caught:
             await target.read("/Users", "u1")
     assert caught.value.code == "WebExceptionProtocolError"
@@ -209,4 +158,4 @@ async def test_retry_dates_in_the_past_do_not_wait() -> None:
     script = Script(empty(503, **{"Retry-After": past}), empty(204))
     async with talking_to(script) as target:
         await target.modify("/Users", "u1", {})
-    assert script.slept == [0.0]
+    assert script.slept == []

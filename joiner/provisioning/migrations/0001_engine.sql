@@ -8,6 +8,7 @@ CREATE TABLE job (
   interval_seconds     INTEGER NOT NULL,
   next_run_at          TEXT,              -- when the next cycle is due; null: not scheduled
   settings             TEXT NOT NULL,     -- JSON: synchronizationJobSettings by name
+  profile              TEXT NOT NULL DEFAULT '{}',  -- JSON: what the target can do, where it differs from the defaults
   schema               TEXT NOT NULL,     -- JSON: the synchronizationSchema document
   schema_version       INTEGER NOT NULL,
   watermark            INTEGER,           -- feed position up to which everything was processed; null: the next cycle is initial

@@ -1,0 +1,123 @@
+"""What targets answer, read tolerantly (REQ-C-028). Pure."""
+
+import re
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from joiner.provisioning.client.exchange import Answer
+from joiner.provisioning.failures import TargetError, incompatible
+
+Resource = dict[str, Any]
+
+TITLE: Final = re.compile(rb"<title[^>]*>\s*([^<]{1,200})", re.IGNORECASE)
+LOOKED_AT: Final = 16 * 1024
+
+
+class Page(NamedTuple):
+    """One page of a list."""
+
+    resources: list[Resource]
+    total: int | None
+    """None: not told."""
+    next_cursor: str | None
+
+
+def parsed(answer: Answer) -> Any:
+    """The body; None if there is none, or if it is no JSON and the status is an error's anyway.
+
+    Raises TargetError for a success that is not JSON.
+    """
+    content = answer.content
+    if not content or not content.strip():
+        return None
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        if answer.status < 300:
+            raise incompatible(f"the application answered with {_described(answer)} instead of JSON") from None
+        return None
+
+
+def page_of(body: Any) -> Page:
+    """A list answer: names in any case, counts as text or missing, one resource alone. Raises TargetError."""
+    if not isinstance(body, dict):
+        raise incompatible("the application did not answer a query with a SCIM ListResponse")
+    named = {key.lower(): value for key, value in body.items()}
+    total = _number(named.get("totalresults"))
+    found = named.get("resources")
+    if found is None:
+        if "id" in named:
+            found = [body]
+        elif total == 0 or "listresponse" in str(named.get("schemas")).lower():
+            found = []
+        else:
+            raise incompatible("the application did not answer a query with a SCIM ListResponse")
+    if not isinstance(found, list) or not all(isinstance(item, dict) and item.get("id") for item in found):
+        raise incompatible("the application lists objects without an id")
+    cursor = named.get("nextcursor")
+    return Page([_with_text_id(item) for item in found], total, cursor if isinstance(cursor, str) and cursor else None)
+
+
+def resource_of(body: Any) -> Resource:
+    """The one resource of a read. Raises TargetError."""
+    if isinstance(body, list) or (isinstance(body, dict) and "id" not in body and len(_listed(body)) > 1):
+        raise several("the application answered a read with several objects")
+    if isinstance(body, dict) and "id" not in body and len(_listed(body)) == 1:
+        body = _listed(body)[0]
+    if not isinstance(body, dict) or not body.get("id"):
+        raise incompatible("the application answered a read without a SCIM resource")
+    return _with_text_id(body)
+
+
+def id_of(body: Any) -> str | None:
+    """The id of a resource that was created, None if the answer does not tell."""
+    found = body.get("id") if isinstance(body, dict) else None
+    return str(found) if isinstance(found, str | int) and not isinstance(found, bool) and str(found) else None
+
+
+def has_value(resource: Resource, attribute: str, value: str, *, case_exact: bool) -> bool:
+    """Whether a simple top-level attribute has the value; paths and absent attributes get the benefit of the doubt."""
+    folded = attribute.lower()
+    held = next((item for name, item in resource.items() if name.lower() == folded), None)
+    if not isinstance(held, str):
+        return True
+    return held == value or (not case_exact and held.casefold() == value.casefold())
+
+
+def several(reason: str) -> TargetError:
+    """A read gave more than the one object that was asked for."""
+    return incompatible(reason, "SystemForCrossDomainIdentityManagementMultipleEntriesInResponse")
+
+
+def page_title(answer: Answer) -> str:
+    """What a page for people says that came instead of an answer; empty if there is none."""
+    found = TITLE.search(answer.content[:LOOKED_AT])
+    return " ".join(found[1].decode("utf-8", "replace").split()) if found else ""
+
+
+def _described(answer: Answer) -> str:
+    kind = str(answer.headers.get("content-type") or "").partition(";")[0].strip().lower()
+    title = page_title(answer)
+    if kind == "text/html" or title:
+        return f"an HTML page ('{title}')" if title else "an HTML page"
+    return f"something that is not JSON ({kind[:60]})" if kind and "json" not in kind else "something that is not JSON"
+
+
+def _listed(body: dict[str, Any]) -> list[Any]:
+    found = next((value for key, value in body.items() if key.lower() == "resources"), None)
+    return found if isinstance(found, list) else []
+
+
+def _with_text_id(resource: Resource) -> Resource:
+    """Some targets have numbers as ids; ours are texts everywhere."""
+    if isinstance(resource["id"], str):
+        return resource
+    return {**resource, "id": str(resource["id"])}
+
+
+def _number(value: Any) -> int | None:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,319 @@
+"""What a target can do is found out: it is asked what it says of itself, then tried out on a user and a group that are
+made for it and deleted again."""
+
+from collections.abc import Awaitable, Mapping
+from typing import Any, Final, Literal
+
+import msgspec
+
+from joiner.ids import new_id
+from joiner.provisioning.failures import TargetError, TargetUnusableError
+from joiner.provisioning.target import ScimTarget
+from joiner.provisioning.wire import GROUP_SCHEMA, USER_SCHEMA, patch_body
+
+USERS: Final = "/Users"
+GROUPS: Final = "/Groups"
+NAME: Final = "joiner-probe"
+"""Accounts of the probe begin with it, so that one that could not be deleted is recognised."""
+DOMAIN: Final = "probe.invalid"
+"""No mail goes there (RFC 2606)."""
+MOST_SHOWN: Final = 200
+
+Outcome = Literal["found", "assumed", "unknown"]
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """One thing that was found out, or could not be."""
+
+    about: str
+    outcome: Outcome
+    """`found`: seen; `assumed`: the target says so; `unknown`: could not be found out."""
+    explanation: str
+    members: dict[str, Any] = msgspec.field(default_factory=dict)
+    """What it means for the profile, by JSON names."""
+
+
+class ProbeReport(msgspec.Struct, frozen=True, rename="camel"):
+    """All findings in order, and what of the probe could not be deleted."""
+
+    findings: list[Finding]
+    left_behind: list[str]
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """What to set in the profile; later findings count more: what was seen more than what was said."""
+        return {name: value for finding in self.findings for name, value in finding.members.items()}
+
+
+async def probe_target(target: ScimTarget) -> ProbeReport:
+    """Raises TargetUnusableError if the credentials are refused or there is no SCIM endpoint."""
+    probe = _Probe(target)
+    await probe.read_configuration()
+    try:
+        await probe.try_users()
+        await probe.try_groups()
+    finally:
+        await probe.clean_up()
+    return ProbeReport(probe.findings, probe.left_behind)
+
+
+class _Probe:
+    def __init__(self, target: ScimTarget) -> None:
+        self._target = target
+        self._update = target.modify
+        self._made: list[tuple[str, str]] = []
+        self.findings: list[Finding] = []
+        self.left_behind: list[str] = []
+
+    # What it says of itself
+
+    async def read_configuration(self) -> None:
+        try:
+            config = await self._target.document("/ServiceProviderConfig")
+        except TargetUnusableError:
+            raise
+        except TargetError as error:
+            self._note("ServiceProviderConfig", "unknown", error.reason)
+            config = None
+        if isinstance(config, Mapping):
+            self._note("ServiceProviderConfig", "assumed", *_configured(config))
+        else:
+            self._note("ServiceProviderConfig", "unknown", "the application does not say what it supports")
+        for name in ("ResourceTypes", "Schemas"):
+            await self._read_list(name)
+
+    async def _read_list(self, name: str) -> None:
+        try:
+            document = await self._target.document(f"/{name}")
+        except TargetUnusableError:
+            raise
+        except TargetError as error:
+            self._note(name, "unknown", error.reason)
+            return
+        listed = document.get("Resources", document.get("resources")) if isinstance(document, Mapping) else document
+        if not isinstance(listed, list):
+            self._note(name, "unknown", "the application does not list them")
+            return
+        names = [str(item.get("name") or item.get("id")) for item in listed if isinstance(item, Mapping)]
+        members: dict[str, Any] = {}
+        user = next((item for item in listed if isinstance(item, Mapping) and item.get("id") == USER_SCHEMA), None)
+        if name == "Schemas" and user is not None:
+            attributes = {str(each.get("name")).lower() for each in user.get("attributes") or () if each}
+            members = {"softDelete": "active" in attributes}
+        self._note(name, "assumed", f"there are {', '.join(names)[:MOST_SHOWN] or 'none'}", members)
+
+    # What it does
+
+    async def try_users(self) -> None:
+        label = f"{NAME}-{new_id()}"
+        user = {
+            "schemas": [USER_SCHEMA],
+            "userName": f"{label}@{DOMAIN}",
+            "externalId": label,
+            "displayName": label,
+            "active": True,
+            "name": {"givenName": "Joiner", "familyName": "Probe"},
+            "emails": [{"type": "work", "value": f"{label}@{DOMAIN}", "primary": True}],
+        }
+        user_id = await self._make(USERS, user)
+        if user_id is None:
+            return
+        await self._try_filters(label)
+        await self._try_pages()
+        if await self._try("PATCH", self._patched_by_path(user_id), {"updates": "put"}):
+            await self._try("PATCH without a path", self._patched_without_path(user_id), {"pathlessPatch": False})
+        else:
+            self._update = self._target.replace
+            await self._try("PUT", self._patched_by_path(user_id), {})
+        await self._try("active", self._disabled(user_id), {"softDelete": False})
+
+    async def try_groups(self) -> None:
+        label = f"{NAME}-{new_id()}"
+        group_id = await self._make(GROUPS, {"schemas": [GROUP_SCHEMA], "displayName": label, "externalId": label})
+        if group_id is None:
+            return
+        members = [id_ for endpoint, id_ in self._made if endpoint == USERS]
+        for _ in range(2 - len(members)):
+            other = f"{NAME}-{new_id()}"
+            made = await self._make(USERS, {"schemas": [USER_SCHEMA], "userName": f"{other}@{DOMAIN}", "active": True})
+            members += [made] if made else []
+        if len(members) < 2:
+            self._note("members", "unknown", "there are not enough users to try it with")
+            return
+        await self._try_members(group_id, members)
+
+    async def _try_filters(self, label: str) -> None:
+        values = {
+            "userName": f"{label}@{DOMAIN}",
+            "externalId": label,
+            'emails[type eq "work"].value': f"{label}@{DOMAIN}",
+        }
+        working, refused = [], {}
+        for attribute, value in values.items():
+            try:
+                found = await self._target.query(USERS, attribute, value, case_exact=False)
+            except TargetUnusableError:
+                raise
+            except TargetError as error:
+                refused[attribute] = error.reason
+                continue
+            if len(found) == 1:
+                working.append(attribute)
+            else:
+                refused[attribute] = f"{len(found)} found"
+        told = f"work on {', '.join(working) or 'nothing'}"
+        if refused:
+            told += "; not on " + ", ".join(f"{name} ({reason[:MOST_SHOWN]})" for name, reason in refused.items())
+        members = {"filters": bool(working), "filterable": [*working, "displayName"] if working and refused else None}
+        self._note("filters", "found", told, members)
+
+    async def _try_pages(self) -> None:
+        for paging, params in (("index", "startIndex=1&count=1"), ("cursor", "cursor=&count=1")):
+            try:
+                document = await self._target.document(f"{USERS}?{params}")
+            except TargetUnusableError:
+                raise
+            except TargetError:
+                continue
+            if not isinstance(document, Mapping):
+                continue
+            listed = document.get("Resources", document.get("resources")) or []
+            if document.get("nextCursor"):
+                self._note("pages", "found", "lists are read by cursor", {"paging": "cursor"})
+                return
+            if paging == "index" and len(listed) <= 1 and document.get("totalResults") is not None:
+                self._note("pages", "found", "lists are read by index", {"paging": "index"})
+                return
+        self._note("pages", "found", "lists come as a whole, whatever is asked for", {"paging": "none"})
+
+    async def _patched_by_path(self, user_id: str) -> str:
+        await self._patch(USERS, user_id, {"op": "replace", "path": "displayName", "value": f"{NAME} patched"})
+        held = await self._target.read(USERS, user_id)
+        if held is None or held.get("displayName") != f"{NAME} patched":
+            raise _NotSeenError("it was accepted, and changed nothing")
+        return "works"
+
+    async def _patched_without_path(self, user_id: str) -> str:
+        await self._patch(
+            USERS, user_id, {"op": "replace", "value": {"displayName": f"{NAME} again", "name.givenName": "Jo"}}
+        )
+        held = await self._target.read(USERS, user_id)
+        name = (held or {}).get("name")
+        if held is None or held.get("displayName") != f"{NAME} again" or (name or {}).get("givenName") != "Jo":
+            raise _NotSeenError("it was accepted, and did not change everything")
+        return "is understood, with dotted names"
+
+    async def _disabled(self, user_id: str) -> str:
+        await self._patch(USERS, user_id, {"op": "replace", "path": "active", "value": False})
+        held = await self._target.read(USERS, user_id)
+        if held is None:
+            raise _NotSeenError("a user with active=false can no longer be read")
+        if held.get("active") is not False:
+            raise _NotSeenError("it was accepted, and changed nothing")
+        return "can be set to false, and the user can still be read"
+
+    async def _try_members(self, group_id: str, members: list[str]) -> None:
+        add = {"op": "add", "path": "members", "value": [{"value": id_} for id_ in members]}
+        several = await self._try(
+            "several members in one PATCH",
+            self._patched(GROUPS, group_id, add, "are added"),
+            {"membersAddedPerPatch": 1, "membersRemovedPerPatch": 1, "mixedMemberChanges": False},
+        )
+        if not several:
+            return
+        held = await self._target.read(GROUPS, group_id, exclude=("members",))
+        if held is not None and held.get("members"):
+            told = "are listed although excludedAttributes asks for none"
+            self._note("members in answers", "found", told, {"excludesAttributes": False})
+        else:
+            self._note("members in answers", "found", "are left out when asked", {"excludesAttributes": True})
+        removal = {"op": "remove", "path": f'members[value eq "{members[0]}"]'}
+        await self._try(
+            "adding and removing in one PATCH",
+            self._patched(GROUPS, group_id, removal, "work", {**add, "value": [{"value": members[1]}]}),
+            {"mixedMemberChanges": False},
+        )
+
+    async def _patched(
+        self, endpoint: str, id_: str, operation: Mapping[str, Any], said: str, *more: Mapping[str, Any]
+    ) -> str:
+        await self._patch(endpoint, id_, operation, *more)
+        return said
+
+    async def _patch(self, endpoint: str, id_: str, *operations: Mapping[str, Any]) -> None:
+        await self._update(endpoint, id_, patch_body([dict(operation) for operation in operations]))
+
+    # Parts
+
+    async def _make(self, endpoint: str, resource: Mapping[str, Any]) -> str | None:
+        try:
+            id_ = await self._target.create(endpoint, resource)
+        except TargetUnusableError as error:
+            if error.status != 404:
+                raise
+            self._note(endpoint, "unknown", error.reason)
+            return None
+        except TargetError as error:
+            self._note(endpoint, "unknown", f"an object to try things with cannot be made: {error.reason}")
+            return None
+        self._made.append((endpoint, id_))
+        return id_
+
+    async def _try(self, about: str, attempt: Awaitable[str], otherwise: Mapping[str, Any]) -> bool:
+        """Notes what the attempt says, or what its refusal means for the profile; whether it succeeded."""
+        try:
+            told = await attempt
+        except TargetUnusableError:
+            raise
+        except _NotSeenError as error:
+            self._note(about, "found", str(error), otherwise)
+            return False
+        except TargetError as error:
+            if error.status is None:
+                self._note(about, "unknown", error.reason)
+            else:
+                self._note(about, "found", f"refused: {error.reason}", otherwise)
+            return False
+        # What works as it should needs nothing in the profile.
+        self._note(about, "found", told, dict.fromkeys(otherwise))
+        return True
+
+    def _note(self, about: str, outcome: Outcome, told: str, members: Mapping[str, Any] = {}) -> None:
+        self.findings.append(Finding(about=about, outcome=outcome, explanation=told, members=dict(members)))
+
+    async def clean_up(self) -> None:
+        """Deletes what was made, groups before their members."""
+        for endpoint, id_ in reversed(self._made):
+            try:
+                await self._target.delete(endpoint, id_)
+            except TargetError as error:
+                self.left_behind.append(f"{endpoint}/{id_}: {error.reason}")
+
+
+class _NotSeenError(Exception):
+    """The target said yes, and did not do it."""
+
+
+def _supported(config: Mapping[str, Any], name: str) -> bool | None:
+    section = config.get(name)
+    told = section.get("supported") if isinstance(section, Mapping) else None
+    return told if isinstance(told, bool) else None
+
+
+def _configured(config: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """What a ServiceProviderConfig says (RFC 7643 §5, RFC 9865 §4), in words and for the profile."""
+    members: dict[str, Any] = {}
+    told = {name: _supported(config, name) for name in ("patch", "filter", "bulk", "etag")}
+    if told["patch"] is False:
+        members["updates"] = "put"
+    if told["filter"] is False:
+        members["filters"] = False
+    paging = config.get("pagination")
+    if isinstance(paging, Mapping):
+        if paging.get("index") is False:
+            members["paging"] = "cursor" if paging.get("cursor") is True else "none"
+        most = paging.get("maxPageSize")
+        if isinstance(most, int) and not isinstance(most, bool) and 0 < most < 100:
+            members["pageSize"] = most
+    words = {True: "yes", False: "no", None: "not told"}
+    return ", ".join(f"{name}: {words[value]}" for name, value in told.items()), members
