@@ -67,7 +67,7 @@ class Script:
 @asynccontextmanager
 async def talking_to(
     script: Script,
-    token: str | None = "t0ken",
+    token: str | None = "t0ken",  # noqa: S107 - it opens nothing
     *,
     base_url: str | None = None,
     query: str = "",

@@ -97,13 +97,13 @@ class ScimTarget:
             everything = await self._scan.of(endpoint, lambda: self._listed(endpoint, exclude))
             return everything.equal(attribute, value, case_exact=case_exact)
         condition = f"{attribute} eq {orjson.dumps(value).decode()}"
-        found: list[Resource] = []
-        total: int | None = None
-        async for page in self._pages(endpoint, {"filter": condition, **self._excluding(exclude)}, is_match=True):
-            found += page.resources
-            total = page.total
-            if len(found) > 1:
-                break
+        params = {"filter": condition, **self._excluding(exclude)}
+        page = await self._page(endpoint, params)
+        found, cursors = page.resources, set[str]()
+        while page.next_cursor is not None and len(found) < 2:
+            page = await self._page(endpoint, {**params, "cursor": _unseen(page.next_cursor, cursors)})
+            found = found + page.resources
+        total = page.total
         if total and not found:
             # To take this for "nobody" would create a second account.
             raise incompatible(f"the application says that {total} objects match {condition}, and lists none")
@@ -199,32 +199,27 @@ class ScimTarget:
     async def _listed(self, endpoint: str, exclude: Sequence[str]) -> list[Resource]:
         return [resource async for resource in self.every(endpoint, exclude=exclude)]
 
-    async def _pages(self, endpoint: str, params: Mapping[str, str], *, is_match: bool = False) -> AsyncIterator[Page]:
-        """The pages of a list: by cursor if the target gives one, else by index until the total is reached.
-
-        `is_match`: one object is expected, so that nothing is said of pages before there is a second one.
-        """
+    async def _pages(self, endpoint: str, params: Mapping[str, str]) -> AsyncIterator[Page]:
+        """The pages of a list: by cursor if the target gives one, else by index until the total is reached."""
         paging = self._profile.paging
-        size = {"count": str(self._profile.page_size)}
-        if is_match or paging == "none":
-            asked: Mapping[str, str] = {}
-        else:
-            asked = {"startIndex": "1", **size} if paging == "index" else {"cursor": "", **size}
+        size = {} if paging == "none" else {"count": str(self._profile.page_size)}
+        first = {"index": {"startIndex": "1"}, "cursor": {"cursor": ""}, "none": {}}
+        asked: Mapping[str, str] = {**first[paging], **size}
         seen, cursors = 0, set[str]()
         for _ in range(MOST_PAGES):
-            page = page_of(parsed(await self._send("GET", endpoint + _query({**params, **asked}), of_collection=True)))
+            page = await self._page(endpoint, {**params, **asked})
             yield page
             seen += len(page.resources)
             if page.next_cursor is not None:
-                if page.next_cursor in cursors:
-                    raise incompatible("the application gives the same nextCursor again and again")
-                cursors.add(page.next_cursor)
-                asked = {"cursor": page.next_cursor, **(asked and size)}
-            elif paging != "index" or not page.resources or page.total is None or seen >= page.total or cursors:
+                asked = {"cursor": _unseen(page.next_cursor, cursors), **size}
+            elif paging != "index" or cursors or not page.resources or page.total is None or seen >= page.total:
                 return
             else:
                 asked = {"startIndex": str(seen + 1), **size}
         raise incompatible(f"the list {endpoint} does not end after {MOST_PAGES} pages")
+
+    async def _page(self, endpoint: str, params: Mapping[str, str]) -> Page:
+        return page_of(parsed(await self._send("GET", endpoint + _query(params), of_collection=True)))
 
     def _excluding(self, exclude: Sequence[str]) -> Mapping[str, str]:
         if not exclude or not self._profile.excludes_attributes:
@@ -248,7 +243,7 @@ class ScimTarget:
         data = orjson.dumps(body) if body is not None else None
         failures = throttled = 0
         renewed = False
-        began = self._clock().timestamp()
+        put_off_until: float | None = None
         while True:
             credentials = await self._authentication.headers()
             try:
@@ -268,7 +263,9 @@ class ScimTarget:
             elif status == 429 or (status == 503 and "retry-after" in answer.headers):
                 # Nothing was done, so even a create may be repeated. The gate has closed for as long as was asked.
                 throttled += 1
-                if throttled > MOST_THROTTLED or self._clock().timestamp() - began > LONGEST_WAIT:
+                now = self._clock().timestamp()
+                put_off_until = put_off_until or now + LONGEST_WAIT
+                if throttled > MOST_THROTTLED or now > put_off_until:
                     raise self._failure(answer, of_collection)
             elif status in TRANSIENT and repeats and failures + 1 < TRIES:
                 failures += 1
@@ -345,6 +342,14 @@ class ScimTarget:
 
 def _path(endpoint: str, target_id: str) -> str:
     return f"{endpoint}/{quote(target_id, safe='')}"
+
+
+def _unseen(cursor: str, seen: set[str]) -> str:
+    """The cursor, which is remembered. Raises TargetError if it came before: the list would never end."""
+    if cursor in seen:
+        raise incompatible("the application gives the same nextCursor again and again")
+    seen.add(cursor)
+    return cursor
 
 
 def _query(params: Mapping[str, str]) -> str:

@@ -22,6 +22,11 @@ class Gate:
 
     async def enter(self) -> float:
         """Returns when a request may begin, with the moment for `leave`."""
+        if not self._head.locked():
+            # Nobody waits, which is nearly always so.
+            now = self._now()
+            if not self._pace.begin(now):
+                return now
         async with self._head:
             while wait := self._pace.begin(now := self._now()):
                 if wait == FULL:

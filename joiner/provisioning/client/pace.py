@@ -20,8 +20,11 @@ INSTANT: Final = 1e-5
 """Seconds that are not worth waiting for, and more than the times of today lose to rounding."""
 QUICK: Final = 0.25
 """Answers within so many seconds are quick, whatever they took when the target was idle."""
+BEST_HOLDS: Final = 300.0
+"""Seconds for which the quickest answer is what others are compared with."""
 SLOWED: Final = 4.0
 """Answers are slow that take so many times as long as when the target was idle."""
+CUT_WHEN_SLOW: Final = 0.8
 CUT_WHEN_OVERLOADED: Final = 0.5
 CUT_WHEN_THROTTLED: Final = 0.8
 REGAINED: Final = 0.02
@@ -66,6 +69,7 @@ class Pace:
         self._streak = 0
         self._latency = 0.0
         self._best_latency = math.inf
+        self._best_since = math.inf
         self._ended: deque[float] = deque(maxlen=512)
 
     def successor(self) -> "Pace":
@@ -74,7 +78,7 @@ class Pace:
         heir._window, heir._threshold = self._window, self._threshold
         heir._rate, heir._regained_until, heir._next = self._rate, self._regained_until, self._next
         heir._paused_until, heir._last_cut, heir._streak = self._paused_until, self._last_cut, self._streak
-        heir._best_latency = self._best_latency
+        heir._best_latency, heir._best_since = self._best_latency, self._best_since
         return heir
 
     @property
@@ -111,7 +115,7 @@ class Pace:
         was_full = self._under_way >= int(self._window)
         self._under_way -= 1
         if verdict is Verdict.ANSWERED:
-            self._grow(now, now - began, was_full)
+            self._grow(began, now, was_full)
         else:
             self._cut(began, now, verdict)
             if pause is None and verdict is Verdict.THROTTLED:
@@ -123,18 +127,25 @@ class Pace:
         """A request that had begun was given up: nothing is learnt from it."""
         self._under_way -= 1
 
-    def _grow(self, now: float, latency: float, was_full: bool) -> None:
+    def _grow(self, began: float, now: float, was_full: bool) -> None:
+        latency = now - began
         self._streak = 0
         self._ended.append(now)
+        self._best_since = min(self._best_since, now)
         self._latency += (latency - self._latency) / min(len(self._ended), 8)
-        # What was best is forgotten slowly: the way to the target may have become longer.
-        self._best_latency = min(latency, self._best_latency * 1.001)
+        if now - self._best_since > BEST_HOLDS:
+            # The way to the target may have become longer. With half of the load its best shows again.
+            self._best_since, self._best_latency = now, math.inf
+            self._window = max(1.0, self._window / 2)
+        self._best_latency = min(latency, self._best_latency)
         if self._rate is not None and now > self._regained_until:
             # Time in which nothing was sent wins nothing back.
             self._rate += self._rate * REGAINED * min(now - self._regained_until, 1.0)
             self._regained_until = now
         if self._latency > max(QUICK, SLOWED * self._best_latency):
-            self._window = max(1.0, self._window - 1 / self._window)
+            if began >= self._last_cut:
+                self._last_cut = now
+                self._window = self._threshold = max(1.0, self._window * CUT_WHEN_SLOW)
         elif was_full and self._window < self._limits.most_concurrent:
             self._window += 1.0 if self._window < self._threshold else 1 / self._window
             self._window = min(self._window, float(self._limits.most_concurrent))

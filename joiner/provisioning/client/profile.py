@@ -93,7 +93,7 @@ def changed_profile(stored: Mapping[str, Any], changes: Mapping[str, Any]) -> di
             f"there is no '{unknown}' in the profile of a target; it has {', '.join(sorted(known))}"
         )
     merged = {name: value for name, value in {**stored, **changes}.items() if value is not None}
-    kept: dict[str, Any] = msgspec.to_builtins(parse_profile(merged))
+    kept: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(parse_profile(merged)))
     return kept
 
 
