@@ -118,6 +118,9 @@ class _Probe:
         user_id = await self._make(USERS, user)
         if user_id is None:
             return
+        # Two, so that a page can be too small for all of them, and a group has members.
+        other = f"{NAME}-{new_id()}"
+        await self._make(USERS, {**user, "userName": f"{other}@{DOMAIN}", "externalId": other, "emails": []})
         await self._try_filters(label)
         await self._try_pages()
         if await self._try("PATCH", self._patched_by_path(user_id), {"updates": "put"}):
@@ -133,10 +136,6 @@ class _Probe:
         if group_id is None:
             return
         members = [id_ for endpoint, id_ in self._made if endpoint == USERS]
-        for _ in range(2 - len(members)):
-            other = f"{NAME}-{new_id()}"
-            made = await self._make(USERS, {"schemas": [USER_SCHEMA], "userName": f"{other}@{DOMAIN}", "active": True})
-            members += [made] if made else []
         if len(members) < 2:
             self._note("members", "unknown", "there are not enough users to try it with")
             return
@@ -168,6 +167,8 @@ class _Probe:
         self._note("filters", "found", told, members)
 
     async def _try_pages(self) -> None:
+        """One object is asked for; there are two at least."""
+        listed: list[Any] = []
         for paging, params in (("index", "startIndex=1&count=1"), ("cursor", "cursor=&count=1")):
             try:
                 document = await self._target.document(f"{USERS}?{params}")
@@ -181,10 +182,13 @@ class _Probe:
             if document.get("nextCursor"):
                 self._note("pages", "found", "lists are read by cursor", {"paging": "cursor"})
                 return
-            if paging == "index" and len(listed) <= 1 and document.get("totalResults") is not None:
+            if paging == "index" and len(listed) == 1 and str(document.get("totalResults")) != "1":
                 self._note("pages", "found", "lists are read by index", {"paging": "index"})
                 return
-        self._note("pages", "found", "lists come as a whole, whatever is asked for", {"paging": "none"})
+        if len(listed) > 1:
+            self._note("pages", "found", "lists come as a whole, whatever is asked for", {"paging": "none"})
+        else:
+            self._note("pages", "unknown", "lists show too little to tell")
 
     async def _patched_by_path(self, user_id: str) -> str:
         await self._patch(USERS, user_id, {"op": "replace", "path": "displayName", "value": f"{NAME} patched"})
