@@ -5,12 +5,13 @@ Cycles run as plain coroutines here: durability has tests of its own with real p
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import msgspec
@@ -26,7 +27,10 @@ from joiner.directory.gallery import find_template
 from joiner.directory.model import DEFAULT_ACCESS, AppRole, Group, User
 from joiner.directory.store import DirectoryStore
 from joiner.ids import derived_id
+from joiner.net.addresses import checked_addresses
 from joiner.provisioning import cycles
+from joiner.provisioning.client.exchange import Answer, Exchange
+from joiner.provisioning.client.pool import over_sockets
 from joiner.provisioning.cycle import CycleRunner
 from joiner.provisioning.durable import run_pages
 from joiner.provisioning.side import MIGRATIONS, ProvisioningSide
@@ -106,6 +110,27 @@ class Recorder:
         await self._app(scope, again, send)
 
 
+class Asked(msgspec.Struct, frozen=True):
+    """One request that the engine sent."""
+
+    method: str
+    path: str
+    """From behind the Tenant URL, decoded."""
+    body: Any
+
+
+class Watched:
+    """An exchange that notes what is sent through it."""
+
+    def __init__(self, exchange: Exchange, asked: list[Asked]) -> None:
+        self._exchange = exchange
+        self._asked = asked
+
+    async def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+        self._asked.append(Asked(method, unquote(path), orjson.loads(body) if body else None))
+        return await self._exchange.send(method, path, headers, body)
+
+
 class World:
     """Use `opened`."""
 
@@ -120,6 +145,9 @@ class World:
         )
         self.directory = DirectoryStore(self.db, self.clock)
         self.engine = engine = PlainEngine()
+        self.asked: list[Asked] = []
+        """What the engine's client sent, reads as well, in order."""
+        self._over_sockets = over_sockets(checked_addresses(allow_loopback=True, allow_private=False))
         self.side = ProvisioningSide(
             self.db,
             self.directory,
@@ -129,6 +157,7 @@ class World:
             allow_private=False,
             clock=self.clock,
             sleep=self.clock.sleep,
+            connect=self._connect,
             engine=engine,
         )
         engine.runner = self.side.runner
@@ -139,6 +168,11 @@ class World:
         """A token of the application for what is done there by hand, and its id."""
         self.hand_id = ""
         self._assignments: dict[tuple[str, str], str] = {}
+
+    @asynccontextmanager
+    async def _connect(self, base_url: str, **options: Any) -> AsyncIterator[Exchange]:
+        async with self._over_sockets(base_url, **options) as exchange:
+            yield Watched(exchange, self.asked)
 
     # The directory
 

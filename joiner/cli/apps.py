@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 import typer
 
 from joiner.cli.client import ApiError, Client
-from joiner.cli.command import command, fail_use
+from joiner.cli.command import FAILED, command, fail_use
 from joiner.cli.lookup import (
     SERVICE_PRINCIPALS,
     Document,
@@ -26,6 +26,8 @@ from joiner.errors import InvalidValueError
 app = typer.Typer(help="Enterprise applications: add, connect, assign.", no_args_is_help=True)
 
 ALREADY_ASSIGNED: Final = "Permission being assigned already exists on the object"
+TESTED: Final = " The connection was tested and works."
+RESULTS: Final = {"passed": "passed", "failed": "FAILED", "notTried": "not tried"}
 SCOPES: Final = {"true": "all users and groups", "false": "only assigned users and groups"}
 
 AppArgument = Annotated[str, typer.Argument(metavar="APP", help="The application's display name or id.")]
@@ -44,6 +46,17 @@ SecretTokenOption = Annotated[
 SecretTokenFileOption = Annotated[Path | None, typer.Option(metavar="FILE", help="Read the token from a file.")]
 SecretTokenStdinOption = Annotated[
     bool, typer.Option("--secret-token-stdin", help="Read the token from the standard input.")
+]
+CredentialOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--credential",
+        metavar="KEY=VALUE",
+        help="Another credential, such as Oauth2ClientId=…; KEY=@FILE reads it from a file. May be repeated.",
+    ),
+]
+UntestedOption = Annotated[
+    bool, typer.Option("--untested", help="Keep the credentials without testing the connection.")
 ]
 Scope = Literal["assigned", "all"]
 SCOPE_OPTION: Final = typer.Option(help="Only assigned users and groups, or everyone.")
@@ -87,22 +100,25 @@ async def add(
     secret_token: SecretTokenOption = None,
     secret_token_file: SecretTokenFileOption = None,
     secret_token_stdin: SecretTokenStdinOption = False,
+    credential: CredentialOption = None,
+    untested: UntestedOption = False,
     scope: Annotated[Scope, SCOPE_OPTION] = "assigned",
 ) -> None:
     """Add an application from the gallery; with --tenant-url, test the connection and keep the credentials."""
     token = _secret(secret_token, secret_token_file, secret_token_stdin)
-    if (tenant_url is None) != (token is None):
-        fail_use("--tenant-url and a secret token belong together")
+    credentials = _credentials(tenant_url, token, credential or [])
+    if credentials and (tenant_url is None or len(credentials) == 1):
+        fail_use("--tenant-url and a secret token, or other credentials, belong together")
     template = await find_template(client, name)
     application = await instantiate(client, template, display_name or template["displayName"])
     try:
-        await connect_application(client, application, tenant_url, token, sync_all=scope == "all")
+        await connect_application(client, application, credentials, sync_all=scope == "all", tested=not untested)
     except ApiError:
         # All or nothing: the command can be given again with the right address and token.
         await client.delete(f"{SERVICE_PRINCIPALS}/{application['id']}")
         raise
     described = await describe(client, application)
-    tested = " The connection was tested and works." if token else ""
+    tested = TESTED if credentials and not untested else ""
     output.show(described, lambda out: out.say(f"Added {described['displayName']}.{tested}"))
 
 
@@ -115,17 +131,20 @@ async def connect(
     secret_token: SecretTokenOption = None,
     secret_token_file: SecretTokenFileOption = None,
     secret_token_stdin: SecretTokenStdinOption = False,
+    credential: CredentialOption = None,
+    untested: UntestedOption = False,
     scope: Annotated[Scope | None, SCOPE_OPTION] = None,
 ) -> None:
     """Enter new credentials, for example a rotated token, or another scope. The connection is tested first."""
     token = _secret(secret_token, secret_token_file, secret_token_stdin)
-    if tenant_url is None and token is None and scope is None:
-        fail_use("nothing to change: give --tenant-url, a secret token or --scope")
+    credentials = _credentials(tenant_url, token, credential or [])
+    if not credentials and scope is None:
+        fail_use("nothing to change: give --tenant-url, a secret token, other credentials or --scope")
     application = await find_application(client, name)
     sync_all = None if scope is None else scope == "all"
-    await connect_application(client, application, tenant_url, token, sync_all=sync_all)
+    await connect_application(client, application, credentials, sync_all=sync_all, tested=not untested)
     described = await describe(client, application)
-    tested = " The connection was tested and works." if token or tenant_url else ""
+    tested = TESTED if credentials and not untested else ""
     output.show(described, lambda out: out.say(f"Changed {described['displayName']}.{tested}"))
 
 
@@ -134,6 +153,17 @@ async def show(client: Client, output: Output, name: AppArgument) -> None:
     """Show an application: credentials (masked), scope, assignments and jobs."""
     item = await describe(client, await find_application(client, name))
     output.show(item, lambda out: _show(out, item))
+
+
+@command(app, "test")
+async def test(client: Client, output: Output, name: AppArgument) -> None:
+    """Test the connection with the stored credentials, check by check. Exit code 1 if one fails."""
+    application = await find_application(client, name)
+    tested = await client.post(f"{synchronization_path(application)}/joiner.testConnection", {})
+    rows = [(check["name"], RESULTS[check["result"]], check.get("message", "")) for check in tested["checks"]]
+    output.show(tested, lambda out: out.table(("check", "result", "cause"), rows))
+    if any(check["result"] == "failed" for check in tested["checks"]):
+        raise typer.Exit(FAILED)
 
 
 @command(app, "assign")
@@ -203,22 +233,24 @@ async def instantiate(client: Client, template: Document, display_name: str) -> 
 
 
 async def connect_application(
-    client: Client, application: Document, tenant_url: str | None, token: str | None, *, sync_all: bool | None
+    client: Client,
+    application: Document,
+    credentials: Mapping[str, str],
+    *,
+    sync_all: bool | None,
+    tested: bool = True,
 ) -> None:
-    """Stores what is given; credentials are tested first, together with those that are stored already.
+    """Stores what is given; the connection is tested first, together with what is stored already.
 
-    Raises ApiError, and nothing is stored, if the target does not accept them.
+    Raises ApiError, and nothing is stored, if the target does not accept the credentials.
     """
-    given = {
-        "BaseAddress": tenant_url,
-        "SecretToken": token,
-        "SyncAll": None if sync_all is None else str(sync_all).lower(),
-    }
-    pairs = {key: value for key, value in given.items() if value}
-    if tenant_url is not None or token is not None:
-        await test_connection(client, application, pairs)
+    scope = {} if sync_all is None else {"SyncAll": str(sync_all).lower()}
     path = f"{synchronization_path(application)}/secrets"
-    await client.put(path, {"value": _pairs(pairs)})
+    try:
+        await client.put(path if tested else f"{path}?joiner.test=false", {"value": _pairs({**credentials, **scope})})
+    except ApiError as error:
+        # The particulars are what `joiner app test` shows; the message names the check that failed.
+        raise ApiError(error.status, str(error)) from None
 
 
 async def test_connection(client: Client, application: Document, credentials: Mapping[str, str]) -> None:
@@ -289,15 +321,30 @@ def _pairs(values: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"key": key, "value": value} for key, value in values.items()]
 
 
+def _credentials(tenant_url: str | None, token: str | None, others: list[str]) -> dict[str, str]:
+    """The credentials by their keys. Ends the command for one that is not of the form KEY=VALUE."""
+    found = {key: value for key, value in (("BaseAddress", tenant_url), ("SecretToken", token)) if value}
+    for item in others:
+        key, equals, value = item.partition("=")
+        if not equals or not key:
+            fail_use(f"'{item}' is not of the form KEY=VALUE")
+        found[key] = _content(Path(value[1:])) if value.startswith("@") else value
+    return found
+
+
+def _content(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidValueError(f"{file} cannot be read: {error}") from None
+
+
 def _secret(token: str | None, file: Path | None, from_stdin: bool) -> str | None:
     """The secret token from wherever it was given. Ends the command if it was given twice or is empty."""
     if sum((token is not None, file is not None, from_stdin)) > 1:
         fail_use("give the secret token in one way only")
     if file is not None:
-        try:
-            token = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InvalidValueError(f"{file} cannot be read: {error}") from None
+        token = _content(file)
     elif from_stdin:
         token = sys.stdin.readline()
     if token is not None and not token.strip():

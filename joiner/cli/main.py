@@ -18,10 +18,12 @@ from joiner.cli import (
     schema,
     scope,
     serve,
+    target_profiles,
     tokens,
     tutorial,
     webhooks,
 )
+from joiner.cli.command import command
 
 PRIVATE = 0o077
 """The umask of every command: what it writes holds personal data, and secrets."""
@@ -67,6 +69,7 @@ app.add_typer(webhooks.app, name="webhook")
 app.add_typer(api_keys.app, name="api-key")
 app.add_typer(directory.app, name="directory")
 app.add_typer(apps.app, name="app")
+command(jobs.app, "profile")(target_profiles.profile)
 app.add_typer(jobs.app, name="job")
 app.add_typer(schema.app, name="schema")
 app.add_typer(scope.app)

@@ -83,7 +83,9 @@ async def connect(story: Story, client: Client, token: str) -> Document:
         await apps.test_connection(client, application, {"BaseAddress": tenant_url, "SecretToken": WRONG_TOKEN})
     except ApiError as error:
         story.tell(f"Test Connection with a mistyped token: refused. {_sentence(str(error))}")
-    await apps.connect_application(client, application, tenant_url, token, sync_all=False)
+    await apps.connect_application(
+        client, application, {"BaseAddress": tenant_url, "SecretToken": token}, sync_all=False
+    )
     story.tell("Test Connection with the right one: it works.", style="green")
     return application
 

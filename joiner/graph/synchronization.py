@@ -4,7 +4,7 @@ Shapes are Graph's; `joiner.run` and `joiner.cycles` are our own actions, named 
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,6 +19,8 @@ from joiner.provisioning.connection_check import ConnectionTestError
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.service import ProvisioningService
 from joiner.provisioning.templates import Template
+
+WORDS: Final = {"passed": "passed", "notTried": "not tried"}
 
 
 class Synchronization:
@@ -178,7 +180,11 @@ class Synchronization:
 def _refused_connection(error: ConnectionTestError) -> GraphError:
     """The answer with every check, those that passed as well."""
     details = [
-        {"code": check["result"], "target": check["name"], "message": check.get("message", "")}
+        {
+            "code": check["result"],
+            "target": check["name"],
+            "message": f"{check['name']}: {check.get('message') or WORDS[check['result']]}",
+        }
         for check in shown_checks(error.results)
     ]
     return GraphError(400, "CredentialsValidationFailed", str(error), details)

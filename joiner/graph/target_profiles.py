@@ -30,7 +30,7 @@ class TargetProfiles:
             (f"{job}/joiner.profile", self.get_profile, "GET"),
             (f"{job}/joiner.profile", self.change_profile, "PATCH"),
             (f"{job}/joiner.probe", self.probe, "POST"),
-            (f"{job}/joiner.testConnection", self.test_connection, "POST"),
+            (f"{prefix}/joiner.testConnection", self.test_connection, "POST"),
         )
         return [endpoint(path, function, method) for path, function, method in table]
 
@@ -54,8 +54,9 @@ class TargetProfiles:
 
     async def test_connection(self, request: Request) -> Response:
         """The stored credentials, each check with its result; 200 whatever they are."""
-        job = self._job(request)
-        results = await self._service.test_connection(job.service_principal_id, job.template_id, None)
+        principal = self._directory.service_principal(request.path_params["sp"])
+        template = self._service.templates(principal.id)[0]
+        results = await self._service.test_connection(principal.id, template.id, None)
         return json_response(request, {"checks": shown_checks(results)})
 
     def _job(self, request: Request) -> Job:

@@ -244,6 +244,56 @@ def test_a_wrong_address_or_token_stops_at_test_connection_and_adds_nothing(tmp_
         assert as_json("app", "show", "ALVAO", data=tmp_path)["scope"] == "all users and groups"
 
 
+@pytest.mark.req("REQ-P-004", "REQ-P-005")
+def test_a_connection_is_tested_check_by_check_and_may_be_kept_untested(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        token = joiner("token", "create", data=tmp_path).strip()
+        secret = tmp_path / "token.txt"
+        secret.write_text(f"{token}\n")
+        add = ("app", "add", "ALVAO", "--tenant-url", f"{server.url}/scim", "--credential")
+        added = joiner(*add, f"SecretToken=@{secret}", data=tmp_path)
+        assert added == "Added ALVAO. The connection was tested and works.\n"
+        tested = as_json("app", "test", "ALVAO", data=tmp_path)
+        assert [check["result"] for check in tested["checks"]] == ["passed"] * 4
+        assert "query for a group" in joiner("app", "test", "ALVAO", data=tmp_path)
+        place = ("--data", str(tmp_path))
+        wrong = ("app", "connect", "ALVAO", "--credential", "SecretToken=mistyped")
+        assert "refused the secret token" in refused(*wrong, *place)
+        assert joiner(*wrong, "--untested", data=tmp_path) == "Changed ALVAO.\n"
+        done = run("app", "test", "ALVAO", *place)
+        assert (done.returncode, done.stdout.count("FAILED"), done.stdout.count("not tried")) == (1, 1, 2)
+        assert "KEY=VALUE" in refused("app", "connect", "ALVAO", "--credential", "SecretToken", *place, code=2)
+        assert "is not a key" in refused("app", "connect", "ALVAO", "--credential", "Token=x", *place)
+        assert "cannot be read" in refused("app", "connect", "ALVAO", "--credential", "SecretToken=@none", *place)
+
+
+def test_the_profile_of_a_target_is_shown_changed_and_found_out(tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        token = joiner("token", "create", data=tmp_path).strip()
+        joiner("app", "add", "ALVAO", "--tenant-url", f"{server.url}/scim", data=tmp_path, JOINER_SECRET_TOKEN=token)
+        joiner("job", "create", "ALVAO", data=tmp_path)
+        profile = ("job", "profile", "ALVAO")
+        assert as_json(*profile, data=tmp_path)["changed"] == []
+        changed = as_json(
+            *profile, "updates=put", "filterable=userName, externalId", "requestsPerSecond=2.5", data=tmp_path
+        )
+        assert changed["changed"] == ["filterable", "requestsPerSecond", "updates"]
+        assert (changed["filterable"], changed["requestsPerSecond"]) == (["userName", "externalId"], 2.5)
+        shown = joiner(*profile, data=tmp_path)
+        assert "userName,externalId" in shown
+        place = ("--data", str(tmp_path))
+        assert "there is no 'speed' in the profile" in refused(*profile, "speed=1", *place)
+        assert "pageSize" in refused(*profile, "pageSize=none", "pageSize=0", *place)
+        assert "KEY=VALUE" in refused(*profile, "updates", *place, code=2)
+        assert "belongs to --probe" in refused(*profile, "--dry-run", *place, code=2)
+        report = as_json(*profile, "--probe", "--dry-run", data=tmp_path)
+        assert report["profile"]["updates"] == "put"
+        told = joiner(*profile, "--probe", data=tmp_path, COLUMNS="200")
+        assert "The target can do all that is needed." in told
+        assert as_json(*profile, data=tmp_path)["changed"] == ["requestsPerSecond"]
+        assert fetch(f"{server.url}/scim/Users?count=0", token)["totalResults"] == 0
+
+
 def test_a_job_is_run_by_hand_and_its_log_read(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         joiner("directory", "import", "--example", data=tmp_path)

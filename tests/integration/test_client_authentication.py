@@ -2,7 +2,7 @@
 
 import base64
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from tests.local_server import served
 from tests.world import StillClock
 
 EMPTY = {"totalResults": 0, "Resources": []}
-JSON = {"Content-Type": "application/scim+json"}
+NONE: Mapping[str, str] = {}
 
 
 class Identity:
@@ -77,7 +77,9 @@ async def pool(
 
 
 @asynccontextmanager
-async def talking(identity: Identity, clock: StillClock | None = None, **values: str) -> AsyncIterator[ScimTarget]:
+async def talking(
+    identity: Identity, values: Mapping[str, str] = NONE, clock: StillClock | None = None
+) -> AsyncIterator[ScimTarget]:
     async with AsyncExitStack() as stack:
         port = await stack.enter_async_context(served(identity.serve))
         given = {
@@ -99,7 +101,7 @@ async def ask(target: ScimTarget) -> None:
 @pytest.mark.req("REQ-C-032")
 async def test_an_access_token_is_fetched_once_and_renewed_before_it_ends() -> None:
     identity, clock = Identity(), StillClock()
-    async with talking(identity, clock, **{"joiner.Oauth2Scope": "scim"}) as target:
+    async with talking(identity, {"joiner.Oauth2Scope": "scim"}, clock) as target:
         await ask(target)
         await ask(target)
         form, header = identity.grants[0]
@@ -116,7 +118,7 @@ async def test_an_access_token_is_fetched_once_and_renewed_before_it_ends() -> N
 @pytest.mark.req("REQ-C-032")
 async def test_the_client_secret_may_go_in_the_body() -> None:
     identity = Identity()
-    async with talking(identity, **{"joiner.SecretPlacement": "body"}) as target:
+    async with talking(identity, {"joiner.SecretPlacement": "body"}) as target:
         await ask(target)
     form, header = identity.grants[0]
     assert (form["client_id"], form["client_secret"], header) == ("client:1", "s&cret", None)
@@ -166,7 +168,7 @@ async def test_a_token_endpoint_that_gives_no_token_is_named(
 
 
 async def test_a_token_endpoint_at_a_forbidden_address_is_not_called() -> None:
-    async with talking(Identity(), Oauth2TokenExchangeUri="https://169.254.169.254/token") as target:
+    async with talking(Identity(), {"Oauth2TokenExchangeUri": "https://169.254.169.254/token"}) as target:
         with pytest.raises(TargetUnusableError, match=r"token endpoint: .*never called"):
             await ask(target)
 
@@ -177,7 +179,7 @@ async def test_a_client_may_sign_assertions_instead_of_sending_a_secret() -> Non
     key = ec.generate_private_key(ec.SECP256R1())
     values = {"Oauth2ClientSecret": "", "joiner.AssertionKey": pem_of(key), "joiner.AssertionKeyId": "key-1"}
     identity.lifetime = 1
-    async with talking(identity, clock, **values) as target:
+    async with talking(identity, values, clock) as target:
         await ask(target)
         clock.move(clock.now.resolution * 2_000_000)
         await ask(target)
@@ -241,7 +243,7 @@ def resolving(host: str) -> list[str]:
 
 @asynccontextmanager
 async def over_tls(
-    context: ssl.SSLContext, host: str, seen: list[Any] | None = None, **values: str
+    context: ssl.SSLContext, host: str, values: Mapping[str, str] = NONE, seen: list[Any] | None = None
 ) -> AsyncIterator[ScimTarget]:
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         if seen is not None and request.transport is not None:
@@ -261,10 +263,10 @@ async def test_a_certificate_is_accepted_only_of_a_known_authority_and_for_the_r
     authority = Authority()
     context = authority.server(tmp_path, "scim.example")
     own = {"joiner.CertificateAuthority": authority.pem}
-    async with over_tls(context, "scim.example", **own) as target:
+    async with over_tls(context, "scim.example", own) as target:
         await ask(target)
-    for host, values in (("scim.example", {}), ("other.example", own)):
-        async with over_tls(context, host, **values) as target:
+    for host, values in (("scim.example", NONE), ("other.example", own)):
+        async with over_tls(context, host, values) as target:
             with pytest.raises(TargetError, match="certificate is not accepted") as caught:
                 await ask(target)
         assert caught.value.code == "WebExceptionProtocolError"
@@ -277,7 +279,7 @@ async def test_a_server_that_speaks_only_an_old_tls_is_refused(tmp_path: Path) -
     context.set_ciphers("ALL:@SECLEVEL=0")
     with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
-    async with over_tls(context, "scim.example", **{"joiner.CertificateAuthority": authority.pem}) as target:
+    async with over_tls(context, "scim.example", {"joiner.CertificateAuthority": authority.pem}) as target:
         with pytest.raises(TargetError, match=r"no encrypted connection|does it speak TLS 1\.2") as caught:
             await ask(target)
     assert caught.value.code == "WebExceptionProtocolError"
@@ -292,10 +294,10 @@ async def test_a_client_certificate_proves_who_we_are(tmp_path: Path) -> None:
     values = {"joiner.CertificateAuthority": authority.pem}
     certified = {**values, "joiner.ClientCertificate": own.certificate, "joiner.ClientKey": own.key}
     seen: list[Any] = []
-    async with over_tls(context, "scim.example", seen, **certified) as target:
+    async with over_tls(context, "scim.example", certified, seen) as target:
         await ask(target)
     assert seen[0]["subject"] == ((("commonName", "joiner of tests"),),)
-    async with over_tls(context, "scim.example", **values) as target:
+    async with over_tls(context, "scim.example", values) as target:
         with pytest.raises(TargetError):
             await ask(target)
 

@@ -14,6 +14,7 @@ from joiner.directory.api_keys import ApiKeys, Principal
 from joiner.graph.endpoint import graph_routes
 from joiner.graph.schemas import SchemaRoutes
 from joiner.graph.synchronization import Synchronization
+from joiner.graph.target_profiles import TargetProfiles
 from tests.world import World, opened
 
 
@@ -54,6 +55,7 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
             [
                 *Synchronization(world.service, world.directory).routes(),
                 *SchemaRoutes(world.service, world.side.schemas, world.directory).routes(),
+                *TargetProfiles(world.service, world.directory).routes(),
             ],
         )
         transport = httpx.ASGITransport(app=Starlette(routes=routes))
@@ -133,6 +135,43 @@ async def test_a_connection_that_does_not_work_is_refused_in_words(
         assert error["code"] == "CredentialsValidationFailed"
         assert reason in error["message"]
         assert "wrong" not in error["message"]
+
+
+@pytest.mark.req("REQ-P-005")
+async def test_each_check_of_a_connection_is_told_apart(api: Api) -> None:
+    checks = (await api.ask("POST", f"{api.base}/joiner.testConnection"))["checks"]
+    assert [(check["name"].partition(" (")[0], check["result"]) for check in checks] == [
+        ("connection", "passed"),
+        ("credentials", "passed"),
+        ("query for a user", "passed"),
+        ("query for a group", "passed"),
+    ]
+    pairs = [{"key": "SecretToken", "value": "wrong"}]
+    for method, path, body in (
+        ("PUT", f"{api.base}/secrets", {"value": pairs}),
+        ("POST", f"{api.job}/validateCredentials", {"credentials": pairs}),
+    ):
+        error = (await api.ask(method, path, body, 400))["error"]
+        assert [detail["code"] for detail in error["details"]] == ["passed", "failed", "notTried", "notTried"]
+        assert "refused the secret token" in error["details"][1]["message"]
+    await api.world.revoke_tokens()
+    checks = (await api.ask("POST", f"{api.base}/joiner.testConnection"))["checks"]
+    assert [check["result"] for check in checks] == ["passed", "failed", "notTried", "notTried"]
+
+
+async def test_the_profile_of_a_target_is_part_of_its_job(api: Api) -> None:
+    path = f"{api.job}/joiner.profile"
+    assert (await api.ask("GET", path))["changed"] == []
+    changed = await api.ask("PATCH", path, {"membersAddedPerPatch": 20, "mixedMemberChanges": False})
+    assert (changed["membersAddedPerPatch"], changed["changed"]) == (20, ["membersAddedPerPatch", "mixedMemberChanges"])
+    for wrong in ({"x": 1}, {"pageSize": "many"}):
+        await api.ask("PATCH", path, wrong, 400)
+    report = await api.ask("POST", f"{api.job}/joiner.probe", {"keep": False})
+    assert {finding["about"] for finding in report["findings"]} >= {"PATCH", "filters", "pages", "active"}
+    assert (await api.ask("GET", path))["changed"] == ["membersAddedPerPatch", "mixedMemberChanges"]
+    report = await api.ask("POST", f"{api.job}/joiner.probe")
+    assert report["leftBehind"] == []
+    assert report["profile"]["changed"] == []
 
 
 async def test_the_saved_credentials_work(api: Api) -> None:

@@ -28,7 +28,7 @@ class Load:
             if wait == 0:
                 self.begun.append(self.now)
                 latency, verdict, pause = self._answer(self.now, len(self._under_way) + 1)
-                heapq.heappush(self._under_way, (self.now + latency, self.now, verdict, pause))  # type: ignore[misc] # verdicts are never compared: the moments differ
+                heapq.heappush(self._under_way, (self.now + latency, self.now, verdict, pause))
                 self.most_under_way = max(self.most_under_way, len(self._under_way))
                 continue
             ends = self._under_way[0][0] if self._under_way else FULL

@@ -17,8 +17,8 @@ class Exchange(Protocol):
     """Speaks to one address."""
 
     async def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
-        """One request; a create is sent once, whatever happens. `path` is what follows the address: a path, and a query if there is one, both
-        encoded.
+        """One request; a create is sent once, whatever happens. `path` is what follows the address: a path, and a
+        query if there is one, both encoded.
 
         Raises TargetError: `Timeout` and `WebExceptionProtocolError` if no whole answer came; the request may have
         taken effect.

@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from joiner.ids import new_id
+from joiner.provisioning.client.profile import DEFAULT_PROFILE, profile_document
 from joiner.provisioning.failures import TargetError, TargetUnusableError
 from joiner.provisioning.target import ScimTarget
 from joiner.provisioning.wire import GROUP_SCHEMA, USER_SCHEMA, patch_body
@@ -18,6 +19,7 @@ NAME: Final = "joiner-probe"
 DOMAIN: Final = "probe.invalid"
 """No mail goes there (RFC 2606)."""
 MOST_SHOWN: Final = 200
+DEFAULTS: Final = profile_document(DEFAULT_PROFILE)
 
 Outcome = Literal["found", "assumed", "unknown"]
 
@@ -41,8 +43,10 @@ class ProbeReport(msgspec.Struct, frozen=True, rename="camel"):
 
     @property
     def changes(self) -> dict[str, Any]:
-        """What to set in the profile; later findings count more: what was seen more than what was said."""
-        return {name: value for finding in self.findings for name, value in finding.members.items()}
+        """What to set in the profile, None for what is as by default. Later findings count more: what was seen counts
+        more than what was said."""
+        found = {name: value for finding in self.findings for name, value in finding.members.items()}
+        return {name: None if value == DEFAULTS[name] else value for name, value in found.items()}
 
 
 async def probe_target(target: ScimTarget) -> ProbeReport:
