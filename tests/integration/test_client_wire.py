@@ -140,3 +140,103 @@ async def test_test_connection_asks_for_a_user_and_a_group_that_cannot_exist(tmp
         assert users.startswith("/Users?filter=")
         assert groups.startswith("/Groups?filter=displayName eq ")
         assert groups.endswith("&excludedAttributes=members")
+
+
+# From matching to creating
+
+
+@pytest.mark.req("REQ-C-003", "REQ-C-004", "REQ-C-007", "REQ-C-008")
+async def test_who_is_not_found_is_created_who_is_found_is_updated_and_then_read_by_id(tmp_path: Path) -> None:
+    async with opened(tmp_path) as world:
+        held = await world.application_add(userName="bea@fjord.example", externalId="bea", active=True)
+        ada, bea = await world.add_user("ada"), await world.add_user("bea")
+        await world.assign(ada, bea)
+        first = await sent(world)
+        [post] = [each for each in first if each.method == "POST"]
+        assert post.body["userName"] == "ada@fjord.example"
+        assert None not in post.body.values()
+        assert "" not in post.body.values()
+        assert "title" not in post.body, "the directory has none"
+        assert [each.path for each in first if each.method == "PATCH"] == [f"/Users/{held}"]
+        await world.change_user(bea, jobTitle="Cook")
+        second = await sent(world)
+        # The first two ask for nobody, to find out whether the credentials still work.
+        assert [(each.method, each.path) for each in second[2:]] == [
+            ("GET", f"/Users/{held}"),
+            ("PATCH", f"/Users/{held}"),
+        ]
+        [operation] = second[3].body["Operations"]
+        assert (operation["path"], operation["value"]) == ("title", "Cook")
+
+
+@pytest.mark.req("REQ-C-003")
+async def test_nothing_is_written_for_whom_several_are_found(tmp_path: Path) -> None:
+    async with opened(tmp_path) as world:
+        ada = await world.add_user("ada", mailNickname="ada")
+        for number in (1, 2):
+            await world.application_add(userName=f"ada{number}@fjord.example", externalId=ada)
+        await world.set_schema(lambda document: match_by(document, "externalId", "[objectId]"))
+        await world.assign(ada)
+        assert await world.run() == {"ada": "other failure"}
+        assert {each.method for each in world.sent} == {"GET"}
+        assert world.entries()["ada"]["provisioningStatusInfo"]["errorInformation"]["errorCode"] == (
+            "DuplicateTargetEntries"
+        )
+
+
+def match_by(document: dict[str, Any], target: str, source: str) -> None:
+    """Lets users be matched by one attribute alone."""
+    for flow in document["synchronizationRules"][0]["objectMappings"][0]["attributeMappings"]:
+        flow["matchingPriority"] = int(flow["targetAttributeName"] == target)
+        if flow["targetAttributeName"] == target:
+            flow["source"] = {**flow["source"], "expression": source, "name": source.strip("[]"), "type": "Attribute"}
+
+
+@pytest.mark.req("REQ-P-068")
+async def test_who_is_gone_from_the_application_is_created_anew_only_once_links_are_forgotten(tmp_path: Path) -> None:
+    async with opened(tmp_path) as world:
+        ada = await world.add_user("ada")
+        await world.assign(ada)
+        await world.run()
+        old = (await world.accounts())["ada"]["id"]
+        await world.application_delete(old)
+        await world.change_user(ada, jobTitle="Cook")
+        before = len(world.sent)
+        assert await world.run() == {"ada": "update failure"}
+        assert [(each.method, each.path) for each in world.sent[before + 2 :]] == [("GET", f"/Users/{old}")]
+        await world.service.restart(world.job_id, "Full")
+        asked = (await sent(world))[2:]
+        assert asked[0].path.startswith("/Users?filter=")
+        assert asked[-1].method == "POST"
+        assert (await world.accounts())["ada"]["id"] != old
+
+
+@pytest.mark.req("REQ-C-026")
+async def test_a_conflict_is_reported_and_matched_anew_in_the_next_cycle_without_a_loop(tmp_path: Path) -> None:
+    async with opened(tmp_path) as world:
+        # Matched by another attribute, the account is not found, and its name is taken.
+        await world.set_schema(lambda document: match_by(document, "externalId", "[objectId]"))
+        held = await world.application_add(userName="ada@fjord.example", externalId="by hand")
+        ada = await world.add_user("ada")
+        await world.assign(ada)
+        assert await world.run() == {"ada": "create failure"}
+        assert world.entries()["ada"]["provisioningStatusInfo"]["errorInformation"]["errorCode"] == "Conflict"
+        assert [each.method for each in world.sent].count("POST") == 1
+        await world.application_change(held, externalId=ada)
+        assert await world.run() == {"ada": "update success"}
+        assert [each.method for each in world.sent].count("POST") == 1
+
+
+@pytest.mark.req("REQ-C-027")
+async def test_an_incremental_cycle_asks_only_for_what_changed_and_a_restart_for_everybody(tmp_path: Path) -> None:
+    async with opened(tmp_path) as world:
+        people = [await world.add_user(name) for name in ("ada", "bea", "cid")]
+        await world.assign(*people)
+        await sent(world)
+        await world.change_user(people[1], jobTitle="Cook")
+        incremental = await sent(world)
+        assert len([each for each in incremental[2:] if each.method == "GET"]) == 1
+        await world.service.restart(world.job_id, None)
+        again = await sent(world)
+        assert len([each for each in again[2:] if each.method == "GET"]) == 3
+        assert {each.method for each in again} == {"GET"}

@@ -32,6 +32,8 @@ REGAINED: Final = 0.02
 LEAST_RATE: Final = 0.5
 MEASURED: Final = 2.0
 """Seconds over which the rate that was borne is measured."""
+TELLING: Final = 8
+"""So many answers tell a rate."""
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 30.0
 
@@ -158,16 +160,18 @@ class Pace:
         self._streak += 1
         if verdict is Verdict.THROTTLED:
             borne = self._borne(now)
-            self._rate = max(LEAST_RATE, CUT_WHEN_THROTTLED * min(borne, self._rate or math.inf))
+            if borne is not None:
+                self._rate = max(LEAST_RATE, CUT_WHEN_THROTTLED * min(borne, self._rate or math.inf))
+            elif self._rate is not None:
+                self._rate = max(LEAST_RATE, CUT_WHEN_THROTTLED * self._rate)
             self._regained_until = self._next = now
         self._window = max(1.0, self._window * CUT_WHEN_OVERLOADED)
         self._threshold = max(2.0, self._window)
 
-    def _borne(self, now: float) -> float:
-        """Answers per second of late."""
-        since = now - MEASURED
-        recent = [moment for moment in self._ended if moment > since]
-        if not recent:
-            return LEAST_RATE
+    def _borne(self, now: float) -> float | None:
+        """Answers per second of late; None if they were too few to tell."""
+        recent = [moment for moment in self._ended if moment > now - MEASURED]
+        if len(recent) < TELLING:
+            return None
         # Less than all of the time has passed at the beginning; a moment is not taken for a rate of thousands.
         return len(recent) / max(min(MEASURED, now - recent[0]), 0.25)
