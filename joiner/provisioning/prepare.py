@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, Final
 
+from joiner.errors import InvalidStateError
 from joiner.provisioning.client.connection import connection_of
 from joiner.provisioning.client.profile import TargetProfile
 from joiner.provisioning.credentials import LIST_EXTENSIONS, is_true

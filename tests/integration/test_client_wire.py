@@ -178,7 +178,7 @@ async def test_nothing_is_written_for_whom_several_are_found(tmp_path: Path) -> 
         await world.set_schema(lambda document: match_by(document, "externalId", "[objectId]"))
         await world.assign(ada)
         assert await world.run() == {"ada": "other failure"}
-        assert {each.method for each in world.sent} == {"GET"}
+        assert {each.method for each in world.asked} == {"GET"}
         assert world.entries()["ada"]["provisioningStatusInfo"]["errorInformation"]["errorCode"] == (
             "DuplicateTargetEntries"
         )
@@ -201,9 +201,9 @@ async def test_who_is_gone_from_the_application_is_created_anew_only_once_links_
         old = (await world.accounts())["ada"]["id"]
         await world.application_delete(old)
         await world.change_user(ada, jobTitle="Cook")
-        before = len(world.sent)
+        before = len(world.asked)
         assert await world.run() == {"ada": "update failure"}
-        assert [(each.method, each.path) for each in world.sent[before + 2 :]] == [("GET", f"/Users/{old}")]
+        assert [(each.method, each.path) for each in world.asked[before + 2 :]] == [("GET", f"/Users/{old}")]
         await world.service.restart(world.job_id, "Full")
         asked = (await sent(world))[2:]
         assert asked[0].path.startswith("/Users?filter=")
@@ -221,10 +221,10 @@ async def test_a_conflict_is_reported_and_matched_anew_in_the_next_cycle_without
         await world.assign(ada)
         assert await world.run() == {"ada": "create failure"}
         assert world.entries()["ada"]["provisioningStatusInfo"]["errorInformation"]["errorCode"] == "Conflict"
-        assert [each.method for each in world.sent].count("POST") == 1
+        assert [each.method for each in world.asked].count("POST") == 1
         await world.application_change(held, externalId=ada)
         assert await world.run() == {"ada": "update success"}
-        assert [each.method for each in world.sent].count("POST") == 1
+        assert [each.method for each in world.asked].count("POST") == 1
 
 
 @pytest.mark.req("REQ-C-027")
