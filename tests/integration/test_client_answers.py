@@ -291,7 +291,7 @@ async def test_an_answer_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch,
 # Recording
 
 
-@pytest.mark.req("REQ-C-034")
+@pytest.mark.req("REQ-C-033")
 async def test_requests_and_their_answers_are_recorded_while_somebody_asks_for_it() -> None:
     taken: list[Recording] = []
     script = Script(json({"id": "1"}), json({"id": "1"}, 201), json({"detail": "no t0ken"}, 400), empty(204))
