@@ -247,7 +247,7 @@ async def connect_application(
     scope = {} if sync_all is None else {"SyncAll": str(sync_all).lower()}
     path = f"{synchronization_path(application)}/secrets"
     try:
-        await client.put(path if tested else f"{path}?joiner.test=false", {"value": _pairs({**credentials, **scope})})
+        await client.put(f"{path}?joiner.test=true" if tested else path, {"value": _pairs({**credentials, **scope})})
     except ApiError as error:
         # The particulars are what `joiner app test` shows; the message names the check that failed.
         raise ApiError(error.status, str(error)) from None

@@ -75,14 +75,14 @@ class Synchronization:
         principal_id = self._principal_id(request)
         body = await json_body(request)
         pairs = _pairs(body.get("value", body.get("credentials")), "value")
-        # For credentials of an application that does not run yet.
-        if request.query_params.get("joiner.test", "true").lower() == "false":
-            await self._service.put_credentials(principal_id, pairs)
-        else:
+        # Graph itself tests when it is asked to, by another request; its clients may save before the target runs.
+        if request.query_params.get("joiner.test", "false").lower() == "true":
             try:
                 await self._service.save_credentials(principal_id, pairs)
             except ConnectionTestError as error:
                 raise _refused_connection(error) from None
+        else:
+            await self._service.put_credentials(principal_id, pairs)
         return no_content(request)
 
     async def validate_credentials(self, request: Request) -> Response:

@@ -148,7 +148,7 @@ async def test_each_check_of_a_connection_is_told_apart(api: Api) -> None:
     ]
     pairs = [{"key": "SecretToken", "value": "wrong"}]
     for method, path, body in (
-        ("PUT", f"{api.base}/secrets", {"value": pairs}),
+        ("PUT", f"{api.base}/secrets?joiner.test=true", {"value": pairs}),
         ("POST", f"{api.job}/validateCredentials", {"credentials": pairs}),
     ):
         error = (await api.ask(method, path, body, 400))["error"]
