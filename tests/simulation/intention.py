@@ -1,0 +1,219 @@
+"""What the target should hold, by a model of its own: plain sets and the rules as an administrator would say them.
+
+Nothing of the engine is used here. What the rules leave open (a value whose source is empty stays as it is, who left
+before the job ever saw them) is left open by the checks as well.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from tests.simulation.scim_patch import Resource, read
+from tests.simulation.scim_target import SimulatedTarget
+
+ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+
+
+@dataclass(slots=True)
+class Person:
+    """A user of the directory."""
+
+    id: str
+    name: str
+    attributes: dict[str, str]
+    is_enabled: bool = True
+    manager: str | None = None
+    deleted_at: datetime | None = None
+    is_purged: bool = False
+    was_entitled: bool = False
+    """At some time the job could have provisioned it."""
+    was_outside: bool = False
+    """At some time it was active and not entitled: the job may have ceased to manage it."""
+    is_vandalised: bool = False
+    """Somebody deleted its account in the application."""
+
+    @property
+    def is_active(self) -> bool:
+        return self.is_enabled and self.deleted_at is None and not self.is_purged
+
+
+@dataclass(slots=True)
+class Team:
+    """A group of the directory. Members may be people and teams."""
+
+    id: str
+    name: str
+    is_security: bool = True
+    members: set[str] = field(default_factory=set)
+    is_deleted: bool = False
+
+
+@dataclass(slots=True)
+class Intention:
+    """The directory and the job's settings as they are now."""
+
+    sync_all: bool
+    skips_out_of_scope: bool
+    people: dict[str, Person] = field(default_factory=dict)
+    teams: dict[str, Team] = field(default_factory=dict)
+    assigned: set[str] = field(default_factory=set)
+    department: str | None = None
+    """The scoping filter: only this department. None: no filter."""
+    title_from: str = "jobTitle"
+
+    def is_in_scope(self, person: Person) -> bool:
+        return person.is_active and self._is_entitled(person)
+
+    def is_team_in_scope(self, team: Team) -> bool:
+        return not team.is_deleted and team.is_security and (self.sync_all or team.id in self.assigned)
+
+    def note(self) -> None:
+        """Remembers who is entitled now; call it after every change."""
+        for person in self.people.values():
+            if person.is_active:
+                if self._is_entitled(person):
+                    person.was_entitled = True
+                else:
+                    person.was_outside = True
+
+    def _is_entitled(self, person: Person) -> bool:
+        teams = (t for t in self.teams.values() if t.id in self.assigned and t.is_security and not t.is_deleted)
+        is_assigned = self.sync_all or person.id in self.assigned or any(person.id in team.members for team in teams)
+        return is_assigned and self.department in (None, person.attributes.get("department"))
+
+    def wanted_values(self, person: Person) -> dict[str, Any]:
+        """SCIM path → value, for the attributes that have one."""
+        held = person.attributes
+        values = {
+            "externalId": person.id,
+            "userName": person.name,
+            "active": True,
+            "displayName": held.get("displayName"),
+            "title": held.get(self.title_from),
+            'emails[type eq "work"].value': held.get("mail"),
+            "name.givenName": held.get("givenName"),
+            "name.familyName": held.get("surname"),
+            f"{ENTERPRISE}:department": held.get("department"),
+        }
+        return {path: value for path, value in values.items() if value is not None}
+
+
+@dataclass(slots=True)
+class Comparison:
+    """Compares the target with the intention; every difference is a sentence.
+
+    `is_restored`: an initial cycle has run since the last silent fault, so that even those must be repaired.
+    """
+
+    intention: Intention
+    target: SimulatedTarget
+    lost_updates: bool
+    lost_members: bool
+
+    def differences(self) -> list[str]:
+        return [*self._strangers(), *self._people(), *self._teams()]
+
+    def unsafe(self) -> list[str]:
+        """Only what must hold at any time, whatever the target does."""
+        return [*self._strangers(), *self._doubles()]
+
+    def _accounts(self, person: Person) -> list[Resource]:
+        return self.target.having("Users", "externalId", person.id)
+
+    def _strangers(self) -> Iterator[str]:
+        """What the job does not manage is as it was."""
+        known = {*self.intention.people, *self.intention.teams}
+        for resources in self.target.resources.values():
+            for id_, resource in resources.items():
+                if resource.get("externalId") not in known and resource != self.target.made_by_hand.get(id_):
+                    yield f"{id_} is not the job's, and was changed: {resource}"
+        for id_, original in self.target.made_by_hand.items():
+            if not any(id_ in resources for resources in self.target.resources.values()) and not original.get("gone"):
+                owner = next((p for p in self.intention.people.values() if p.name == original.get("userName")), None)
+                if owner is None and "userName" in original and original["userName"].startswith("stranger"):
+                    yield f"{id_} ({original['userName']}) was deleted, and is not the job's"
+
+    def _doubles(self) -> Iterator[str]:
+        for endpoint, objects in (("Users", self.intention.people), ("Groups", self.intention.teams)):
+            for id_ in objects:
+                found = self.target.having(endpoint, "externalId", id_)
+                if len(found) > 1:
+                    yield f"{id_} has {len(found)} accounts: {[item['id'] for item in found]}"
+
+    def _people(self) -> Iterator[str]:
+        yield from self._doubles()
+        for person in self.intention.people.values():
+            accounts = self._accounts(person)
+            told = f"{person.name} ({person.id})"
+            if self.intention.is_in_scope(person):
+                if person.is_vandalised:
+                    continue
+                if not accounts:
+                    yield f"{told} is in scope and has no account"
+                    continue
+                yield from self._values(told, accounts[0], self.intention.wanted_values(person))
+                yield from self._manager(told, accounts[0], person)
+            elif accounts:
+                yield from self._former(told, accounts[0], person)
+
+    def _values(self, told: str, account: Resource, wanted: dict[str, Any]) -> Iterator[str]:
+        for path, value in wanted.items():
+            held = read(account, path)
+            folded = path == "userName" and isinstance(held, str) and held.casefold() == value.casefold()
+            # Text is compared without case unless the attribute is exact, so that only a case may differ.
+            if held != value and not folded and not (isinstance(held, str) and held.casefold() == value.casefold()):
+                yield f"{told} has {path} {held!r} instead of {value!r}"
+
+    def _manager(self, told: str, account: Resource, person: Person) -> Iterator[str]:
+        held = (account.get(ENTERPRISE) or {}).get("manager", {}).get("value")
+        manager = self.intention.people.get(person.manager or "")
+        ids = {item["id"] for item in self._accounts(manager)} if manager else set()
+        if manager is not None and manager.is_vandalised:
+            return
+        if manager is not None and self.intention.is_in_scope(manager):
+            if held not in ids:
+                yield f"{told} has the manager {held!r} instead of {manager.name}"
+        elif held is not None and held not in ids:
+            yield f"{told} has the manager {held!r}, whom the directory does not name"
+
+    def _former(self, told: str, account: Resource, person: Person) -> Iterator[str]:
+        if not person.was_entitled:
+            yield f"{told} was never in scope and has an account"
+        if person.is_vandalised or self.lost_updates:
+            return
+        kept = self.intention.skips_out_of_scope and person.was_outside
+        if person.is_purged and not person.was_outside:
+            yield f"{told} was managed until it was purged, and its account is still there"
+        elif account.get("active") is not False and not kept:
+            yield f"{told} is out of scope, and its account is active"
+
+    def _teams(self) -> Iterator[str]:
+        for team in self.intention.teams.values():
+            groups = self.target.having("Groups", "externalId", team.id)
+            told = f"{team.name} ({team.id})"
+            if self.intention.is_team_in_scope(team):
+                if not groups:
+                    yield f"{told} is in scope and has no group"
+                    continue
+                if groups[0]["displayName"] != team.name:
+                    yield f"{told} is named {groups[0]['displayName']!r}"
+                if not self.lost_members:
+                    yield from self._members(told, groups[0], team)
+            elif groups and (team.is_deleted or not self.intention.skips_out_of_scope):
+                yield f"{told} is out of scope, and its group is still there"
+
+    def _members(self, told: str, group: Resource, team: Team) -> Iterator[str]:
+        held = {item["value"] for item in group.get("members", [])}
+        before = {item["value"] for item in self.target.made_by_hand.get(group["id"], {}).get("members", [])}
+        wanted, allowed = set(), set(before)
+        for person in (self.intention.people[id_] for id_ in sorted(team.members) if id_ in self.intention.people):
+            ids = {item["id"] for item in self._accounts(person)}
+            allowed |= ids
+            if self.intention.is_in_scope(person) and not person.is_vandalised:
+                wanted |= ids
+        vandalised = any(p.is_vandalised for p in self.intention.people.values())
+        if missing := wanted - held:
+            yield f"{told} lacks the members {sorted(missing)}"
+        if (surplus := held - allowed) and not vandalised:
+            yield f"{told} has the members {sorted(surplus)}, whom the directory does not name"

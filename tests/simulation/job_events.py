@@ -1,0 +1,65 @@
+"""What an administrator does to the job while it runs."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from tests.simulation.events import DEPARTMENTS
+from tests.simulation.world import World
+
+JobEvent = Callable[[World], Awaitable[str]]
+
+
+async def edit_mapping(world: World) -> str:
+    intention = world.intention
+    intention.title_from = "city" if intention.title_from == "jobTitle" else "jobTitle"
+    await _save_schema(world)
+    return f"the title is mapped from {intention.title_from}"
+
+
+async def edit_filter(world: World) -> str:
+    intention = world.intention
+    intention.department = None if intention.department else world.rng.choice(DEPARTMENTS)
+    await _save_schema(world)
+    return f"the filter lets {intention.department or 'everybody'} pass"
+
+
+async def restart(world: World) -> str:
+    await world.admin.side.service.restart(world.job_id, None)
+    return "the job is restarted"
+
+
+async def pause(world: World) -> str:
+    await world.admin.side.service.pause(world.job_id)
+    return "the job is paused"
+
+
+async def start(world: World) -> str:
+    await world.admin.side.service.start(world.job_id)
+    return "the job is started"
+
+
+async def expire_token(world: World) -> str:
+    world.target.token = f"token {world.new_number()}"
+    return "the token expires"
+
+
+async def renew_token(world: World) -> str:
+    pairs = [("SecretToken", world.target.token)]
+    await world.admin.side.service.put_credentials(world.principal_id, pairs)
+    return "the new token is entered"
+
+
+async def _save_schema(world: World) -> None:
+    world.put_schema()
+    await world.admin.side.service.restart(world.job_id, None)
+
+
+JOB_EVENTS: Final[tuple[tuple[int, JobEvent], ...]] = (
+    (3, edit_mapping),
+    (3, edit_filter),
+    (2, restart),
+    (2, pause),
+    (4, start),
+    (1, expire_token),
+    (3, renew_token),
+)

@@ -1,0 +1,215 @@
+"""One process of the directory side: the real store, scheduler and engine, which can die or stall at any moment.
+
+A moment is a request to the target or a write to the database, just before or just after it takes effect.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from pathlib import Path
+from random import Random
+from types import TracebackType
+from typing import Literal, Self, TypeVar
+
+from joiner.clock import Clock
+from joiner.directory.store import DirectoryStore
+from joiner.provisioning.cycle import CycleRunner
+from joiner.provisioning.durable import run_pages
+from joiner.provisioning.exchange import Answer
+from joiner.provisioning.side import ProvisioningSide
+from joiner.storage.sqlite import Database, connect
+from tests.simulation.scim_target import SimulatedTarget
+
+End = Literal["dies", "stalls"]
+T = TypeVar("T")
+
+
+class Fate:
+    """When a process is taken out, and how: `dies` for good, `stalls` until `resume`."""
+
+    def __init__(self) -> None:
+        self.is_out = False
+        self.end: End = "dies"
+        self.struck = asyncio.Event()
+        self._left: int | None = None
+        self._resumed = asyncio.Event()
+        self._held: list[Callable[[], None]] = []
+
+    def decree(self, end: End, moments: int) -> None:
+        """Takes the process out after so many moments."""
+        self.end, self._left = end, moments
+
+    def passes(self) -> bool:
+        """Counts a moment; False from the one on at which the process is out."""
+        if self._left is not None and not self.is_out:
+            self._left -= 1
+            if self._left <= 0:
+                self.is_out = True
+                self.struck.set()
+        return not self.is_out
+
+    async def moment(self) -> None:
+        """Returns at once, after the stall, or never."""
+        if not self.passes():
+            await self._resumed.wait()
+
+    def hold(self, action: Callable[[], None]) -> None:
+        """Does it after the stall, or never."""
+        self._held.append(action)
+
+    def resume(self) -> None:
+        self.is_out, self._left = False, None
+        self._resumed.set()
+        held, self._held = self._held, []
+        for action in held:
+            action()
+
+
+class ProcessDatabase(Database):
+    """The database as one process has it: written on the calling thread, as far as `fate` lets it."""
+
+    def __init__(self, path: Path, fate: Fate | None = None) -> None:
+        self.path = path
+        self._fate = fate or Fate()
+        self._writer_connection, self._reader_connection = (self._open() for _ in range(2))
+        self._reader_connection.execute("PRAGMA query_only = ON")
+
+    def _open(self) -> sqlite3.Connection:
+        connection = connect(self.path, 2)
+        connection.row_factory = sqlite3.Row
+        # Processes die here, machines do not.
+        connection.execute("PRAGMA synchronous = OFF")
+        return connection
+
+    @property
+    def reader(self) -> sqlite3.Connection:
+        return self._reader_connection
+
+    def submit(self, work: Callable[[sqlite3.Connection], T]) -> "Future[T]":
+        done: Future[T] = Future()
+        self._in_time(lambda: self._carry_out(work, done))
+        return done
+
+    def close(self) -> None:
+        self._reader_connection.close()
+        self._writer_connection.close()
+
+    def _carry_out(self, work: Callable[[sqlite3.Connection], T], done: "Future[T]") -> None:
+        connection = self._writer_connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            result = work(connection)
+        except BaseException as error:
+            connection.execute("ROLLBACK")
+            raised = error
+            self._in_time(lambda: done.set_exception(raised))
+        else:
+            connection.execute("COMMIT")
+            self._in_time(lambda: done.set_result(result))
+
+    def _in_time(self, action: Callable[[], None]) -> None:
+        if self._fate.passes():
+            action()
+        else:
+            self._fate.hold(action)
+
+
+class SimulatedExchange:
+    """The way from one process to the target."""
+
+    def __init__(self, target: SimulatedTarget, fate: Fate, headers: Mapping[str, str], timeout: float) -> None:
+        self._target = target
+        self._fate = fate
+        self._authorization = headers.get("Authorization", "")
+        self._timeout = timeout
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """There is nothing to close."""
+
+    async def __call__(self, method: str, path: str, params: Mapping[str, str] | None, data: bytes | None) -> Answer:
+        await self._fate.moment()
+        try:
+            return await self._target.answer(self._authorization, method, path, params or {}, data, self._timeout)
+        finally:
+            await self._fate.moment()
+
+
+class TaskEngine:
+    """Cycles as tasks. What a dead process leaves behind, the next one finds in the database."""
+
+    def __init__(self) -> None:
+        self.runner: CycleRunner | None = None
+        self.tasks: dict[str, asyncio.Task[None]] = {}
+
+    async def start(self) -> None:
+        """`ProvisioningSide.start` goes on with every cycle that runs."""
+
+    async def run(self, cycle_id: str) -> None:
+        assert self.runner is not None
+        if cycle_id not in self.tasks:
+            self.tasks[cycle_id] = asyncio.create_task(run_pages(self.runner, cycle_id, self.runner.run_page))
+
+    async def stop(self) -> None:
+        for task in self.tasks.values():
+            task.cancel()
+        await asyncio.gather(*self.tasks.values(), return_exceptions=True)
+
+    @property
+    def under_way(self) -> list[asyncio.Task[None]]:
+        return [task for task in self.tasks.values() if not task.done()]
+
+    @property
+    def errors(self) -> list[BaseException]:
+        """What ended tasks, though nothing should."""
+        ended = [task for task in self.tasks.values() if task.done() and not task.cancelled()]
+        return [error for task in ended if (error := task.exception()) is not None]
+
+
+class Process:
+    """Use `side` and `directory` as a program would; `start` runs the scheduler and the cycles."""
+
+    def __init__(self, path: Path, clock: Clock, target: SimulatedTarget, rng: Random) -> None:
+        self.fate = Fate()
+        self.db = ProcessDatabase(path, self.fate)
+        self.directory = DirectoryStore(self.db, clock)
+        self.engine = TaskEngine()
+
+        def open_exchange(
+            base_url: str, headers: Mapping[str, str], concurrency: int, timeout: float
+        ) -> SimulatedExchange:
+            return SimulatedExchange(target, self.fate, headers, timeout)
+
+        self.side = ProvisioningSide(
+            self.db,
+            self.directory,
+            engine_path=path,
+            secret_key=bytes(32),
+            allow_loopback=True,
+            allow_private=False,
+            clock=clock,
+            jitter=rng.random,
+            open_exchange=open_exchange,
+            engine=self.engine,
+        )
+        self.engine.runner = self.side.runner
+
+    async def start(self) -> None:
+        await self.side.start()
+
+    async def rest(self) -> None:
+        """Returns when no cycle runs, or the process is out."""
+        struck = asyncio.create_task(self.fate.struck.wait())
+        while not self.fate.is_out and (tasks := self.engine.under_way):
+            await asyncio.wait([*tasks, struck], return_when=asyncio.FIRST_COMPLETED)
+        struck.cancel()
+
+    async def stop(self) -> None:
+        """The process ends where it stands; nothing of it goes on."""
+        await self.side.stop()
+        self.db.close()

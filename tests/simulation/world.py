@@ -1,0 +1,190 @@
+"""One simulated installation: a directory in a file, an administrator, the processes of the engine, and the target."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+from typing import Any, TypeVar
+
+import orjson
+
+from joiner.clock import to_iso
+from joiner.directory import applications
+from joiner.ids import derived_id
+from joiner.provisioning import cycles, jobs
+from joiner.provisioning.templates import GENERIC
+from tests.simulation.faults import FAULTS, Weather
+from tests.simulation.intention import Comparison, Intention, Person
+from tests.simulation.job_schema import schema_document
+from tests.simulation.processes import Process
+from tests.simulation.scim_target import SimulatedTarget, Traits
+from tests.simulation.virtual_time import VirtualClock
+
+URL = "http://127.0.0.1:9/scim"
+RECYCLE_BIN = timedelta(days=30)
+PURGED_LATEST = timedelta(hours=3)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What a world is made of, beside its events."""
+
+    traits: Traits = field(default_factory=Traits)
+    rates: Mapping[str, float] = field(default_factory=dict)
+    dialect: str = ""
+    """A flag of the Tenant URL."""
+    sync_all: bool = False
+    skips_out_of_scope: bool = False
+
+    @property
+    def loses(self) -> frozenset[str]:
+        """The silent faults that can occur."""
+        return frozenset(name for name, rate in self.rates.items() if rate and FAULTS[name].is_silent)
+
+
+class World:
+    """Call `open` first. What happens is told to `story`, a line each."""
+
+    def __init__(self, rng: Random, conditions: Conditions, path: Path) -> None:
+        self.rng = rng
+        self.path = path
+        self.conditions = conditions
+        self.clock = VirtualClock(asyncio.get_running_loop())
+        self.story: list[str] = []
+        self.intention = Intention(conditions.sync_all, conditions.skips_out_of_scope)
+        self.weather = Weather(rng, conditions.rates)
+        self.target = SimulatedTarget(rng, self.clock, conditions.traits, self.weather, self.tell)
+        self.admin = Process(path, self.clock, self.target, rng)
+        """The service and the directory as an administrator uses them; it runs no cycle."""
+        self.process = self.admin
+        """The process whose scheduler runs now."""
+        self.assignments: dict[str, str] = {}
+        self.free_names: set[str] = set()
+        self.principal_id = ""
+        self.job_id = ""
+        self.errors: list[str] = []
+        self._numbers = 0
+
+    async def open(self) -> None:
+        """Adds the application and its job, and starts a process."""
+        principal = self.change(lambda c, now: applications.add_service_principal(c, "custom", "Target", now))
+        self.principal_id = principal.id
+        pairs = {"BaseAddress": URL + self.conditions.dialect, "SecretToken": self.target.token}
+        options = {"SyncAll": self.conditions.sync_all, "SkipOutOfScopeDeletions": self.conditions.skips_out_of_scope}
+        pairs |= {name: "True" for name, is_set in options.items() if is_set}
+        service = self.admin.side.service
+        await service.put_credentials(principal.id, list(pairs.items()))
+        self.job_id = (await service.create_job(principal.id, GENERIC)).id
+        self.put_schema()
+        await service.start(self.job_id)
+        await self.start_process()
+
+    async def start_process(self) -> None:
+        """A new process takes over."""
+        self.process = Process(self.path, self.clock, self.target, self.rng)
+        await self.process.start()
+
+    async def close(self) -> None:
+        if self.process is not self.admin:
+            await self.process.stop()
+        self.admin.db.close()
+
+    # For events
+
+    def tell(self, text: str) -> None:
+        self.story.append(f"{self.clock():%d %H:%M:%S} {text}")
+
+    def change(self, work: Callable[[sqlite3.Connection, str], T]) -> T:
+        """Changes the directory at once."""
+        return self.admin.db.write_now(lambda connection: work(connection, to_iso(self.clock())))
+
+    def some(self, choices: Sequence[T]) -> T | None:
+        return self.rng.choice(choices) if choices else None
+
+    def new_number(self) -> int:
+        self._numbers += 1
+        return self._numbers
+
+    def new_id(self, kind: str) -> str:
+        # Ids decide the order of objects in a cycle: it shall not be that of their creation.
+        return derived_id(kind, str(self.new_number()), str(self.rng.random()))[:8]
+
+    def taken_over_name(self) -> str | None:
+        """A name that somebody else had before, now and then."""
+        return self.some(sorted(self.free_names)) if self.rng.random() < 0.2 else None
+
+    def named(self, id_: str | None) -> str:
+        for objects in (self.intention.people, self.intention.teams):
+            if id_ in objects:
+                return objects[id_].name
+        return str(id_)
+
+    def forget(self, person: Person) -> None:
+        """What a purge takes with it."""
+        person.is_purged = True
+        self.intention.assigned.discard(person.id)
+        for other in self.intention.people.values():
+            if other.manager == person.id:
+                other.manager = None
+        for team in self.intention.teams.values():
+            team.members.discard(person.id)
+
+    def notice_purges(self) -> None:
+        """Whoever lay in the recycle bin for 30 days is gone, and nobody before (REQ-P-102)."""
+        rows = self.admin.db.reader.execute("SELECT id FROM user WHERE deleted_at IS NOT NULL")
+        binned = {row[0] for row in rows}
+        for person in self.intention.people.values():
+            if person.deleted_at is None or person.is_purged:
+                continue
+            lain = self.clock() - person.deleted_at
+            if person.id not in binned:
+                if lain < RECYCLE_BIN:
+                    self.errors.append(f"{person.name} was purged after {lain}")
+                self.tell(f"{person.name} has been purged by the recycle bin")
+                self.forget(person)
+
+    # The job
+
+    def put_schema(self) -> None:
+        document = schema_document(self.intention.title_from, self.intention.department)
+        text = orjson.dumps({**document, "id": self.job_id, "version": "v1.0"}).decode()
+        self.change(
+            lambda c, now: (
+                c.execute(
+                    "UPDATE job SET schema = ?, schema_version = schema_version + 1 WHERE id = ?", (text, self.job_id)
+                ).rowcount
+            )
+        )
+
+    @property
+    def job(self) -> jobs.Job:
+        return jobs.job_by_id(self.admin.db.reader, self.job_id)
+
+    def last_cycle(self) -> cycles.Cycle | None:
+        return cycles.last_cycle(self.admin.db.reader, self.job_id, cycles.ENDED)
+
+    def rows(self, sql: str, *values: Any) -> list[sqlite3.Row]:
+        return self.admin.db.reader.execute(sql, values).fetchall()
+
+    async def run(self, step: timedelta) -> None:
+        """Sets the clock forward, and lets the process do what is then due."""
+        self.clock.jump(step)
+        # The scheduler looks at the clock once a minute, whatever it expects.
+        await asyncio.sleep(61)
+        await self.process.rest()
+        self.notice_purges()
+        self.intention.note()
+
+    def compare(self) -> Comparison:
+        loses = self.conditions.loses
+        return Comparison(self.intention, self.target, "lost update" in loses, "lost members" in loses)
+
+    def calm(self) -> None:
+        """From now on the target does nothing wrong."""
+        self.weather.is_fair = True
+        self.conditions = replace(self.conditions)
