@@ -17,8 +17,9 @@ from joiner.directory.store import DirectoryStore
 from joiner.provisioning.cycle import CycleRunner
 from joiner.provisioning.durable import run_pages
 from joiner.provisioning.exchange import Answer
+from joiner.provisioning.failures import TargetError
 from joiner.provisioning.side import ProvisioningSide
-from joiner.storage.sqlite import Database, connect
+from joiner.storage.sqlite import Database
 from tests.simulation.scim_target import SimulatedTarget
 
 End = Literal["dies", "stalls"]
@@ -60,6 +61,7 @@ class Fate:
 
     def resume(self) -> None:
         self.is_out, self._left = False, None
+        self.struck.clear()
         self._resumed.set()
         held, self._held = self._held, []
         for action in held:
@@ -67,24 +69,18 @@ class Fate:
 
 
 class ProcessDatabase(Database):
-    """The database as one process has it: written on the calling thread, as far as `fate` lets it."""
+    """The database as one process has it: written on the calling thread, as far as `fate` lets it.
 
-    def __init__(self, path: Path, fate: Fate | None = None) -> None:
-        self.path = path
-        self._fate = fate or Fate()
-        self._writer_connection, self._reader_connection = (self._open() for _ in range(2))
-        self._reader_connection.execute("PRAGMA query_only = ON")
+    All processes share the connection. It is in memory: processes die here, machines do not.
+    """
 
-    def _open(self) -> sqlite3.Connection:
-        connection = connect(self.path, 2)
-        connection.row_factory = sqlite3.Row
-        # Processes die here, machines do not.
-        connection.execute("PRAGMA synchronous = OFF")
-        return connection
+    def __init__(self, connection: sqlite3.Connection, fate: Fate) -> None:
+        self._connection = connection
+        self._fate = fate
 
     @property
     def reader(self) -> sqlite3.Connection:
-        return self._reader_connection
+        return self._connection
 
     def submit(self, work: Callable[[sqlite3.Connection], T]) -> "Future[T]":
         done: Future[T] = Future()
@@ -92,11 +88,10 @@ class ProcessDatabase(Database):
         return done
 
     def close(self) -> None:
-        self._reader_connection.close()
-        self._writer_connection.close()
+        """The connection is the world's."""
 
     def _carry_out(self, work: Callable[[sqlite3.Connection], T], done: "Future[T]") -> None:
-        connection = self._writer_connection
+        connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
         try:
             result = work(connection)
@@ -135,9 +130,12 @@ class SimulatedExchange:
     async def __call__(self, method: str, path: str, params: Mapping[str, str] | None, data: bytes | None) -> Answer:
         await self._fate.moment()
         try:
-            return await self._target.answer(self._authorization, method, path, params or {}, data, self._timeout)
-        finally:
+            answer = await self._target.answer(self._authorization, method, path, params or {}, data, self._timeout)
+        except TargetError:
             await self._fate.moment()
+            raise
+        await self._fate.moment()
+        return answer
 
 
 class TaskEngine:
@@ -174,9 +172,9 @@ class TaskEngine:
 class Process:
     """Use `side` and `directory` as a program would; `start` runs the scheduler and the cycles."""
 
-    def __init__(self, path: Path, clock: Clock, target: SimulatedTarget, rng: Random) -> None:
+    def __init__(self, connection: sqlite3.Connection, clock: Clock, target: SimulatedTarget, rng: Random) -> None:
         self.fate = Fate()
-        self.db = ProcessDatabase(path, self.fate)
+        self.db = ProcessDatabase(connection, self.fate)
         self.directory = DirectoryStore(self.db, clock)
         self.engine = TaskEngine()
 
@@ -188,7 +186,7 @@ class Process:
         self.side = ProvisioningSide(
             self.db,
             self.directory,
-            engine_path=path,
+            engine_path=Path(),
             secret_key=bytes(32),
             allow_loopback=True,
             allow_private=False,
@@ -212,4 +210,3 @@ class Process:
     async def stop(self) -> None:
         """The process ends where it stands; nothing of it goes on."""
         await self.side.stop()
-        self.db.close()

@@ -1,8 +1,9 @@
 """Runs one seed: draws a world, lets things happen to it, then calms it down and compares it with the intention."""
 
+import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
@@ -20,7 +21,7 @@ from tests.simulation.events import DIRECTORY_EVENTS, found_team, join
 from tests.simulation.faults import FAULTS
 from tests.simulation.job_events import JOB_EVENTS, renew_token, restart, start
 from tests.simulation.scim_target import Traits
-from tests.simulation.virtual_time import VirtualLoop
+from tests.simulation.virtual_time import StuckError, VirtualLoop
 from tests.simulation.world import Conditions, World
 
 STEPS: Final = (timedelta(minutes=1), timedelta(minutes=41), timedelta(hours=3), timedelta(hours=14))
@@ -42,26 +43,26 @@ def simulate(seed: int) -> Outcome:
     """Runs the seed's world to its end, the same every time."""
     outcome = Outcome(seed)
     loop = VirtualLoop()
-    with tempfile.TemporaryDirectory() as folder, structlog.testing.capture_logs() as logs:
-        path = Path(folder, "directory.db")
-        path.write_bytes(_empty_database())
+    with closing(_database()) as connection, structlog.testing.capture_logs() as logs:
         try:
-            loop.run_until_complete(_live(seed, path, outcome))
+            loop.run_until_complete(_live(seed, connection, outcome))
+        except StuckError as error:
+            outcome.problems.append(f"the world stands still: {error}")
         finally:
-            loop.close()
+            loop.abandon()
     outcome.problems += [f"the log says: {log}" for log in logs if log["log_level"] in ("error", "critical")]
     return outcome
 
 
-async def _live(seed: int, path: Path, outcome: Outcome) -> None:
-    await _Run(seed, path, outcome).run()
+async def _live(seed: int, connection: sqlite3.Connection, outcome: Outcome) -> None:
+    await _Run(seed, connection, outcome).run()
 
 
 class _Run:
-    def __init__(self, seed: int, path: Path, outcome: Outcome) -> None:
+    def __init__(self, seed: int, connection: sqlite3.Connection, outcome: Outcome) -> None:
         self.rng = Random(seed)
         self.outcome = outcome
-        self.world = World(self.rng, draw_conditions(self.rng), path)
+        self.world = World(self.rng, draw_conditions(self.rng), connection)
         self.outcome.story = self.world.story
 
     async def run(self) -> None:
@@ -249,10 +250,22 @@ def small_pages(sizes: dict[str, int]) -> Iterator[None]:
             each.stop()
 
 
+def _database() -> sqlite3.Connection:
+    """An empty directory with an engine, in memory."""
+    connection = sqlite3.connect(":memory:", isolation_level=None, cached_statements=512)
+    connection.row_factory = sqlite3.Row
+    connection.deserialize(_empty_database())
+    connection.execute("PRAGMA foreign_keys = ON")
+    return connection
+
+
 @cache
 def _empty_database() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "empty.db")
         database = Database(path, {"directory": directory_store.MIGRATIONS, "provisioning": side.MIGRATIONS})
         database.close()
+        with closing(sqlite3.connect(path)) as connection:
+            # What is in memory has no file to write ahead to.
+            connection.execute("PRAGMA journal_mode = DELETE")
         return path.read_bytes()

@@ -8,6 +8,9 @@ from typing import Any
 
 START = datetime(2024, 5, 6, 7, 0, tzinfo=UTC)
 
+LATEST = 200_000.0
+"""Seconds of waiting after which nothing good can come. Days are jumped over, and do not count."""
+
 
 class StuckError(Exception):
     """Everything waits for something that nothing will bring about."""
@@ -19,11 +22,14 @@ class _Selector(selectors.SelectSelector):
     def __init__(self) -> None:
         super().__init__()
         self.seconds = 0.0
+        self.latest = LATEST
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
             raise StuckError("every task waits, and no timer runs")
         self.seconds += max(timeout, 0.0)
+        if self.seconds > self.latest:
+            raise StuckError("something goes on for ever")
         return []
 
 
@@ -36,6 +42,16 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._passing.seconds
+
+    def abandon(self) -> None:
+        """Cancels what still runs, and closes."""
+        self._passing.latest = float("inf")
+        tasks = asyncio.all_tasks(self)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            self.run_until_complete(asyncio.wait(tasks))
+        self.close()
 
     def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
         future = self.create_future()

@@ -3,9 +3,8 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
 
@@ -50,16 +49,16 @@ class Conditions:
 class World:
     """Call `open` first. What happens is told to `story`, a line each."""
 
-    def __init__(self, rng: Random, conditions: Conditions, path: Path) -> None:
+    def __init__(self, rng: Random, conditions: Conditions, connection: sqlite3.Connection) -> None:
         self.rng = rng
-        self.path = path
+        self.connection = connection
         self.conditions = conditions
         self.clock = VirtualClock(asyncio.get_running_loop())
         self.story: list[str] = []
         self.intention = Intention(conditions.sync_all, conditions.skips_out_of_scope)
         self.weather = Weather(rng, conditions.rates)
         self.target = SimulatedTarget(rng, self.clock, conditions.traits, self.weather, self.tell)
-        self.admin = Process(path, self.clock, self.target, rng)
+        self.admin = Process(connection, self.clock, self.target, rng)
         """The service and the directory as an administrator uses them; it runs no cycle."""
         self.process = self.admin
         """The process whose scheduler runs now."""
@@ -86,13 +85,12 @@ class World:
 
     async def start_process(self) -> None:
         """A new process takes over."""
-        self.process = Process(self.path, self.clock, self.target, self.rng)
+        self.process = Process(self.connection, self.clock, self.target, self.rng)
         await self.process.start()
 
     async def close(self) -> None:
         if self.process is not self.admin:
             await self.process.stop()
-        self.admin.db.close()
 
     # For events
 
@@ -136,7 +134,7 @@ class World:
 
     def notice_purges(self) -> None:
         """Whoever lay in the recycle bin for 30 days is gone, and nobody before (REQ-P-102)."""
-        rows = self.admin.db.reader.execute("SELECT id FROM user WHERE deleted_at IS NOT NULL")
+        rows = self.connection.execute("SELECT id FROM user WHERE deleted_at IS NOT NULL")
         binned = {row[0] for row in rows}
         for person in self.intention.people.values():
             if person.deleted_at is None or person.is_purged:
@@ -163,13 +161,13 @@ class World:
 
     @property
     def job(self) -> jobs.Job:
-        return jobs.job_by_id(self.admin.db.reader, self.job_id)
+        return jobs.job_by_id(self.connection, self.job_id)
 
     def last_cycle(self) -> cycles.Cycle | None:
-        return cycles.last_cycle(self.admin.db.reader, self.job_id, cycles.ENDED)
+        return cycles.last_cycle(self.connection, self.job_id, cycles.ENDED)
 
     def rows(self, sql: str, *values: Any) -> list[sqlite3.Row]:
-        return self.admin.db.reader.execute(sql, values).fetchall()
+        return self.connection.execute(sql, values).fetchall()
 
     async def run(self, step: timedelta) -> None:
         """Sets the clock forward, and lets the process do what is then due."""
@@ -183,8 +181,3 @@ class World:
     def compare(self) -> Comparison:
         loses = self.conditions.loses
         return Comparison(self.intention, self.target, "lost update" in loses, "lost members" in loses)
-
-    def calm(self) -> None:
-        """From now on the target does nothing wrong."""
-        self.weather.is_fair = True
-        self.conditions = replace(self.conditions)
