@@ -51,7 +51,7 @@ def change_link(
     change: LinkChange,
     now: datetime,
 ) -> None:
-    """Makes, changes or drops the link; a dropped one takes its references with it."""
+    """Makes, changes or drops the link; a dropped one takes its references with it, also those that failed."""
     if change is LinkChange.KEEP:
         return
     if change is LinkChange.DROP:
@@ -60,6 +60,7 @@ def change_link(
                 f"DELETE FROM {table} WHERE job_id = ? AND source_id = ?",
                 (job_id, source_id),
             )
+        release(connection, job_id, source_id, is_reference=True)
         return
     is_managed, is_disabled = STATES[change]
     connection.execute(

@@ -226,7 +226,8 @@ class Work:
                 connection, job_id, self._first.source_id, self._first.object_type, self._problem, run.clock(),
                 is_reference=True,
             )  # fmt: skip
-        elif self._written:
+        else:
+            # Also if there is nothing left to write: what failed before is no longer wanted.
             release(connection, job_id, self._first.source_id, is_reference=True)
         self._log(connection)
 

@@ -66,7 +66,7 @@ class Intention:
         return person.is_active and self._is_entitled(person)
 
     def is_team_in_scope(self, team: Team) -> bool:
-        return not team.is_deleted and team.is_security and (self.sync_all or team.id in self.assigned)
+        return not team.is_deleted and (self.sync_all or (team.is_security and team.id in self.assigned))
 
     def note(self) -> None:
         """Remembers who is entitled now; call it after every change."""
