@@ -92,6 +92,7 @@ class CycleRunner:
                     directory=self._directory,
                     job=job,
                     cycle=cycle,
+                    fence=fence,
                     context=context,
                     target=target,
                     log=self._describe_log(job, cycle),

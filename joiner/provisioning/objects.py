@@ -260,6 +260,7 @@ async def _export(run: Run, item: Item) -> None:
         item.outcome = Outcome(decision.status, decision.target_id, decision.problem)
         return
     began = time.perf_counter()
+    run.check_owned()
     try:
         target_id = await _send(run, item.source.object_type, decision)
     except TargetUnusableError:

@@ -195,6 +195,7 @@ class Work:
         removed = [item for item in self._references if item.adds is None and item.removes is not None]
         for batch in batches(added, removed, self._run.context.profile):
             operations = self._operations(batch)
+            self._run.check_owned()
             try:
                 await self._run.target.modify(
                     ENDPOINTS[self._first.object_type],

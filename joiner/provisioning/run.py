@@ -9,7 +9,7 @@ from joiner.clock import Clock
 from joiner.directory.store import DirectoryStore
 from joiner.provisioning.client.connection import TargetConnection
 from joiner.provisioning.client.profile import TargetProfile
-from joiner.provisioning.cycles import Cycle
+from joiner.provisioning.cycles import Cycle, check_fence
 from joiner.provisioning.decision import ObjectType, Settings
 from joiner.provisioning.failures import TargetUnusableError
 from joiner.provisioning.jobs import Job
@@ -48,6 +48,8 @@ class Run:
     directory: DirectoryStore
     job: Job
     cycle: Cycle
+    fence: int
+    """The number under which this worker holds the job."""
     context: JobContext
     target: ScimTarget
     log: LogContext
@@ -61,6 +63,13 @@ class Run:
     def window(self) -> tuple[int, int]:
         """The feed positions (after, up to and including) that an incremental cycle looks at."""
         return self.cycle.from_position, self.cycle.to_position
+
+    def check_owned(self) -> None:
+        """Raises InvalidStateError if another worker has taken the job over: it would do everything a second time.
+
+        To be called before each request that writes. The commit of the page checks again.
+        """
+        check_fence(self.reader, self.cycle, self.fence)
 
     @property
     def is_initial(self) -> bool:

@@ -47,6 +47,8 @@ class Team:
     is_security: bool = True
     members: set[str] = field(default_factory=set)
     is_deleted: bool = False
+    was_outside: bool = False
+    """At some time it was not entitled, so that the job may have ceased to manage it."""
 
 
 @dataclass(slots=True)
@@ -76,6 +78,8 @@ class Intention:
                     person.was_entitled = True
                 else:
                     person.was_outside = True
+        for team in self.teams.values():
+            team.was_outside |= not team.is_deleted and not self.is_team_in_scope(team)
 
     def _is_entitled(self, person: Person) -> bool:
         teams = (t for t in self.teams.values() if t.id in self.assigned and t.is_security and not t.is_deleted)
@@ -147,7 +151,7 @@ class Comparison:
             accounts = self._accounts(person)
             told = f"{person.name} ({person.id})"
             if self.intention.is_in_scope(person):
-                if person.is_vandalised:
+                if person.is_vandalised or self._is_blocked(person, accounts):
                     continue
                 if not accounts:
                     yield f"{told} is in scope and has no account"
@@ -156,6 +160,11 @@ class Comparison:
                 yield from self._manager(told, accounts[0], person)
             elif accounts:
                 yield from self._former(told, accounts[0], person)
+
+    def _is_blocked(self, person: Person, accounts: list[Resource]) -> bool:
+        """Another account has its userName: only somebody who knows both can say what is right."""
+        others = [item for item in self.target.having("Users", "userName", person.name) if item not in accounts]
+        return any(accounts or item.get("externalId") in self.intention.people for item in others)
 
     def _values(self, told: str, account: Resource, wanted: dict[str, Any]) -> Iterator[str]:
         for path, value in wanted.items():
@@ -200,7 +209,7 @@ class Comparison:
                     yield f"{told} is named {groups[0]['displayName']!r}"
                 if not self.lost_members:
                     yield from self._members(told, groups[0], team)
-            elif groups and (team.is_deleted or not self.intention.skips_out_of_scope):
+            elif groups and not (self.intention.skips_out_of_scope and team.was_outside):
                 yield f"{told} is out of scope, and its group is still there"
 
     def _members(self, told: str, group: Resource, team: Team) -> Iterator[str]:

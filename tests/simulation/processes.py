@@ -41,18 +41,22 @@ class Fate:
         """Takes the process out after so many moments."""
         self.end, self._left = end, moments
 
-    def passes(self) -> bool:
-        """Counts a moment; False from the one on at which the process is out."""
+    def passes(self, *, before_request: bool = False) -> bool:
+        """Counts a moment; False from the one on at which the process is out.
+
+        A process does not begin to stall with a request on its lips: what arrives at the target long after another
+        process has gone on is beyond anybody's power.
+        """
         if self._left is not None and not self.is_out:
             self._left -= 1
-            if self._left <= 0:
+            if self._left <= 0 and not (before_request and self.end == "stalls"):
                 self.is_out = True
                 self.struck.set()
         return not self.is_out
 
-    async def moment(self) -> None:
+    async def moment(self, *, before_request: bool = False) -> None:
         """Returns at once, after the stall, or never."""
-        if not self.passes():
+        if not self.passes(before_request=before_request):
             await self._resumed.wait()
 
     def hold(self, action: Callable[[], None]) -> None:
@@ -128,7 +132,7 @@ class SimulatedExchange:
         """There is nothing to close."""
 
     async def __call__(self, method: str, path: str, params: Mapping[str, str] | None, data: bytes | None) -> Answer:
-        await self._fate.moment()
+        await self._fate.moment(before_request=True)
         try:
             answer = await self._target.answer(self._authorization, method, path, params or {}, data, self._timeout)
         except TargetError:
