@@ -52,6 +52,7 @@ PAGE: Final = """
 SELECT p.source_id, p.attribute, p.related_id,
        own.target_id AS own_target, own.object_type AS object_type,
        own.is_managed AND NOT own.is_disabled AND removal.source_id IS NULL AS own_is_active,
+       removal.source_id IS NOT NULL AS own_is_leaving,
        iif(p.attribute = 'members', coalesce(g.display_name, ''), coalesce(u.user_principal_name, '')) AS own_name,
        e.target_value AS exported,
        iif(p.attribute = 'members', m.member_id, u.manager_id) AS wanted_id,
@@ -90,6 +91,8 @@ class Reference:
     object_type: ObjectType
     own_is_active: bool
     """Linked, in scope, and not about to be taken away in this cycle: nothing else gets references."""
+    own_is_leaving: bool
+    """About to be taken away in this cycle, which may fail or turn out to be wrong: its references stay pending."""
     own_name: str
     exported: str | None
     """The target value that was written last."""
@@ -115,6 +118,11 @@ class Reference:
     def is_outdated(self) -> bool:
         """The target still names whom the directory named before."""
         return self.exported is not None and self.exported != self.wanted_link
+
+    @property
+    def is_settled(self) -> bool:
+        """There is nothing to write."""
+        return self.adds is None and self.removes is None and not self.own_is_leaving
 
     @property
     def is_nested_group(self) -> bool:
@@ -177,7 +185,7 @@ class Work:
         self._run = run
         self._references = references
         self._first = references[0]
-        self._done: list[Reference] = [item for item in references if item.adds is None and item.removes is None]
+        self._done: list[Reference] = [item for item in references if item.is_settled]
         self._written: list[Reference] = []
         self._problem: Problem | None = None
 
@@ -328,7 +336,8 @@ def _flow_of(run: Run, reference: Reference) -> AttributeFlow:
 
 def _reference(row: sqlite3.Row) -> Reference:
     fields = dict(row)
-    fields["own_is_active"] = bool(fields["own_is_active"])
+    for name in ("own_is_active", "own_is_leaving"):
+        fields[name] = bool(fields[name])
     fields["object_type"] = fields["object_type"] or "Group"
     return Reference(**fields)
 
@@ -388,6 +397,12 @@ def _is_mapped(run: Run, attribute: str) -> bool:
     return plan is not None and any(flow.source_attribute == attribute for flow in plan.references)
 
 
+FORMER_MEMBERS: Final = (
+    "INSERT OR IGNORE INTO pending_reference SELECT ?1, e.source_id, 'members', e.related_id FROM exported_reference e"
+    " WHERE e.job_id = ?1 AND e.attribute = 'members' AND e.source_id IN ({marks}) AND NOT EXISTS"
+    " (SELECT 1 FROM membership m WHERE m.group_id = e.source_id AND m.member_id = e.related_id)"
+)
+"""Members that were exported and that the directory does not name any more."""
 MANAGERS_OF_LINKED: Final = (
     "INSERT OR IGNORE INTO pending_reference SELECT ?1, id, 'manager', '' FROM user"
     " WHERE manager_id IS NOT NULL AND id IN ({marks})",
@@ -403,6 +418,7 @@ LINKED: Final[dict[ObjectType, tuple[str, ...]]] = {
     "Group": (
         "INSERT OR IGNORE INTO pending_reference SELECT ?1, group_id, 'members', member_id FROM membership"
         " WHERE group_id IN ({marks})",
+        FORMER_MEMBERS,
     ),
 }
 LINKED_USERS_ONLY: Final[dict[ObjectType, tuple[str, ...]]] = {"User": MANAGERS_OF_LINKED, "Group": ()}
@@ -416,7 +432,5 @@ SEEN_MEMBERS: Final = (
     "INSERT OR IGNORE INTO pending_reference SELECT ?1, m.group_id, 'members', m.member_id FROM membership m"
     " LEFT JOIN exported_reference e ON e.job_id = ?1 AND e.source_id = m.group_id AND e.attribute = 'members'"
     " AND e.related_id = m.member_id WHERE m.group_id IN ({marks}) AND e.target_value IS NULL",
-    "INSERT OR IGNORE INTO pending_reference SELECT ?1, e.source_id, 'members', e.related_id FROM exported_reference e"
-    " WHERE e.job_id = ?1 AND e.attribute = 'members' AND e.source_id IN ({marks}) AND NOT EXISTS"
-    " (SELECT 1 FROM membership m WHERE m.group_id = e.source_id AND m.member_id = e.related_id)",
+    FORMER_MEMBERS,
 )
