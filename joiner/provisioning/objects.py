@@ -334,8 +334,9 @@ def _is_entering(item: Item) -> bool:
     return item.link is None or not item.link.is_managed or item.link.is_disabled
 
 
-def _read_references(plan: ObjectPlan, items: Iterable[Item]) -> list[tuple[str, str, str]]:
-    """(source id, source attribute, target value) of the single references that were read from the target.
+def _read_references(plan: ObjectPlan, items: Iterable[Item]) -> list[tuple[str, str, str | None]]:
+    """(source id, source attribute, target value) of the single references that were read from the target; None where
+    it has none.
 
     A reference that the directory does not have is none of ours: the target keeps it, like any value whose source is
     empty (REQ-P-013).
@@ -346,8 +347,7 @@ def _read_references(plan: ObjectPlan, items: Iterable[Item]) -> list[tuple[str,
             if flow.multivalued or item.state.resource is None or item.values.get(flow.source_attribute) is None:
                 continue
             value = flow.path.read(item.state.resource)
-            if value is not None:
-                found.append((item.source.id, flow.source_attribute, str(value)))
+            found.append((item.source.id, flow.source_attribute, None if value is None else str(value)))
     return found
 
 

@@ -366,11 +366,15 @@ def note_seen(connection: sqlite3.Connection, run: Run, object_type: ObjectType,
             connection.execute(sql.format(marks=marks), (run.job.id, *source_ids))
 
 
-def note_read(connection: sqlite3.Connection, run: Run, held: Iterable[tuple[str, str, str]]) -> None:
-    """What the target was seen to hold, so that an equal reference is not written again."""
+def note_read(connection: sqlite3.Connection, run: Run, held: Sequence[tuple[str, str, str | None]]) -> None:
+    """What the target was seen to hold, so that an equal reference is not written again, and a lost one is."""
     connection.executemany(
         "REPLACE INTO exported_reference VALUES (?, ?, ?, '', ?)",
-        ((run.job.id, source_id, attribute, value) for source_id, attribute, value in held),
+        ((run.job.id, source_id, attribute, value) for source_id, attribute, value in held if value is not None),
+    )
+    connection.executemany(
+        "DELETE FROM exported_reference WHERE job_id = ? AND source_id = ? AND attribute = ? AND related_id = ''",
+        ((run.job.id, source_id, attribute) for source_id, attribute, value in held if value is None),
     )
 
 
