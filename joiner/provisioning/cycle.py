@@ -210,10 +210,13 @@ def _enter(connection: sqlite3.Connection, run: Run, phase: str) -> int:
 
 SWEEP: Final = """
 INSERT OR IGNORE INTO removal
-SELECT ?1, object_type, source_id FROM link WHERE job_id = ?2 AND NOT EXISTS (
-  SELECT 1 FROM user WHERE user.id = link.source_id UNION ALL SELECT 1 FROM grp WHERE grp.id = link.source_id)
+SELECT ?1, object_type, source_id FROM (
+  SELECT job_id, object_type, source_id FROM link UNION ALL SELECT job_id, object_type, source_id FROM intent) known
+WHERE job_id = ?2 AND NOT EXISTS (
+  SELECT 1 FROM user WHERE user.id = known.source_id UNION ALL SELECT 1 FROM grp WHERE grp.id = known.source_id)
 """
-"""Linked objects that the directory no longer has count as permanently deleted (REQ-P-062)."""
+"""Objects that are linked, or may have been created, and that the directory no longer has count as permanently deleted
+(REQ-P-062)."""
 
 
 def _pages(number: int, size: int) -> int:

@@ -46,6 +46,7 @@ def decide(
     """The decision on one object; `values` are `scope.source_values`, `target` the answers to `next_lookup`."""
     steps = (_scoping_step(source, scope), *_matching_steps(source, link, target))
     if not scope.in_scope:
+        link = link or _left_behind(target)
         if link is None:
             return _skip(Action.CREATE, steps, "NotEffectivelyEntitled", scope.explanation)
         return _leave(source, values, scope, link, target, plan, settings, steps)
@@ -160,6 +161,13 @@ def _found_again(
 
 
 # Out of scope
+
+
+def _left_behind(target: TargetState) -> Link | None:
+    """The account that an interrupted create has made, for an object that is not entitled any more."""
+    if not target.was_intended or target.resource is None or target.linked_to is not None:
+        return None
+    return Link(str(target.resource["id"]), is_managed=True, is_disabled=False)
 
 
 def _leave(

@@ -136,8 +136,13 @@ class TargetState:
     """The linked target object no longer exists."""
     linked_to: str | None = None
     """The matched target object is already linked to this other source object."""
-    was_intended: bool = False
-    """A create of this object was about to be sent when the last attempt broke off."""
+    intended: tuple[QueryMatch, ...] = ()
+    """A create of this object was sent, or about to be, by an attempt whose outcome is unknown: by these it would be
+    found, whatever has become of its source since."""
+
+    @property
+    def was_intended(self) -> bool:
+        return bool(self.intended)
 
     @property
     def is_ambiguous(self) -> bool:

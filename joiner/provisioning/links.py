@@ -5,8 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+import orjson
+
 from joiner.clock import from_iso, to_iso
-from joiner.provisioning.decision import Link, LinkChange, ObjectType, Problem
+from joiner.provisioning.decision import Link, LinkChange, ObjectType, Problem, QueryMatch
 
 ESCROW_WAITS: Final = (timedelta(0), timedelta(hours=6), timedelta(hours=12), timedelta(hours=24))
 """After the first failure: the next cycle, then 6, 12 and 24 hours after it, then daily (REQ-P-073)."""
@@ -74,18 +76,26 @@ def change_link(
 # Creates that are about to be sent
 
 
-def intend(connection: sqlite3.Connection, job_id: str, source_ids: Iterable[str]) -> None:
-    """Remembers, before anything is sent, that these objects are being created."""
-    connection.executemany("INSERT OR IGNORE INTO intent VALUES (?, ?)", ((job_id, id_) for id_ in source_ids))
+def intend(
+    connection: sqlite3.Connection,
+    job_id: str,
+    object_type: ObjectType,
+    creates: Mapping[str, Sequence[QueryMatch]],
+) -> None:
+    """Remembers, before anything is sent, that these objects are being created: source id → what finds them."""
+    rows = ((job_id, id_, object_type, orjson.dumps(queries).decode()) for id_, queries in creates.items())
+    connection.executemany("REPLACE INTO intent VALUES (?, ?, ?, ?)", rows)
 
 
-def intended(connection: sqlite3.Connection, job_id: str, source_ids: Sequence[str]) -> set[str]:
-    """Those of `source_ids` whose create may have been sent by an attempt that broke off."""
+def intended(
+    connection: sqlite3.Connection, job_id: str, source_ids: Sequence[str]
+) -> dict[str, tuple[QueryMatch, ...]]:
+    """Those of `source_ids` whose create may have been sent by an attempt that broke off, with what finds them."""
     rows = connection.execute(
-        f"SELECT source_id FROM intent WHERE job_id = ? AND source_id IN ({_marks(source_ids)})",
+        f"SELECT source_id, queries FROM intent WHERE job_id = ? AND source_id IN ({_marks(source_ids)})",
         (job_id, *source_ids),
     )
-    return {row[0] for row in rows}
+    return {row[0]: tuple(QueryMatch(**query) for query in orjson.loads(row[1])) for row in rows}
 
 
 def forget_intents(connection: sqlite3.Connection, job_id: str, source_ids: Iterable[str]) -> None:

@@ -1,7 +1,8 @@
 """Which target object belongs to a source object: what to ask the target next, one lookup at a time.
 
 Pure. A linked object is read by its target id; an unlinked one that is in scope is searched for by the matching
-attributes in ascending precedence, until one is found (provisioning service §7).
+attributes in ascending precedence, until one is found (provisioning service §7). After a create whose outcome is
+unknown, the object is searched for as it was then, also if it has left the scope: its account must not stay behind.
 """
 
 from collections.abc import Mapping
@@ -22,13 +23,15 @@ def next_lookup(
         # Reading what is to be deleted would tell nothing: a 404 on DELETE is success (REQ-P-101).
         is_answered = known.resource is not None or known.is_gone
         return ReadLinked(link.target_id) if asks and not is_answered and scope.exit != "purged" else None
-    if not scope.in_scope or known.resource is not None or known.is_ambiguous:
+    if not (scope.in_scope or known.was_intended) or known.resource is not None or known.is_ambiguous:
         return None
-    candidates = match_queries(plan, values)
+    now = match_queries(plan, values)
+    candidates = [*known.intended, *(query for query in now if query not in known.intended)]
     if len(known.queries) < len(candidates):
         return candidates[len(known.queries)]
     # Who matches nothing is created, with values that nobody has.
-    return next_unique(plan, values, known) if candidates and plan.unique and plan.adds else None
+    creates = scope.in_scope and bool(candidates) and plan.adds
+    return next_unique(plan, values, known) if creates and plan.unique else None
 
 
 def match_queries(plan: ObjectPlan, values: Mapping[str, Any]) -> list[QueryMatch]:

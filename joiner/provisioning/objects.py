@@ -67,16 +67,17 @@ class Item:
     state: TargetState
     decision: Decision | None = None
     outcome: Outcome | None = None
+    is_unsure: bool = False
+    """Whether a create has taken effect is not known: the next try must know that one was sent."""
 
     @property
     def is_deferred(self) -> bool:
         """Taking access away waits for the last phase, so that its extent is known before it begins."""
-        return (
-            not self.scope.in_scope
-            and self.link is not None
-            and (self.link.is_managed or self.scope.exit is Exit.PURGED)
-            and not self._is_disabled_already
-        )
+        if self.scope.in_scope:
+            return False
+        if self.link is None:
+            return self.state.was_intended
+        return (self.link.is_managed or self.scope.exit is Exit.PURGED) and not self._is_disabled_already
 
     @property
     def _is_disabled_already(self) -> bool:
@@ -156,7 +157,7 @@ def _items(run: Run, object_type: ObjectType, sources: list[SourceObject], plan:
         scope = judge_scope(source, entitlement, plan, run.context.settings)
         environment = Environment(run.clock(), secrets.randbelow)
         values = source_values(source, entitlement, scope, run.context.settings, environment)
-        state = TargetState(was_intended=source.id in lost)
+        state = TargetState(intended=lost.get(source.id, ()))
         items.append(Item(source, values, scope, links.get(source.id), state))
     return items
 
@@ -190,9 +191,13 @@ async def _carry_out(run: Run, object_type: ObjectType, items: list[Item], curso
             item.decision = decide(
                 item.source, item.values, item.scope, item.link, item.state, plan, run.context.settings
             )
-    creates = [item.source.id for item in unclaimed if item.decision and isinstance(item.decision.request, Create)]
+    creates = {
+        item.source.id: [query for query, _ in item.state.queries]
+        for item in unclaimed
+        if item.decision and isinstance(item.decision.request, Create)
+    }
     if creates:
-        await run.db.write(lambda connection: intend(connection, run.job.id, creates))
+        await run.db.write(lambda connection: intend(connection, run.job.id, object_type, creates))
     exported = await asyncio.gather(*(_export(run, item) for item in items), return_exceptions=True)
     failure = next((e for e in exported if isinstance(e, TargetUnusableError)), None)
     _raise_unexpected([error for error in exported if not isinstance(error, TargetUnusableError)])
@@ -225,6 +230,7 @@ async def _look_up(run: Run, plan: ObjectPlan, item: Item, promised: set[tuple[s
         step = Step("EntryImport", "matching", Status.FAILURE, f"The target could not be asked: {error.reason}")
         item.decision = Decision(Action.OTHER, Status.FAILURE, (step,))
         item.outcome = _failed(error, item, began)
+        item.is_unsure = True
 
 
 async def _match(
@@ -267,6 +273,8 @@ async def _export(run: Run, item: Item) -> None:
         raise
     except TargetError as error:
         item.outcome = _failed(error, item, began)
+        # A conflict with an account that an earlier attempt may have made says nothing about that attempt.
+        item.is_unsure = item.state.was_intended or error.status is None or error.status >= 500
         return
     item.outcome = Outcome(Status.SUCCESS, target_id, None, _milliseconds(began), exported=True)
 
@@ -312,18 +320,12 @@ def _commit(run: Run, plan: ObjectPlan, items: list[Item]) -> Any:
             else:
                 release(connection, run.job.id, source.id)
             write_entry(connection, build_entry(run.log, run.cycle.kind, source, decision, outcome, moment))
-        forget_intents(connection, run.job.id, (i.source.id for i in items if i.outcome and _is_settled(i.outcome)))
+        forget_intents(connection, run.job.id, (i.source.id for i in items if i.outcome and not i.is_unsure))
         references.note_read(connection, run, _read_references(plan, items))
         references.note_linked(connection, run, object_type, linked)
         references.note_seen(connection, run, object_type, [i.source.id for i in items if i.scope.in_scope])
 
     return commit
-
-
-def _is_settled(outcome: Outcome) -> bool:
-    """A create whose answer was lost is not settled: it may have taken effect, and the next try must know."""
-    lost = outcome.problem is not None and outcome.problem.code in ("Timeout", "WebExceptionProtocolError")
-    return not lost
 
 
 def _is_entering(item: Item) -> bool:

@@ -267,7 +267,7 @@ def test_what_cannot_be_matched_safely_fails_and_writes_nothing(
 
 
 def test_a_create_whose_answer_was_lost_is_told_as_a_create_when_it_is_found() -> None:
-    state = TargetState(queries=((SEARCHED[0][0], 1),), resource=IN_TARGET, was_intended=True)
+    state = TargetState(queries=((SEARCHED[0][0], 1),), resource=IN_TARGET, intended=(SEARCHED[0][0],))
     decision = decision_on(target=state)
     assert (decision.action, decision.status, decision.request) == (Action.CREATE, Status.SUCCESS, None)
     assert (decision.link, decision.target_id) == (LinkChange.MANAGE, "t1")

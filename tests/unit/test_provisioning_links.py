@@ -8,13 +8,16 @@ import pytest
 
 from joiner.clock import to_iso
 from joiner.provisioning import links
-from joiner.provisioning.decision import Link, LinkChange, Problem
+from joiner.provisioning.decision import Link, LinkChange, Problem, QueryMatch
 from joiner.provisioning.jobs import add_job, ensure_tenant
 from joiner.storage.sqlite import Database
 
 MIGRATIONS = Path(links.__file__).parent / "migrations"
 START = datetime(2024, 5, 6, 7, 0, tzinfo=UTC)
 BROKEN = Problem("InternalServerError", "the application answered HTTP 500")
+
+BY_NAME = QueryMatch("userName", "ada@fjord.example", case_exact=False)
+BY_ID = QueryMatch("externalId", "u2", case_exact=True)
 
 
 @pytest.fixture
@@ -80,7 +83,7 @@ def test_only_failures_whose_time_has_come_are_due_and_success_forgets_them(db: 
 
 
 def test_intents_survive_until_they_are_forgotten(db: Database, job_id: str) -> None:
-    db.write_now(lambda c: links.intend(c, job_id, ["u1", "u2"]))
-    db.write_now(lambda c: links.intend(c, job_id, ["u2", "u3"]))
+    db.write_now(lambda c: links.intend(c, job_id, "User", {"u1": [BY_NAME], "u2": [BY_NAME]}))
+    db.write_now(lambda c: links.intend(c, job_id, "User", {"u2": [BY_ID], "u3": [BY_ID]}))
     db.write_now(lambda c: links.forget_intents(c, job_id, ["u1"]))
-    assert links.intended(db.reader, job_id, ["u1", "u2", "u3", "u4"]) == {"u2", "u3"}
+    assert links.intended(db.reader, job_id, ["u1", "u2", "u3", "u4"]) == {"u2": (BY_ID,), "u3": (BY_ID,)}

@@ -108,8 +108,10 @@ CREATE TABLE removal (
 
 -- Creates that are about to be sent. What is found here after a crash may exist in the target without a link.
 CREATE TABLE intent (
-  job_id    TEXT NOT NULL REFERENCES job (id) ON DELETE CASCADE,
-  source_id TEXT NOT NULL,
+  job_id      TEXT NOT NULL REFERENCES job (id) ON DELETE CASCADE,
+  source_id   TEXT NOT NULL,
+  object_type TEXT NOT NULL,
+  queries     TEXT NOT NULL,              -- JSON: what it would be found by in the target
   PRIMARY KEY (job_id, source_id)
 ) STRICT, WITHOUT ROWID;
 
