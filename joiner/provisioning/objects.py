@@ -346,7 +346,10 @@ def _read_references(plan: ObjectPlan, items: Iterable[Item]) -> list[tuple[str,
     found = []
     for flow in plan.references:
         for item in items:
-            if flow.multivalued or item.state.resource is None or item.values.get(flow.source_attribute) is None:
+            # What was matched but belongs to another source object tells nothing about this one.
+            if flow.multivalued or item.state.resource is None or item.state.linked_to is not None:
+                continue
+            if item.values.get(flow.source_attribute) is None:
                 continue
             value = flow.path.read(item.state.resource)
             found.append((item.source.id, flow.source_attribute, None if value is None else str(value)))
