@@ -148,7 +148,7 @@ def restart_job(connection: sqlite3.Connection, job_id: str, resets: frozenset[s
     """
     job = job_by_id(connection, job_id)
     if "links" in resets:
-        for table in ("link", "exported_reference", "pending_reference", "intent"):
+        for table in ("link", "exported_reference", "pending_reference", "reference_intent", "intent"):
             connection.execute(f"DELETE FROM {table} WHERE job_id = ?", (job_id,))
     if "escrows" in resets:
         connection.execute("DELETE FROM escrow WHERE job_id = ?", (job_id,))

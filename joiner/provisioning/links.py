@@ -57,7 +57,7 @@ def change_link(
     if change is LinkChange.KEEP:
         return
     if change is LinkChange.DROP:
-        for table in ("link", "exported_reference", "pending_reference"):
+        for table in ("link", "exported_reference", "pending_reference", "reference_intent"):
             connection.execute(
                 f"DELETE FROM {table} WHERE job_id = ? AND source_id = ?",
                 (job_id, source_id),

@@ -10,7 +10,7 @@ The statements here join the directory's tables with the engine's: both live in 
 import asyncio
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -54,7 +54,7 @@ SELECT p.source_id, p.attribute, p.related_id,
        own.is_managed AND NOT own.is_disabled AND removal.source_id IS NULL AS own_is_active,
        removal.source_id IS NOT NULL AS own_is_leaving,
        iif(p.attribute = 'members', coalesce(g.display_name, ''), coalesce(u.user_principal_name, '')) AS own_name,
-       e.target_value AS exported,
+       e.target_value AS exported, i.target_value AS attempted,
        iif(p.attribute = 'members', m.member_id, u.manager_id) AS wanted_id,
        coalesce(m.member_type, 'User') AS wanted_type,
        iif(other.is_managed AND NOT other.is_disabled, other.target_id, NULL) AS wanted_target,
@@ -66,6 +66,8 @@ LEFT JOIN removal ON removal.cycle_id = :cycle AND removal.object_type = own.obj
      AND removal.source_id = p.source_id
 LEFT JOIN exported_reference e ON e.job_id = p.job_id AND e.source_id = p.source_id
      AND e.attribute = p.attribute AND e.related_id = p.related_id
+LEFT JOIN reference_intent i ON i.job_id = p.job_id AND i.source_id = p.source_id
+     AND i.attribute = p.attribute AND i.related_id = p.related_id
 LEFT JOIN membership m ON p.attribute = 'members' AND m.group_id = p.source_id AND m.member_id = p.related_id
 LEFT JOIN grp g ON p.attribute = 'members' AND g.id = p.source_id
 LEFT JOIN user u ON p.attribute = 'manager' AND u.id = p.source_id
@@ -77,6 +79,9 @@ WHERE p.job_id = :job AND (p.source_id, p.attribute, p.related_id) > (:source, :
 ORDER BY p.source_id, p.attribute, p.related_id
 LIMIT :limit
 """
+
+
+ATTEMPT: Final = "REPLACE INTO reference_intent VALUES (?, ?, ?, ?, ?)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,8 @@ class Reference:
     own_name: str
     exported: str | None
     """The target value that was written last."""
+    attempted: str | None
+    """The target value that a write of unknown outcome added or removed: whatever `exported` says, it is written."""
     wanted_id: str | None
     """The source object that the directory names now; None: no such reference any more."""
     wanted_type: str
@@ -112,12 +119,17 @@ class Reference:
     @property
     def is_unresolved(self) -> bool:
         missing = self.own_is_active and self.wanted_id is not None and self.wanted_target is None
-        return missing and (self.exported is None or self.is_outdated)
+        return missing and (self.held is None or self.is_outdated)
+
+    @property
+    def held(self) -> str | None:
+        """What the target holds, or may hold."""
+        return self.exported if self.exported is not None else self.attempted
 
     @property
     def is_outdated(self) -> bool:
         """The target still names whom the directory named before."""
-        return self.exported is not None and self.exported != self.wanted_link
+        return self.held is not None and self.held != self.wanted_link
 
     @property
     def is_settled(self) -> bool:
@@ -133,14 +145,14 @@ class Reference:
         """The target value to write, None if there is nothing to write."""
         if not self.own_is_active or self.wanted_id is None or self.is_nested_group:
             return None
-        return self.wanted_target if self.wanted_target != self.exported else None
+        return self.wanted_target if self.wanted_target != self.exported or self.attempted is not None else None
 
     @property
     def removes(self) -> str | None:
         """The target value to take away, None if there is nothing to take away."""
         # Who is only disabled stays a member, or the manager (REQ-P-109): the directory still names it.
         is_gone = self.wanted_id is None or (self.wanted_target is None and self.is_outdated)
-        return self.exported if self.own_is_active and is_gone else None
+        return self.held if self.own_is_active and is_gone else None
 
 
 async def references_page(run: Run, cursor: str) -> PageResult:
@@ -156,6 +168,9 @@ async def references_page(run: Run, cursor: str) -> PageResult:
     for reference in (item for item in references if item.attribute in mapped):
         by_object[reference.source_id, reference.attribute].append(reference)
     works = [Work(run, items) for items in by_object.values()]
+    attempts = [attempt for work in works for attempt in work.attempts()]
+    if attempts:
+        await run.db.write(lambda connection: connection.executemany(ATTEMPT, attempts).rowcount)
     # Different objects go side by side; the batches of one object stay in order.
     results = await asyncio.gather(*(work.export() for work in works), return_exceptions=True)
     failure = next((error for error in results if isinstance(error, TargetUnusableError)), None)
@@ -187,6 +202,7 @@ class Work:
         self._first = references[0]
         self._done: list[Reference] = [item for item in references if item.is_settled]
         self._written: list[Reference] = []
+        self._unwritten: list[Reference] = []
         self._problem: Problem | None = None
 
     @property
@@ -196,6 +212,11 @@ class Work:
     @property
     def number_failed(self) -> int:
         return 0 if self._problem is None else len(self._references) - len(self._done) - len(self._written)
+
+    def attempts(self) -> list[tuple[str, ...]]:
+        """Rows of `reference_intent`: what `export` is about to write."""
+        changes = ((item, item.adds or item.removes) for item in self._references)
+        return [(self._run.job.id, *item.key, value) for item, value in changes if value is not None]
 
     async def export(self) -> None:
         """Sends the changes; a refusal is kept for the log, and its references stay pending."""
@@ -214,6 +235,8 @@ class Work:
                 raise
             except TargetError as error:
                 self._problem = Problem(error.code, error.reason)
+                refused = batch if error.status is not None and error.status < 500 else []
+                self._unwritten.extend(item for item in (*refused, *changes) if item.attempted is None)
                 return
             self._written.extend(batch)
 
@@ -229,6 +252,10 @@ class Work:
         connection.executemany(
             "DELETE FROM exported_reference WHERE job_id = ? AND source_id = ? AND attribute = ? AND related_id = ?",
             ((job_id, *item.key) for item in self._written if item.removes is not None),
+        )
+        connection.executemany(
+            "DELETE FROM reference_intent WHERE job_id = ? AND source_id = ? AND attribute = ? AND related_id = ?",
+            ((job_id, *item.key) for item in (*self._written, *self._unwritten)),
         )
         if self._problem is not None:
             escrow(

@@ -98,6 +98,16 @@ CREATE TABLE exported_reference (
   PRIMARY KEY (job_id, source_id, attribute, related_id)
 ) STRICT, WITHOUT ROWID;
 
+-- References that are about to be written. What is found here later may or may not be so in the target.
+CREATE TABLE reference_intent (
+  job_id       TEXT NOT NULL REFERENCES job (id) ON DELETE CASCADE,
+  source_id    TEXT NOT NULL,
+  attribute    TEXT NOT NULL,
+  related_id   TEXT NOT NULL,
+  target_value TEXT NOT NULL,             -- what was to be added or removed
+  PRIMARY KEY (job_id, source_id, attribute, related_id)
+) STRICT, WITHOUT ROWID;
+
 -- Disables and deletes that a cycle has found and keeps for its last phase.
 CREATE TABLE removal (
   cycle_id    TEXT NOT NULL REFERENCES cycle (id) ON DELETE CASCADE,
