@@ -46,6 +46,8 @@ def decide(
     """The decision on one object; `values` are `scope.source_values`, `target` the answers to `next_lookup`."""
     steps = (_scoping_step(source, scope), *_matching_steps(source, link, target))
     if not scope.in_scope:
+        if link is None and target.is_ambiguous:
+            return _fail(Action.OTHER, steps, _ambiguous(source, target))
         link = link or _left_behind(target)
         if link is None:
             return _skip(Action.CREATE, steps, "NotEffectivelyEntitled", scope.explanation)

@@ -67,8 +67,8 @@ class Item:
     state: TargetState
     decision: Decision | None = None
     outcome: Outcome | None = None
-    is_unsure: bool = False
-    """Whether a create has taken effect is not known: the next try must know that one was sent."""
+    is_refused: bool = False
+    """A create certainly had no effect; of any other failure the next try must know that one may have been sent."""
 
     @property
     def is_deferred(self) -> bool:
@@ -230,7 +230,6 @@ async def _look_up(run: Run, plan: ObjectPlan, item: Item, promised: set[tuple[s
         step = Step("EntryImport", "matching", Status.FAILURE, f"The target could not be asked: {error.reason}")
         item.decision = Decision(Action.OTHER, Status.FAILURE, (step,))
         item.outcome = _failed(error, item, began)
-        item.is_unsure = True
 
 
 async def _match(
@@ -274,7 +273,7 @@ async def _export(run: Run, item: Item) -> None:
     except TargetError as error:
         item.outcome = _failed(error, item, began)
         # A conflict with an account that an earlier attempt may have made says nothing about that attempt.
-        item.is_unsure = item.state.was_intended or error.status is None or error.status >= 500
+        item.is_refused = not item.state.was_intended and error.status is not None and error.status < 500
         return
     item.outcome = Outcome(Status.SUCCESS, target_id, None, _milliseconds(began), exported=True)
 
@@ -320,12 +319,17 @@ def _commit(run: Run, plan: ObjectPlan, items: list[Item]) -> Any:
             else:
                 release(connection, run.job.id, source.id)
             write_entry(connection, build_entry(run.log, run.cycle.kind, source, decision, outcome, moment))
-        forget_intents(connection, run.job.id, (i.source.id for i in items if i.outcome and not i.is_unsure))
+        forget_intents(connection, run.job.id, (item.source.id for item in items if _is_settled(item)))
         references.note_read(connection, run, _read_references(plan, items))
         references.note_linked(connection, run, object_type, linked)
         references.note_seen(connection, run, object_type, [i.source.id for i in items if i.scope.in_scope])
 
     return commit
+
+
+def _is_settled(item: Item) -> bool:
+    """What became of the object in the target is known."""
+    return item.is_refused or (item.outcome is not None and item.outcome.status is not Status.FAILURE)
 
 
 def _is_entering(item: Item) -> bool:
