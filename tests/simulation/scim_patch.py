@@ -4,6 +4,7 @@ Written apart from `joiner.scim`, so that a mistake there is not made here again
 """
 
 import re
+from copy import deepcopy
 from typing import Any
 
 PATH = re.compile(
@@ -24,13 +25,13 @@ class RefusedError(Exception):
 
 def patched(resource: Resource, operations: list[dict[str, Any]]) -> Resource:
     """A copy of the resource with the operations applied in order. Raises RefusedError."""
-    result = _copy(resource)
+    result: Resource = deepcopy(resource)
     for operation in operations:
         verb, path, value = operation["op"].lower(), operation.get("path"), operation.get("value")
         if verb not in ("add", "replace", "remove"):
             raise RefusedError("invalidSyntax", f"'{verb}' is no operation")
         if path is None:
-            for name, item in value.items():
+            for name, item in (value or {}).items():
                 _apply(result, verb, name, item)
         else:
             _apply(result, verb, path, value)
@@ -104,8 +105,3 @@ def _parsed(path: str) -> re.Match[str]:
         raise RefusedError("invalidPath", f"'{path}' is not understood")
     return match
 
-
-def _copy(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _copy(item) for key, item in value.items()}
-    return [_copy(item) for item in value] if isinstance(value, list) else value

@@ -40,7 +40,7 @@ class Traits:
     """userName is kept in lower case."""
     answers_patch_with_body: bool = False
     hidden_seconds: float = 0.0
-    """So long after a create the resource is not found."""
+    """So long after a create the resource is not found; only DELETE finds it, since a 404 there means success."""
     keeps_dangling_members: bool = False
     """Deleting an account leaves it in its groups."""
     refuses_pathless: bool = False
@@ -178,7 +178,7 @@ class SimulatedTarget:
         return _json(200, changed) if self.traits.answers_patch_with_body else Answer(204, {}, b"")
 
     def _delete(self, request: Request) -> Answer:
-        if self._visible(request) is None:
+        if request.id not in self.resources[request.endpoint]:
             return _error(404, "no such resource")
         self._forget(request.endpoint, request.id)
         return Answer(204, {}, b"")

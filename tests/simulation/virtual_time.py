@@ -4,12 +4,14 @@ import asyncio
 import selectors
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 START = datetime(2024, 5, 6, 7, 0, tzinfo=UTC)
 
 LATEST = 200_000.0
 """Seconds of waiting after which nothing good can come. Days are jumped over, and do not count."""
+
+T = TypeVar("T")
 
 
 class StuckError(Exception):
@@ -53,8 +55,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             self.run_until_complete(asyncio.wait(tasks))
         self.close()
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
-        future = self.create_future()
+    def run_in_executor(self, executor: object, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override] # no executor is used
+        future: asyncio.Future[T] = self.create_future()
         try:
             future.set_result(func(*args))
         except Exception as error:

@@ -117,10 +117,9 @@ class World:
         return self.some(sorted(self.free_names)) if self.rng.random() < 0.2 else None
 
     def named(self, id_: str | None) -> str:
-        for objects in (self.intention.people, self.intention.teams):
-            if id_ in objects:
-                return objects[id_].name
-        return str(id_)
+        intention = self.intention
+        found = intention.people.get(id_ or "") or intention.teams.get(id_ or "")
+        return found.name if found else str(id_)
 
     def forget(self, person: Person) -> None:
         """What a purge takes with it."""
