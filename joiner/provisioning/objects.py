@@ -197,7 +197,12 @@ async def _carry_out(run: Run, object_type: ObjectType, items: list[Item], curso
         if item.decision and isinstance(item.decision.request, Create)
     }
     if creates:
-        await run.db.write(lambda connection: intend(connection, run.job.id, object_type, creates))
+
+        def announce(connection: sqlite3.Connection) -> None:
+            run.check_owned(connection)
+            intend(connection, run.job.id, object_type, creates)
+
+        await run.db.write(announce)
     exported = await asyncio.gather(*(_export(run, item) for item in items), return_exceptions=True)
     failure = next((e for e in exported if isinstance(e, TargetUnusableError)), None)
     _raise_unexpected([error for error in exported if not isinstance(error, TargetUnusableError)])

@@ -170,7 +170,12 @@ async def references_page(run: Run, cursor: str) -> PageResult:
     works = [Work(run, items) for items in by_object.values()]
     attempts = [attempt for work in works for attempt in work.attempts()]
     if attempts:
-        await run.db.write(lambda connection: connection.executemany(ATTEMPT, attempts).rowcount)
+
+        def announce(connection: sqlite3.Connection) -> None:
+            run.check_owned(connection)
+            connection.executemany(ATTEMPT, attempts)
+
+        await run.db.write(announce)
     # Different objects go side by side; the batches of one object stay in order.
     results = await asyncio.gather(*(work.export() for work in works), return_exceptions=True)
     failure = next((error for error in results if isinstance(error, TargetUnusableError)), None)

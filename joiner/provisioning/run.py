@@ -64,12 +64,12 @@ class Run:
         """The feed positions (after, up to and including) that an incremental cycle looks at."""
         return self.cycle.from_position, self.cycle.to_position
 
-    def check_owned(self) -> None:
+    def check_owned(self, connection: sqlite3.Connection | None = None) -> None:
         """Raises InvalidStateError if another worker has taken the job over: it would do everything a second time.
 
-        To be called before each request that writes. The commit of the page checks again.
+        To be called before each request that writes, and, with its connection, in every transaction.
         """
-        check_fence(self.reader, self.cycle, self.fence)
+        check_fence(connection or self.reader, self.cycle, self.fence)
 
     @property
     def is_initial(self) -> bool:
