@@ -286,6 +286,27 @@ def foreseen(world: World) -> str | None:
     return f"{person.name} has an account, made by hand"
 
 
+def vandalise(world: World) -> str | None:
+    """Somebody deletes an account of the job, which is reported and not made again (REQ-P-068)."""
+    found = [p for p in _present(world) if world.target.having("Users", "externalId", p.id)]
+    person = world.some(found)
+    if person is None:
+        return None
+    world.target.delete_by_hand("Users", world.target.having("Users", "externalId", person.id)[0]["id"])
+    person.is_vandalised = True
+    return f"the account of {person.name} is deleted by hand"
+
+
+def alter(world: World) -> str | None:
+    """Somebody changes an account of the job, which only an initial cycle notices (REQ-P-060)."""
+    account = world.some([a for a in world.target.resources["Users"].values() if "externalId" in a])
+    if account is None:
+        return None
+    account["title"] = "King"
+    account["active"] = not account.get("active", True)
+    return f"the account {account['id']} is changed by hand"
+
+
 def _present(world: World) -> list[Person]:
     return [p for p in world.intention.people.values() if p.deleted_at is None and not p.is_purged]
 
@@ -316,3 +337,5 @@ DIRECTORY_EVENTS: Final[tuple[tuple[int, Event], ...]] = (
     (2, foreseen),
 )
 """Those that may happen at any time, also in the middle of a cycle."""
+ACCIDENTS: Final[tuple[Event, ...]] = (vandalise, alter)
+"""What happens to the job's accounts behind its back."""

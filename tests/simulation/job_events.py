@@ -28,6 +28,11 @@ async def restart(world: World) -> str:
     return "the job is restarted"
 
 
+async def forget_links(world: World) -> str:
+    await world.admin.side.service.restart(world.job_id, "Full")
+    return "the job is restarted, and matches everything again"
+
+
 async def pause(world: World) -> str:
     await world.admin.side.service.pause(world.job_id)
     return "the job is paused"

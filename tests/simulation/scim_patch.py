@@ -104,4 +104,3 @@ def _parsed(path: str) -> re.Match[str]:
     if match is None:
         raise RefusedError("invalidPath", f"'{path}' is not understood")
     return match
-

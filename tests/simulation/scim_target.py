@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
+from datetime import datetime
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +75,15 @@ class Request:
         return f"{self.method} /{self.endpoint}{self.id and '/'}{self.id} {shown}"
 
 
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """A write that changed something; `owner` is the source object's id, as the resource's externalId tells it."""
+
+    request: Request
+    owner: str
+    at: datetime
+
+
 @dataclass(slots=True)
 class SimulatedTarget:
     """The application. `weather` decides which fault a request meets."""
@@ -89,6 +99,7 @@ class SimulatedTarget:
     """The requests to write that were understood, whether they changed anything or not."""
     made_by_hand: dict[str, Resource] = field(default_factory=dict)
     """What was there before the job wrote: id → the resource as it was."""
+    effects: list[Effect] = field(default_factory=list)
     requests: int = 0
     on_request: Callable[[], None] = field(default=lambda: None)
     _visible_from: dict[str, float] = field(default_factory=dict)
@@ -118,10 +129,15 @@ class SimulatedTarget:
 
     def serve(self, request: Request) -> Answer:
         """The right answer, and what it takes to give it."""
+        held = self.resources[request.endpoint]
+        before = held.get(request.id, {})
         try:
             answer = VERBS[request.method](self, request)
         except RefusedError as error:
             answer = _error(400, str(error), error.scim_type)
+        if request.writes and answer.status < 300:
+            owner = (request.body or {}).get("externalId") or {**before, **held.get(request.id, {})}.get("externalId")
+            self.effects.append(Effect(request, str(owner), self.clock()))
         return answer
 
     def add_by_hand(self, endpoint: str, **values: Any) -> str:

@@ -2,8 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from random import Random
 from typing import Any, TypeVar
@@ -15,35 +14,18 @@ from joiner.directory import applications
 from joiner.ids import derived_id
 from joiner.provisioning import cycles, jobs
 from joiner.provisioning.templates import GENERIC
-from tests.simulation.faults import FAULTS, Weather
+from tests.simulation.conditions import Conditions
+from tests.simulation.faults import Weather
 from tests.simulation.intention import Comparison, Intention, Person
 from tests.simulation.job_schema import schema_document
 from tests.simulation.processes import Process
-from tests.simulation.scim_target import SimulatedTarget, Traits
+from tests.simulation.scim_target import SimulatedTarget
 from tests.simulation.virtual_time import VirtualClock
 
 URL = "http://127.0.0.1:9/scim"
 RECYCLE_BIN = timedelta(days=30)
-PURGED_LATEST = timedelta(hours=3)
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Conditions:
-    """What a world is made of, beside its events."""
-
-    traits: Traits = field(default_factory=Traits)
-    rates: Mapping[str, float] = field(default_factory=dict)
-    dialect: str = ""
-    """A flag of the Tenant URL."""
-    sync_all: bool = False
-    skips_out_of_scope: bool = False
-
-    @property
-    def loses(self) -> frozenset[str]:
-        """The silent faults that can occur."""
-        return frozenset(name for name, rate in self.rates.items() if rate and FAULTS[name].is_silent)
 
 
 class World:
@@ -67,6 +49,9 @@ class World:
         self.principal_id = ""
         self.job_id = ""
         self.errors: list[str] = []
+        self.loses_updates = bool(conditions.loses & {"lost update", "accidents"})
+        self.forgot_members = False
+        self.loses_members = "lost members" in conditions.loses
         self._numbers = 0
 
     async def open(self) -> None:
@@ -178,5 +163,4 @@ class World:
         self.intention.note()
 
     def compare(self) -> Comparison:
-        loses = self.conditions.loses
-        return Comparison(self.intention, self.target, "lost update" in loses, "lost members" in loses)
+        return Comparison(self.intention, self.target, self.loses_updates, self.loses_members, self.forgot_members)

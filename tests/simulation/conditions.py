@@ -1,0 +1,74 @@
+"""What a world is made of, beside its events: drawn once for each seed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import Final
+
+from tests.simulation.faults import FAULTS
+from tests.simulation.scim_target import Traits
+
+STRICT: Final = "?aadOptscim062020"
+"""The dialect that writes operations without a path."""
+DIALECTS: Final = ("", STRICT, "?AzureAdScimPatch2017")
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """The target, the settings of the job, and the sizes of its pages."""
+
+    traits: Traits = field(default_factory=Traits)
+    rates: Mapping[str, float] = field(default_factory=dict)
+    """Name of the fault → probability of each request."""
+    dialect: str = ""
+    """A flag of the Tenant URL."""
+    sync_all: bool = False
+    skips_out_of_scope: bool = False
+    has_accidents: bool = False
+    """Somebody deletes and changes the job's accounts by hand."""
+    objects_per_page: int = 100
+    references_per_page: int = 1000
+    members_per_request: int = 100
+
+    @property
+    def loses(self) -> frozenset[str]:
+        """The silent faults that can occur: no incremental cycle can repair them."""
+        lost = {name for name, rate in self.rates.items() if rate and FAULTS[name].is_silent}
+        return frozenset(lost | ({"accidents"} if self.has_accidents else set()))
+
+
+def draw_conditions(rng: Random) -> Conditions:
+    """Many worlds have few faults each, and a few have all of them."""
+    names = [name for name in FAULTS if not FAULTS[name].is_silent]
+    chosen = rng.sample(names, rng.choice((0, 1, 2, 3, 5, len(names))))
+    strength = rng.choice((0.02, 0.05, 0.15)) if len(chosen) <= 3 else rng.choice((0.005, 0.015, 0.03))
+    rates = dict.fromkeys(chosen, strength)
+    if rng.random() < 0.15:
+        rates[rng.choice(("lost update", "lost members"))] = 0.1
+    permits_duplicates = rng.random() < 0.3
+    if permits_duplicates:
+        # Two accounts of one name, one of them made by hand, are the administrator's to tell apart.
+        rates.pop("race", None)
+    dialect = rng.choice(DIALECTS)
+    traits = Traits(
+        permits_duplicates=permits_duplicates,
+        ignores_exclusion=rng.random() < 0.3,
+        folds_names=rng.random() < 0.3,
+        answers_patch_with_body=rng.random() < 0.3,
+        # A target that neither shows what was made nor refuses it twice cannot be provisioned without duplicates.
+        hidden_seconds=0.0 if permits_duplicates else rng.choice((0, 0, 0, 2, 30)),
+        keeps_dangling_members=rng.random() < 0.3,
+        refuses_pathless=dialect != STRICT and rng.random() < 0.3,
+        members_per_operation=rng.choice((1, 1000)),
+    )
+    return Conditions(
+        traits=traits,
+        rates=rates,
+        dialect=dialect,
+        sync_all=rng.random() < 0.15,
+        skips_out_of_scope=rng.random() < 0.2,
+        has_accidents=rng.random() < 0.1,
+        objects_per_page=rng.choice((2, 3, 5, 100)),
+        references_per_page=rng.choice((2, 5, 1000)),
+        members_per_request=min(rng.choice((1, 2, 100)), traits.members_per_operation),
+    )
