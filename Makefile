@@ -2,14 +2,18 @@
 PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
+SEEDS ?= 1000
 
-.PHONY: demo test check format docs bench lock clean system-packages help
+.PHONY: demo test simulate check format docs bench lock clean system-packages help
 
 demo: .venv/ready            ## run the tutorial: a directory is provisioned into an application
 	$(BIN)/joiner tutorial
 
 test: .venv/ready system-packages   ## every test
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup
+
+simulate: .venv/ready        ## SEEDS simulated worlds of faults, beside those of `test`
+	$(BIN)/python -m tests.simulation --first 1000 --seeds $(SEEDS) --jobs $(WORKERS)
 
 check: .venv/ready           ## style, types, layers
 	$(BIN)/ruff check .

@@ -55,8 +55,8 @@ def unlogged_objects(world: World) -> Iterator[str]:
     assert cycle is not None
     rows = world.rows("SELECT source_id FROM journal WHERE cycle_id = ?", cycle.id)
     logged = {row["source_id"] for row in rows}
-    people = (person for person in world.intention.people.values() if not person.is_purged)
-    teams = (team for team in world.intention.teams.values() if not team.is_deleted)
-    for item in (*people, *teams):
-        if item.id not in logged:
-            yield f"the log of the {cycle.kind} cycle does not name {item.name}"
+    known = {person.id: person.name for person in world.intention.people.values() if not person.is_purged}
+    known |= {team.id: team.name for team in world.intention.teams.values() if not team.is_deleted}
+    for id_, name in known.items():
+        if id_ not in logged:
+            yield f"the log of the {cycle.kind} cycle does not name {name}"

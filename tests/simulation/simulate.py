@@ -98,8 +98,8 @@ class _Run:
                 await self.administrate(_drawn(rng, JOB_EVENTS))
             if rng.random() < 0.3:
                 # A stalled process that was about to repeat a create makes a duplicate where those are permitted.
-                ends = ("dies",) if world.conditions.traits.permits_duplicates else ("dies", "dies", "stalls")
-                world.process.fate.decree(rng.choice(ends), rng.randint(1, 60))
+                stalls = rng.random() < 0.3 and not world.conditions.traits.permits_duplicates
+                world.process.fate.decree("stalls" if stalls else "dies", rng.randint(1, 60))
             await world.run(rng.choice(STEPS))
             self._check_always()
             if world.process.fate.is_out:

@@ -1,0 +1,21 @@
+"""Seeds that have failed, each with what was wrong. They stay, though a change of the worlds gives them other stories:
+what each has found is also proved by a test of its own, or by the invariant that it broke."""
+
+from collections.abc import Mapping
+from typing import Final
+
+REGRESSIONS: Final[Mapping[int, str]] = {
+    0: "the failure of a reference that nobody wanted any more was kept for 28 days",
+    7: "a group that was dissolved after its create was lost stayed in the target",
+    23: "who was disabled after a create that was lost kept an active account",
+    34: "the failures of a deleted group's references were kept",
+    69: "a stalled process made every account a second time",
+    70: "a conflict with an account that an earlier attempt had made was taken for somebody else's",
+    134: "a group that was renamed after its create was lost was made a second time",
+    142: "a member that left a group which was about to be deleted stayed when the group did",
+    268: "a stalled process wrote down creates that it was not allowed to send",
+    382: "a manager that the target had lost was not set again by a restart",
+    654: "a member whose addition took effect unnoticed, and who left, stayed",
+    1498: "a manager was not set, because somebody else's account had the same one",
+    2382: "an ambiguous answer made the engine forget that a create had been sent",
+}
