@@ -10,7 +10,7 @@ The statements here join the directory's tables with the engine's: both live in 
 import asyncio
 import sqlite3
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
