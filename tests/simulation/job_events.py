@@ -55,8 +55,8 @@ async def renew_token(world: World) -> str:
 
 
 async def _save_schema(world: World) -> None:
-    world.put_schema()
-    await world.admin.side.service.restart(world.job_id, None)
+    """A cycle that runs ends on the schema it began with; the next one is initial (REQ-P-143)."""
+    await world.admin.side.schemas.replace(world.job_id, world.schema_document())
 
 
 JOB_EVENTS: Final[tuple[tuple[int, JobEvent], ...]] = (

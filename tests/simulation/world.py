@@ -7,12 +7,12 @@ from datetime import timedelta
 from random import Random
 from typing import Any, TypeVar
 
-import orjson
-
 from joiner.clock import to_iso
 from joiner.directory import applications
 from joiner.ids import derived_id
 from joiner.provisioning import cycles, jobs
+from joiner.provisioning.document.text import write_document
+from joiner.provisioning.schema_versions import save_schema
 from joiner.provisioning.templates import GENERIC
 from tests.simulation.conditions import Conditions
 from tests.simulation.faults import Weather
@@ -64,7 +64,9 @@ class World:
         service = self.admin.side.service
         await service.put_credentials(principal.id, list(pairs.items()))
         self.job_id = (await service.create_job(principal.id, GENERIC)).id
-        self.put_schema()
+        text = write_document(self.schema_document())
+        # Checked in the first seed that edits it.
+        self.change(lambda c, now: save_schema(c, self.job, text, "replaced", self.clock(), reevaluates=False))
         await service.start(self.job_id)
         await self.start_process()
 
@@ -132,16 +134,10 @@ class World:
 
     # The job
 
-    def put_schema(self) -> None:
+    def schema_document(self) -> dict[str, Any]:
+        """As the administrator wants it now."""
         document = schema_document(self.intention.title_from, self.intention.department)
-        text = orjson.dumps({**document, "id": self.job_id, "version": "v1.0"}).decode()
-        self.change(
-            lambda c, now: (
-                c.execute(
-                    "UPDATE job SET schema = ?, schema_version = schema_version + 1 WHERE id = ?", (text, self.job_id)
-                ).rowcount
-            )
-        )
+        return {**document, "id": self.job_id}
 
     @property
     def job(self) -> jobs.Job:
