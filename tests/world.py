@@ -322,6 +322,9 @@ class World:
     async def application_change(self, id_: str, **changes: Any) -> None:
         await self._by_hand("PATCH", f"Users/{id_}", {"Operations": [{"op": "replace", "value": changes}]})
 
+    async def application_remove(self, id_: str, path: str) -> None:
+        await self._by_hand("PATCH", f"Users/{id_}", {"Operations": [{"op": "remove", "path": path}]})
+
     async def revoke_tokens(self) -> None:
         """Every token but the one for what is done by hand."""
         for token in await self.application.tokens.list():

@@ -1,0 +1,125 @@
+"""What becomes of writes whose outcome is unknown, because a process died or a target lied."""
+
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from joiner.directory import groups, users
+from joiner.errors import InvalidStateError
+from joiner.provisioning import cycles
+from joiner.provisioning.target import ScimTarget
+from tests.world import World, opened
+
+ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+POWER_CUT = "CREATE TEMP TRIGGER power_cut BEFORE UPDATE ON cycle BEGIN SELECT raise(ABORT, 'power cut'); END"
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with opened(tmp_path) as it:
+        yield it
+
+
+async def die_after(world: World, phase: str) -> None:
+    """Runs a cycle up to the page of this phase, which exports and then dies before its commit."""
+    cycle = await begin(world)
+    fence = await world.side.runner.take(cycle.id)
+    while world.cycle_running().phase != phase:
+        await world.side.runner.run_page(cycle.id, fence)
+    world.db.write_now(lambda c: c.execute(POWER_CUT).rowcount)
+    with pytest.raises(Exception, match="power cut"):
+        await world.side.runner.run_page(cycle.id, fence)
+    world.db.write_now(lambda c: c.execute("DROP TRIGGER power_cut").rowcount)
+
+
+async def begin(world: World) -> cycles.Cycle:
+    position = world.directory.feed_position()
+    return await world.db.write(lambda c: cycles.begin_cycle(c, world.job_id, position, world.clock()))
+
+
+@pytest.mark.req("REQ-P-054", "REQ-P-092")
+async def test_who_is_disabled_after_a_create_that_was_lost_has_no_active_account(world: World) -> None:
+    ada = await world.add_user("ada")
+    await world.assign(ada)
+    await die_after(world, "users")
+    assert (await world.accounts())["ada"]["active"] is True
+    await world.change_user(ada, account_enabled=False)
+    assert (await world.run())["ada"] == "disable success"
+    assert (await world.accounts())["ada"]["active"] is False
+
+
+@pytest.mark.req("REQ-P-054", "REQ-P-093")
+async def test_who_is_purged_after_a_create_that_was_lost_is_deleted_even_by_a_restart(world: World) -> None:
+    ada = await world.add_user("ada")
+    await world.assign(ada)
+    await die_after(world, "users")
+    await world.directory.change(lambda c, now: users.delete_user(c, ada, now))
+    await world.directory.change(lambda c, now: users.purge_user(c, ada, now))
+    await world.service.restart(world.job_id, None)
+    await world.run()
+    await world.run()
+    assert await world.accounts() == {}
+
+
+@pytest.mark.req("REQ-P-054")
+async def test_a_group_that_was_renamed_after_a_create_that_was_lost_is_not_made_again(world: World) -> None:
+    team = await world.add_group("Team")
+    await world.assign(team)
+    await die_after(world, "groups")
+
+    def rename(connection: sqlite3.Connection, now: str) -> None:
+        stored = groups.group_by_id(connection, team)
+        groups.update_group(connection, msgspec.structs.replace(stored, display_name="Crew"), now)
+
+    await world.directory.change(rename)
+    await world.run()
+    assert set(await world.held_groups()) == {"Crew"}
+
+
+@pytest.mark.req("REQ-P-054", "REQ-P-105")
+async def test_a_member_whose_addition_was_lost_and_who_leaves_is_taken_out(world: World) -> None:
+    ada, bea = await world.add_user("ada"), await world.add_user("bea")
+    team = await world.add_group("Team", ada, bea)
+    await world.assign(ada, bea, team)
+    await die_after(world, "references")
+    assert await world.held_groups() == {"Team": {"ada", "bea"}}
+    await world.remove_member(team, ada)
+    await world.run()
+    await world.run()
+    assert await world.held_groups() == {"Team": {"bea"}}
+
+
+async def test_a_worker_that_was_overtaken_sends_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    ada = await world.add_user("ada")
+    await world.assign(ada)
+    cycle = await begin(world)
+    stale = await world.side.runner.take(cycle.id)
+    query = ScimTarget.query
+
+    async def overtaken(self: ScimTarget, *args: object, **options: object) -> list[dict[str, object]]:
+        await world.side.runner.take(cycle.id)
+        return await query(self, *args, **options)  # type: ignore[arg-type] # passed on as they are
+
+    monkeypatch.setattr(ScimTarget, "query", overtaken)
+    with pytest.raises(InvalidStateError, match="taken over"):
+        await world.side.runner.run_page(cycle.id, stale)
+    assert await world.accounts() == {}
+    assert world.db.reader.execute("SELECT count(*) FROM intent").fetchone()[0] == 0
+
+
+@pytest.mark.req("REQ-P-060")
+async def test_a_manager_that_the_application_has_lost_is_set_again_by_a_restart(world: World) -> None:
+    ada = await world.add_user("ada")
+    bea = await world.add_user("bea", manager=ada)
+    await world.assign(ada, bea)
+    await world.run()
+    accounts = await world.accounts()
+    await world.application_remove(accounts["bea"]["id"], f"{ENTERPRISE}:manager")
+    await world.run()
+    assert ENTERPRISE not in (await world.accounts())["bea"]
+    await world.service.restart(world.job_id, None)
+    await world.run()
+    assert (await world.accounts())["bea"][ENTERPRISE]["manager"]["value"] == accounts["ada"]["id"]
