@@ -65,7 +65,7 @@ class World:
         await service.put_credentials(principal.id, list(pairs.items()))
         self.job_id = (await service.create_job(principal.id, GENERIC)).id
         text = write_document(self.schema_document())
-        # Checked in the first seed that edits it.
+        # Not through the service: its checks of the document would take most of the time. Edits go through them.
         self.change(lambda c, now: save_schema(c, self.job, text, "replaced", self.clock(), reevaluates=False))
         await service.start(self.job_id)
         await self.start_process()
