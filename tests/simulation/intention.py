@@ -131,9 +131,10 @@ class Comparison:
         """What the job does not manage is as it was."""
         known = {*self.intention.people, *self.intention.teams}
         names = {person.name for person in self.intention.people.values()}
+        names |= {team.name for team in self.intention.teams.values()}
         for resources in self.target.resources.values():
             for id_, resource in resources.items():
-                if self.lost_updates and resource.get("userName") in names:
+                if self.lost_updates and resource.get("userName", resource.get("displayName")) in names:
                     # The update that took it over was lost, but not those after it.
                     continue
                 if resource.get("externalId") not in known and resource != self.target.made_by_hand.get(id_):
