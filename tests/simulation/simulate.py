@@ -5,7 +5,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -39,13 +39,16 @@ class Outcome:
     story: list[str] = field(default_factory=list)
 
 
-def simulate(seed: int) -> Outcome:
-    """Runs the seed's world to its end, the same every time."""
+def simulate(seed: int, unfilterable: frozenset[str] = frozenset()) -> Outcome:
+    """Runs the seed's world to its end, the same every time.
+
+    With attributes that the target cannot filter by nothing is expected of it but to leave alone what is not the job's.
+    """
     outcome = Outcome(seed)
     loop = VirtualLoop()
     with closing(_database()) as connection, structlog.testing.capture_logs() as logs:
         try:
-            loop.run_until_complete(_live(seed, connection, outcome))
+            loop.run_until_complete(_live(seed, unfilterable, connection, outcome))
         except StuckError as error:
             outcome.problems.append(f"the world stands still: {error}")
         finally:
@@ -54,16 +57,19 @@ def simulate(seed: int) -> Outcome:
     return outcome
 
 
-async def _live(seed: int, connection: sqlite3.Connection, outcome: Outcome) -> None:
-    await _Run(seed, connection, outcome).run()
+async def _live(seed: int, unfilterable: frozenset[str], connection: sqlite3.Connection, outcome: Outcome) -> None:
+    rng = Random(seed)
+    drawn = draw_conditions(rng)
+    conditions = replace(drawn, traits=replace(drawn.traits, unfilterable=unfilterable))
+    await _Run(rng, World(rng, conditions, connection), outcome).run()
 
 
 class _Run:
-    def __init__(self, seed: int, connection: sqlite3.Connection, outcome: Outcome) -> None:
-        self.rng = Random(seed)
+    def __init__(self, rng: Random, world: World, outcome: Outcome) -> None:
+        self.rng = rng
+        self.world = world
         self.outcome = outcome
-        self.world = World(self.rng, draw_conditions(self.rng), connection)
-        self.outcome.story = self.world.story
+        outcome.story = world.story
 
     async def run(self) -> None:
         conditions = self.world.conditions
@@ -77,7 +83,8 @@ class _Run:
             try:
                 await self.world.open()
                 await self.live()
-                await self.calm_down()
+                if not conditions.traits.unfilterable:
+                    await self.calm_down()
             finally:
                 await self.world.close()
 

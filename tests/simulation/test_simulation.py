@@ -21,6 +21,13 @@ def test_after_the_faults_the_target_is_as_intended_and_stays_so_without_a_write
     assert not problems, "python -m tests.simulation --seed N --verbose tells the story"
 
 
+@pytest.mark.req("REQ-P-061")
+@pytest.mark.parametrize("attribute", ["externalId", "userName", "displayName"])
+def test_nobody_is_touched_in_a_target_that_cannot_filter(attribute: str) -> None:
+    problems = [text for seed in range(20) for text in simulate(seed, frozenset({attribute})).problems]
+    assert problems == []
+
+
 @pytest.mark.parametrize("seed", REGRESSIONS)
 def test_a_seed_that_has_failed_does_not_fail_again(seed: int) -> None:
     assert told(seed) == [], REGRESSIONS[seed]
