@@ -28,6 +28,7 @@ from tests.simulation.world import World
 STEPS: Final = (timedelta(minutes=1), timedelta(minutes=41), timedelta(hours=3), timedelta(hours=14))
 DAY: Final = timedelta(hours=25)
 CALM_CYCLES: Final = 6
+MOST_STEPS: Final = 8
 
 
 @dataclass(slots=True)
@@ -39,8 +40,8 @@ class Outcome:
     story: list[str] = field(default_factory=list)
 
 
-def simulate(seed: int, unfilterable: frozenset[str] = frozenset()) -> Outcome:
-    """Runs the seed's world to its end, the same every time.
+def simulate(seed: int, unfilterable: frozenset[str] = frozenset(), steps: int = MOST_STEPS) -> Outcome:
+    """Runs the seed's world to its end, the same every time; it is calm after so many steps.
 
     With attributes that the target cannot filter by nothing is expected of it but to leave alone what is not the job's.
     """
@@ -48,7 +49,7 @@ def simulate(seed: int, unfilterable: frozenset[str] = frozenset()) -> Outcome:
     loop = VirtualLoop()
     with closing(_database()) as connection, structlog.testing.capture_logs() as logs:
         try:
-            loop.run_until_complete(_live(seed, unfilterable, connection, outcome))
+            loop.run_until_complete(_live(seed, unfilterable, steps, connection, outcome))
         except StuckError as error:
             outcome.problems.append(f"the world stands still: {error}")
         finally:
@@ -57,17 +58,20 @@ def simulate(seed: int, unfilterable: frozenset[str] = frozenset()) -> Outcome:
     return outcome
 
 
-async def _live(seed: int, unfilterable: frozenset[str], connection: sqlite3.Connection, outcome: Outcome) -> None:
+async def _live(
+    seed: int, unfilterable: frozenset[str], steps: int, connection: sqlite3.Connection, outcome: Outcome
+) -> None:
     rng = Random(seed)
     drawn = draw_conditions(rng)
     conditions = replace(drawn, traits=replace(drawn.traits, unfilterable=unfilterable))
-    await _Run(rng, World(rng, conditions, connection), outcome).run()
+    await _Run(rng, World(rng, conditions, connection), steps, outcome).run()
 
 
 class _Run:
-    def __init__(self, rng: Random, world: World, outcome: Outcome) -> None:
+    def __init__(self, rng: Random, world: World, steps: int, outcome: Outcome) -> None:
         self.rng = rng
         self.world = world
+        self.steps = steps
         self.outcome = outcome
         outcome.story = world.story
 
@@ -96,7 +100,7 @@ class _Run:
             self.happen(join)
         for _ in range(rng.randint(0, 3)):
             self.happen(found_team)
-        for _ in range(rng.randint(2, 8)):
+        for _ in range(min(rng.randint(2, MOST_STEPS), self.steps)):
             for _ in range(rng.choice((0, 1, 2, 3, 6))):
                 self.happen(_drawn(rng, DIRECTORY_EVENTS))
             if world.conditions.has_accidents and rng.random() < 0.5:
