@@ -92,6 +92,25 @@ async def test_a_member_whose_addition_was_lost_and_who_leaves_is_taken_out(worl
     assert await world.held_groups() == {"Team": {"bea"}}
 
 
+@pytest.mark.req("REQ-P-105")
+async def test_a_group_that_stays_after_all_loses_the_member_who_left_meanwhile(world: World) -> None:
+    ada, bea = await world.add_user("ada"), await world.add_user("bea")
+    team = await world.add_group("Team", ada, bea)
+    await world.assign(ada, bea, team)
+    await world.run()
+    await world.remove_member(team, ada)
+    await world.unassign(team)
+    cycle = await begin(world)
+    fence = await world.side.runner.take(cycle.id)
+    while world.cycle_running().phase != "removals":
+        await world.side.runner.run_page(cycle.id, fence)
+    await world.assign(team)
+    while await world.side.runner.run_page(cycle.id, fence):
+        pass
+    await world.run()
+    assert await world.held_groups() == {"Team": {"bea"}}
+
+
 async def test_a_worker_that_was_overtaken_sends_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     ada = await world.add_user("ada")
     await world.assign(ada)

@@ -130,18 +130,17 @@ class Comparison:
     def _strangers(self) -> Iterator[str]:
         """What the job does not manage is as it was."""
         known = {*self.intention.people, *self.intention.teams}
-        names = {person.name for person in self.intention.people.values()}
-        names |= {team.name for team in self.intention.teams.values()}
         for resources in self.target.resources.values():
             for id_, resource in resources.items():
-                if self.lost_updates and resource.get("userName", resource.get("displayName")) in names:
+                original = self.target.made_by_hand.get(id_, {})
+                if self.lost_updates and not _is_stranger(original):
                     # The update that took it over was lost, but not those after it.
                     continue
-                if resource.get("externalId") not in known and resource != self.target.made_by_hand.get(id_):
+                if resource.get("externalId") not in known and resource != original:
                     yield f"{id_} is not the job's, and was changed: {resource}"
         for id_, original in self.target.made_by_hand.items():
             is_there = any(id_ in resources for resources in self.target.resources.values())
-            if not is_there and str(original.get("userName")).startswith("stranger"):
+            if not is_there and _is_stranger(original):
                 yield f"{id_} ({original['userName']}) was deleted, and is not the job's"
 
     def _doubles(self) -> Iterator[str]:
@@ -233,3 +232,8 @@ class Comparison:
             yield f"{told} lacks the members {sorted(missing)}"
         if (surplus := held - allowed) and not vandalised:
             yield f"{told} has the members {sorted(surplus)}, whom the directory does not name"
+
+
+def _is_stranger(resource: Resource) -> bool:
+    """Whoever made it by hand did not mean anybody of the directory."""
+    return str(resource.get("userName")).startswith("stranger")
