@@ -48,7 +48,7 @@ def decide(
     if not scope.in_scope:
         if link is None and target.is_ambiguous:
             return _fail(Action.OTHER, steps, _ambiguous(source, target))
-        link = link or _left_behind(target)
+        link = link or _left_behind(target, plan)
         if link is None:
             return _skip(Action.CREATE, steps, "NotEffectivelyEntitled", scope.explanation)
         return _leave(source, values, scope, link, target, plan, settings, steps)
@@ -165,10 +165,18 @@ def _found_again(
 # Out of scope
 
 
-def _left_behind(target: TargetState) -> Link | None:
-    """The account that an interrupted create has made, for an object that is not entitled any more."""
+def _left_behind(target: TargetState, plan: ObjectPlan) -> Link | None:
+    """The account that an interrupted create has made, for an object that is not entitled any more.
+
+    It has every matching value that was sent. One that somebody else made under the same name has not, and is left
+    alone (REQ-P-061).
+    """
     if not target.was_intended or target.resource is None or target.linked_to is not None:
         return None
+    for query in target.intended:
+        flow = next((flow for flow in plan.matching if flow.target == query.attribute), None)
+        if flow is not None and differences([(flow, query.value)], target.resource):
+            return None
     return Link(str(target.resource["id"]), is_managed=True, is_disabled=False)
 
 
