@@ -12,6 +12,7 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 
 from joiner.clock import to_iso
@@ -227,7 +228,8 @@ class Work:
         """Sends the changes; a refusal is kept for the log, and its references stay pending."""
         added = [item for item in self._references if item.adds is not None]
         removed = [item for item in self._references if item.adds is None and item.removes is not None]
-        for batch in batches(added, removed, self._run.context.profile):
+        waiting = batches(added, removed, self._run.context.profile)
+        for batch in waiting:
             operations = self._operations(batch)
             self._run.check_owned()
             try:
@@ -241,7 +243,7 @@ class Work:
             except TargetError as error:
                 self._problem = Problem(error.code, error.reason)
                 refused = batch if error.status is not None and error.status < 500 else []
-                self._unwritten.extend(item for item in (*refused, *changes) if item.attempted is None)
+                self._unwritten.extend(item for item in chain(refused, *waiting) if item.attempted is None)
                 return
             self._written.extend(batch)
 

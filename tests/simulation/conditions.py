@@ -3,14 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 from tests.simulation.faults import FAULTS
 from tests.simulation.scim_target import Traits
 
-STRICT: Final = "?aadOptscim062020"
-"""The dialect that writes operations without a path."""
-DIALECTS: Final = ("", STRICT, "?AzureAdScimPatch2017")
+DIALECTS: Final = ("", "?aadOptscim062020", "?AzureAdScimPatch2017")
 
 
 @dataclass(frozen=True)
@@ -29,6 +27,15 @@ class Conditions:
     objects_per_page: int = 100
     references_per_page: int = 1000
     members_per_request: int = 100
+
+    @property
+    def profile(self) -> dict[str, Any]:
+        """What the job is told of the target."""
+        return {
+            "membersAddedPerPatch": self.members_per_request,
+            "membersRemovedPerPatch": self.members_per_request,
+            "pathlessPatch": not self.traits.refuses_pathless,
+        }
 
     @property
     def loses(self) -> frozenset[str]:
@@ -58,7 +65,7 @@ def draw_conditions(rng: Random) -> Conditions:
         # A target that neither shows what was made nor refuses it twice cannot be provisioned without duplicates.
         hidden_seconds=0.0 if permits_duplicates else rng.choice((0, 0, 0, 2, 30)),
         keeps_dangling_members=rng.random() < 0.3,
-        refuses_pathless=dialect != STRICT and rng.random() < 0.3,
+        refuses_pathless=rng.random() < 0.3,
         members_per_operation=rng.choice((1, 1000)),
     )
     return Conditions(

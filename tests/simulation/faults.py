@@ -10,7 +10,7 @@ from typing import Final
 
 import orjson
 
-from joiner.provisioning.exchange import Answer
+from joiner.provisioning.client.exchange import Answer
 from joiner.provisioning.failures import TargetError
 from tests.simulation.scim_target import Request, SimulatedTarget
 
@@ -36,19 +36,19 @@ async def _throttled(target: SimulatedTarget, request: Request) -> Answer:
 
 
 async def _throttled_for_seconds(target: SimulatedTarget, request: Request) -> Answer:
-    return Answer(429, {"Retry-After": str(target.rng.randint(1, 90))}, b"")
+    return Answer(429, {"retry-after": str(target.rng.randint(1, 90))}, b"")
 
 
 async def _throttled_until(target: SimulatedTarget, request: Request) -> Answer:
     until = target.clock() + timedelta(seconds=target.rng.randint(-5, 90))
-    return Answer(429, {"Retry-After": format_datetime(until, usegmt=True)}, b"")
+    return Answer(429, {"retry-after": format_datetime(until, usegmt=True)}, b"")
 
 
 def _status(status: int, content: bytes = b"", *, after: bool = False) -> Behaviour:
     async def behave(target: SimulatedTarget, request: Request) -> Answer:
         if after:
             target.serve(request)
-        return Answer(status, {"Content-Type": "text/html"} if content else {}, content)
+        return Answer(status, {"content-type": "text/html"} if content else {}, content)
 
     return behave
 
@@ -70,7 +70,7 @@ async def _half(target: SimulatedTarget, request: Request) -> Answer:
 
 async def _mislabelled(target: SimulatedTarget, request: Request) -> Answer:
     answer = target.serve(request)
-    return Answer(answer.status, {"Content-Type": "text/plain"}, answer.content)
+    return Answer(answer.status, {"content-type": "text/plain"}, answer.content)
 
 
 async def _slow(target: SimulatedTarget, request: Request) -> Answer:

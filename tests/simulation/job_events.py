@@ -44,7 +44,7 @@ async def start(world: World) -> str:
 
 
 async def expire_token(world: World) -> str:
-    world.target.token = f"token {world.new_number()}"
+    world.target.token = f"token-{world.new_number()}"
     return "the token expires"
 
 

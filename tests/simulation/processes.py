@@ -14,9 +14,10 @@ from typing import Literal, Self, TypeVar
 
 from joiner.clock import Clock
 from joiner.directory.store import DirectoryStore
+from joiner.provisioning.client.exchange import Answer
+from joiner.provisioning.client.tls import TlsMaterial
 from joiner.provisioning.cycle import CycleRunner
 from joiner.provisioning.durable import run_pages
-from joiner.provisioning.exchange import Answer
 from joiner.provisioning.failures import TargetError
 from joiner.provisioning.side import ProvisioningSide
 from joiner.storage.sqlite import Database
@@ -117,11 +118,10 @@ class ProcessDatabase(Database):
 class SimulatedExchange:
     """The way from one process to the target."""
 
-    def __init__(self, target: SimulatedTarget, fate: Fate, headers: Mapping[str, str], timeout: float) -> None:
+    def __init__(self, target: SimulatedTarget, fate: Fate, seconds: float) -> None:
         self._target = target
         self._fate = fate
-        self._authorization = headers.get("Authorization", "")
-        self._timeout = timeout
+        self._seconds = seconds
 
     async def __aenter__(self) -> Self:
         return self
@@ -131,10 +131,10 @@ class SimulatedExchange:
     ) -> None:
         """There is nothing to close."""
 
-    async def __call__(self, method: str, path: str, params: Mapping[str, str] | None, data: bytes | None) -> Answer:
+    async def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
         await self._fate.moment(before_request=True)
         try:
-            answer = await self._target.answer(self._authorization, method, path, params or {}, data, self._timeout)
+            answer = await self._target.answer(method, path, headers, body, self._seconds)
         except TargetError:
             await self._fate.moment()
             raise
@@ -182,10 +182,8 @@ class Process:
         self.directory = DirectoryStore(self.db, clock)
         self.engine = TaskEngine()
 
-        def open_exchange(
-            base_url: str, headers: Mapping[str, str], concurrency: int, timeout: float
-        ) -> SimulatedExchange:
-            return SimulatedExchange(target, self.fate, headers, timeout)
+        def connect(base_url: str, *, query: str, tls: TlsMaterial, seconds: float) -> SimulatedExchange:
+            return SimulatedExchange(target, self.fate, seconds)
 
         self.side = ProvisioningSide(
             self.db,
@@ -196,7 +194,7 @@ class Process:
             allow_private=False,
             clock=clock,
             jitter=rng.random,
-            open_exchange=open_exchange,
+            connect=connect,
             engine=self.engine,
         )
         self.engine.runner = self.side.runner

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 
 from joiner.clock import Clock
-from joiner.provisioning.exchange import Answer
+from joiner.provisioning.client.exchange import Answer
 from tests.simulation.scim_patch import RefusedError, Resource, patched, read
 
 if TYPE_CHECKING:
@@ -107,22 +108,18 @@ class SimulatedTarget:
     _visible_from: dict[str, float] = field(default_factory=dict)
 
     async def answer(
-        self,
-        authorization: str,
-        method: str,
-        path: str,
-        params: Mapping[str, str],
-        data: bytes | None,
-        timeout: float,
+        self, method: str, path: str, headers: Mapping[str, str], data: bytes | None, seconds: float
     ) -> Answer:
-        """Raises TargetError if no answer comes."""
+        """Raises TargetError if no answer comes within `seconds`."""
         self.requests += 1
-        _, endpoint, *rest = path.split("/")
+        parts = urlsplit(path)
+        _, endpoint, *rest = parts.path.split("/")
         body = orjson.loads(data) if data else None
-        request = Request(self.requests, method, endpoint, rest[0] if rest else "", params, body, timeout)
+        params = dict(parse_qsl(parts.query))
+        request = Request(self.requests, method, endpoint, rest[0] if rest else "", params, body, seconds)
         await asyncio.sleep(self.rng.choice((0.01, 0.05, 0.2, 1.5)))
         self.on_request()
-        if authorization != f"Bearer {self.token}":
+        if headers.get("Authorization", headers.get("authorization")) != f"Bearer {self.token}":
             self.tell(f"  #{request.number} {request} → 401")
             return _error(401, "the token has expired")
         if request.writes:
@@ -247,7 +244,7 @@ VERBS: dict[str, Callable[[SimulatedTarget, Request], Answer]] = {
 
 
 def _json(status: int, body: Any) -> Answer:
-    return Answer(status, {"Content-Type": "application/scim+json"}, orjson.dumps(body))
+    return Answer(status, {"content-type": "application/scim+json"}, orjson.dumps(body))
 
 
 def _error(status: int, detail: str, scim_type: str | None = None) -> Answer:

@@ -81,7 +81,6 @@ class _Run:
         sizes = {
             "OBJECTS_PER_PAGE": conditions.objects_per_page,
             "REFERENCES_PER_PAGE": conditions.references_per_page,
-            "MEMBERS_PER_REQUEST": conditions.members_per_request,
         }
         with small_pages(sizes):
             try:

@@ -67,6 +67,7 @@ class World:
         text = write_document(self.schema_document())
         # Not through the service: its checks of the document would take most of the time. Edits go through them.
         self.change(lambda c, now: save_schema(c, self.job, text, "replaced", self.clock(), reevaluates=False))
+        await service.change_profile(self.job_id, self.conditions.profile)
         await service.start(self.job_id)
         await self.start_process()
 
