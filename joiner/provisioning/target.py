@@ -147,7 +147,8 @@ class ScimTarget:
         if self._profile.updates == "put":
             await self.replace(endpoint, target_id, body)
         else:
-            await self._send("PATCH", _path(endpoint, target_id), body=body)
+            # A page of a proxy that says 200 has written nothing.
+            parsed(await self._send("PATCH", _path(endpoint, target_id), body=body))
 
     async def replace(self, endpoint: str, target_id: str, body: Mapping[str, Any]) -> None:
         """Does what a PatchOp says by reading, merging and PUT; once more if somebody else has written in between
@@ -159,7 +160,9 @@ class ScimTarget:
             whole = merged(endpoint, resource, body)
             version = answer.headers.get("etag") or (resource.get("meta") or {}).get("version")
             try:
-                await self._send("PUT", path, body=whole, headers={"If-Match": str(version)} if version else None)
+                parsed(
+                    await self._send("PUT", path, body=whole, headers={"If-Match": str(version)} if version else None)
+                )
             except TargetError as error:
                 if error.status != 412 or is_last:
                     raise
@@ -170,7 +173,7 @@ class ScimTarget:
         """Deletes the resource; that it does not exist any more is success (REQ-P-101)."""
         self._scan.forget(endpoint)
         try:
-            await self._send("DELETE", _path(endpoint, target_id))
+            parsed(await self._send("DELETE", _path(endpoint, target_id)))
         except TargetError as error:
             if error.status not in (404, 410):
                 raise

@@ -17,5 +17,6 @@ REGRESSIONS: Final[Mapping[int, str]] = {
     382: "a manager that the target had lost was not set again by a restart",
     654: "a member whose addition took effect unnoticed, and who left, stayed",
     1498: "a manager was not set, because somebody else's account had the same one",
+    40428: "a page of a proxy that says 200 was taken for a membership that was written",
     2382: "an ambiguous answer made the engine forget that a create had been sent",
 }
