@@ -183,7 +183,7 @@ class Comparison:
         held = (account.get(ENTERPRISE) or {}).get("manager", {}).get("value")
         manager = self.intention.people.get(person.manager or "")
         ids = {item["id"] for item in self._accounts(manager)} if manager else set()
-        if manager is not None and manager.is_vandalised:
+        if manager is not None and (manager.is_vandalised or self._is_blocked(manager, self._accounts(manager))):
             return
         if manager is not None and self.intention.is_in_scope(manager):
             if held not in ids:
