@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from joiner.errors import InvalidValueError
+from joiner.net.mail import MailServer, Security
 from joiner.net.urls import check_url_shape
 
 FILE_NAME: Final = "joiner.toml"
@@ -46,6 +47,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Where the application side keeps its data: the URL of a PostgreSQL database. Unset: a file in the data folder."""
     events_kept_days: Annotated[int, msgspec.Meta(ge=1, le=36500)] = 30
     """Days after which the application side's events are removed."""
+    logs_kept_days: Annotated[int, msgspec.Meta(ge=1, le=36500)] = 30
+    """Days after which entries of the provisioning log and the audit log are removed."""
+    smtp_host: str | None = None
+    """The mail server for notifications. Unset: none are sent."""
+    smtp_port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 587
+    """Its TCP port."""
+    smtp_security: Security = "starttls"
+    """How the way to it is encrypted: `starttls`, `tls` from the first byte, or `none`."""
+    smtp_username: str | None = None
+    """The account there; unset: it takes e-mail without one."""
+    smtp_password: str | None = None
+    """The account's password."""
+    mail_sender: str | None = None
+    """The address in whose name notifications go out; needed with `smtp_host`."""
     allow_private_targets: bool | None = None
     """Whether applications at loopback and private addresses may be called. Unset: loopback ones only, and only while
     the server itself listens on loopback."""
@@ -62,6 +77,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             return self.allow_private_targets
         return is_loopback(self.host)
 
+    @property
+    def mail_server(self) -> MailServer | None:
+        """Where notifications go out."""
+        if self.smtp_host is None or self.mail_sender is None:
+            return None
+        return MailServer(
+            host=self.smtp_host,
+            port=self.smtp_port,
+            security=self.smtp_security,
+            sender=self.mail_sender,
+            username=self.smtp_username,
+            password=self.smtp_password,
+        )
+
     def check(self) -> None:
         """Raises InvalidValueError for settings that do not go together, or would let credentials travel in clear
         (REQ-S-071)."""
@@ -71,6 +100,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             file = getattr(self, name)
             if file is not None and not Path(file).is_file():
                 raise InvalidValueError(f"{name}: there is no file {file}")
+        if self.smtp_host is not None and "@" not in (self.mail_sender or ""):
+            raise InvalidValueError("smtp_host needs mail_sender, the address in whose name e-mail goes out")
+        if self.smtp_password is not None and self.smtp_security == "none" and not is_loopback(self.smtp_host or ""):
+            raise InvalidValueError("smtp_security = none would send smtp_password in clear; use starttls or tls")
         if self.public_url is not None:
             check_url_shape(self.public_url)
         is_private = is_loopback(self.host) or self.tls_certificate is not None or self.allow_plain_http

@@ -26,6 +26,14 @@ class InvalidStateError(JoinerError):
     """The thing exists, but what was asked is not possible in its present state."""
 
 
+class TooManyRequestsError(JoinerError):
+    """Asked too often; `seconds` from now it may be asked again."""
+
+    def __init__(self, message: str, seconds: int) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
 class DataFolderInUseError(JoinerError):
     """Another process works on the data folder."""
 

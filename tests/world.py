@@ -5,7 +5,7 @@ Cycles run as plain coroutines here: durability has tests of its own with real p
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,6 +18,7 @@ import msgspec
 import orjson
 import uvicorn
 from starlette.applications import Starlette
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from joiner.application.side import ApplicationSide
@@ -28,11 +29,12 @@ from joiner.directory.model import DEFAULT_ACCESS, AppRole, Group, User
 from joiner.directory.store import DirectoryStore
 from joiner.ids import derived_id
 from joiner.net.addresses import checked_addresses
-from joiner.provisioning import cycles
+from joiner.provisioning import cycles, journal_rows
 from joiner.provisioning.client.exchange import Answer, Exchange
 from joiner.provisioning.client.pool import over_sockets
 from joiner.provisioning.cycle import CycleRunner
 from joiner.provisioning.durable import run_pages
+from joiner.provisioning.jobs import Job
 from joiner.provisioning.side import MIGRATIONS, ProvisioningSide
 from joiner.storage.sqlite import Database
 
@@ -131,13 +133,35 @@ class Watched:
         return await self._exchange.send(method, path, headers, body)
 
 
+Fault = Callable[[str, str], int | None]
+"""(method, path) → the status to answer instead of the application, None to let it answer."""
+
+
+class Faulty:
+    """The application, refusing what `fault` says: an imitation only where faults must be controlled."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self.fault: Fault = lambda method, path: None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        status = self.fault(scope["method"], scope["path"])
+        if status is None:
+            await self._app(scope, receive, send)
+        else:
+            await Response(b'{"detail": "made to fail"}', status, media_type="application/scim+json")(
+                scope, receive, send
+            )
+
+
 class World:
     """Use `opened`."""
 
-    def __init__(self, folder: Path, application: ApplicationSide, url: str, sent: list[Sent]) -> None:
+    def __init__(self, folder: Path, application: ApplicationSide, url: str, sent: list[Sent], faulty: Faulty) -> None:
         self.sent = sent
         """Every request of the engine that wrote to the application, in order."""
         self.clock = StillClock()
+        self._faulty = faulty
         self.application = application
         self.url = url
         self.db = Database(
@@ -173,6 +197,10 @@ class World:
     async def _connect(self, base_url: str, **options: Any) -> AsyncIterator[Exchange]:
         async with self._over_sockets(base_url, **options) as exchange:
             yield Watched(exchange, self.asked)
+
+    def fail(self, fault: Fault | None) -> None:
+        """From now on the application fails as told; None: it works again."""
+        self._faulty.fault = fault or (lambda method, path: None)
 
     # The directory
 
@@ -267,11 +295,30 @@ class World:
 
         await self.db.write(work)
 
+    def job(self) -> Job:
+        return self.service.job(self.principal_id, self.job_id)
+
+    async def configure(self, **settings: str | None) -> None:
+        """Changes settings of the job; the names with underscores for dots."""
+        pairs = [(name.replace("_", "."), value) for name, value in settings.items()]
+        await self.service.change_settings(self.job_id, pairs)
+
+    async def run_due(self) -> list[dict[str, str]]:
+        """Runs the cycles that the scheduler would begin now, to their ends."""
+        begun = await self.side.begin_due_cycles()
+        for cycle_id in begun:
+            await self.engine.wait(cycle_id)
+        return [self.outcome(cycle_id) for cycle_id in begun]
+
     async def run(self) -> dict[str, str]:
         """Runs one cycle; name of the object → `action status` of its log entry in that cycle."""
         cycle = await self.service.run_now(self.job_id)
         await self.engine.wait(cycle.id)
-        return {name: f"{e['provisioningAction']} {status_of(e)}" for name, e in self.entries(cycle.id).items()}
+        return self.outcome(cycle.id)
+
+    def outcome(self, cycle_id: str) -> dict[str, str]:
+        """Name of the object → `action status` of its log entry in the cycle."""
+        return {name: f"{e['provisioningAction']} {status_of(e)}" for name, e in self.entries(cycle_id).items()}
 
     def cycle(self) -> cycles.Cycle:
         """The latest cycle that ended."""
@@ -287,8 +334,7 @@ class World:
 
     def entries(self, cycle_id: str | None = None) -> dict[str, dict[str, Any]]:
         """Name of the object → its log entry in the cycle (default: the latest)."""
-        rows = self.db.reader.execute("SELECT entry FROM journal WHERE cycle_id = ?", (cycle_id or self.cycle().id,))
-        found = [orjson.loads(row["entry"]) for row in rows]
+        found = journal_rows.entries_of(self.db.reader, cycle_id or self.cycle().id)
         return {_short(entry): entry for entry in found}
 
     def status(self) -> dict[str, Any]:
@@ -359,11 +405,12 @@ async def opened(folder: Path, template: str = "ALVAO", **secrets: str) -> Async
     )
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    recorder = Recorder(Starlette(routes=application.routes()))
+    faulty = Faulty(Starlette(routes=application.routes()))
+    recorder = Recorder(faulty)
     config = uvicorn.Config(recorder, log_level="warning", lifespan="off")
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    world = World(folder, application, f"http://127.0.0.1:{listener.getsockname()[1]}", recorder.sent)
+    world = World(folder, application, f"http://127.0.0.1:{listener.getsockname()[1]}", recorder.sent, faulty)
     try:
         token, _ = await application.tokens.create()
         world.hand, by_hand = await application.tokens.create()

@@ -167,6 +167,22 @@ def users_by_id(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str,
     return {row["id"]: from_row(row) for row in rows}
 
 
+SEARCHED: Final = ("displayName", "givenName", "surname", "mail")
+
+
+def search_active(connection: sqlite3.Connection, text: str, limit: int) -> list[User]:
+    """Users whose name, user principal name or address contains the text, in any case; only those who are enabled and
+    not deleted (REQ-P-122)."""
+    connection.create_function("casefold", 1, lambda value: str(value).casefold(), deterministic=True)
+    tests = ["instr(upn_key, ?1)", *(f"instr(casefold(attributes ->> '{name}'), ?1)" for name in SEARCHED)]
+    rows = connection.execute(
+        f"SELECT {COLUMNS} FROM user WHERE deleted_at IS NULL AND account_enabled AND ({' OR '.join(tests)})"
+        " ORDER BY upn_key LIMIT ?2",
+        (text.casefold(), limit),
+    )
+    return [from_row(row) for row in rows]
+
+
 def source_attributes(user: User) -> dict[str, Any]:
     """What mappings and filters see of the user, by the engine's attribute names."""
     return {

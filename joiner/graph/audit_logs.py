@@ -1,24 +1,31 @@
-"""`/auditLogs/provisioning`: the provisioning log, newest first (Graph API §11)."""
+"""`/auditLogs`: the provisioning log and the audit log, newest first; they can be read and nothing else (Graph API §11,
+REQ-P-134, REQ-P-137)."""
 
 import sqlite3
+from collections.abc import Callable
 from typing import Any, Final
 
-import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from joiner.errors import InvalidValueError, NotFoundError
+from joiner.errors import InvalidValueError
 from joiner.graph.http import collection, endpoint, json_response, option, page_size
-from joiner.graph.odata import equality, parse_filter
+from joiner.graph.log_conditions import Condition, row_conditions
+from joiner.graph.odata import parse_filter
+from joiner.provisioning import audit, journal_rows
 from joiner.storage.sqlite import Database
 
 MOST: Final = 1000
 READ_AT_ONCE: Final = 1000
 
+Page = list[tuple[int, dict[str, Any]]]
+Read = Callable[[int, bool, int], Page]
+"""(position, ascending, limit) → the entries beyond the position."""
+
 
 class AuditLogs:
-    """The routes over the journal in `db`."""
+    """The routes over the logs in `db`."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -27,42 +34,59 @@ class AuditLogs:
         return [
             endpoint("/auditLogs/provisioning", self.list_entries, "GET"),
             endpoint("/auditLogs/provisioning/{id}", self.get_entry, "GET"),
+            endpoint("/auditLogs/directoryAudits", self.list_audits, "GET"),
+            endpoint("/auditLogs/directoryAudits/{id}", self.get_audit, "GET"),
         ]
 
     async def list_entries(self, request: Request) -> Response:
-        """A job's entries come by an index; any other filter is applied to the entries one after the other."""
-        text, top = option(request, "$filter"), page_size(request, MOST)
-        job_id = equality(text, "jobId") if text else None
-        holds = parse_filter(text, ignore_case=False) if text and job_id is None else None
-        ascending = _is_ascending(option(request, "$orderby"))
-        position = _position(option(request, "$skiptoken"), ascending)
-        page: list[tuple[int, dict[str, Any]]] = []
-        while len(page) <= top:
-            rows = _rows(self._db.reader, job_id, position, ascending, READ_AT_ONCE if holds else top + 1)
-            if not rows:
-                break
-            position = rows[-1]["position"]
-            entries = ((row["position"], orjson.loads(row["entry"])) for row in rows)
-            page += [(number, entry) for number, entry in entries if holds is None or holds(entry)]
-        next_token = str(page[top - 1][0]) if len(page) > top else None
-        return collection(request, [entry for _, entry in page[:top]], next_token)
+        """What columns and indexes can answer is read by them; the rest of a filter is applied to what they leave."""
+        text = option(request, "$filter")
+        conditions = row_conditions(text) if text else []
+
+        def read(position: int, ascending: bool, limit: int) -> Page:
+            return _entries(self._db.reader, conditions, position, ascending, limit)
+
+        return _page(request, text, read)
 
     async def get_entry(self, request: Request) -> Response:
-        row = self._db.reader.execute("SELECT entry FROM journal WHERE id = ?", (request.path_params["id"],)).fetchone()
-        if row is None:
-            raise NotFoundError(f"there is no log entry '{request.path_params['id']}'")
-        return json_response(request, orjson.loads(row["entry"]))
+        return json_response(request, journal_rows.entry_by_id(self._db.reader, request.path_params["id"]))
+
+    async def list_audits(self, request: Request) -> Response:
+        def read(position: int, ascending: bool, limit: int) -> Page:
+            return audit.documents(self._db.reader, position, ascending, limit)
+
+        return _page(request, option(request, "$filter"), read)
+
+    async def get_audit(self, request: Request) -> Response:
+        return json_response(request, audit.document_by_id(self._db.reader, request.path_params["id"]))
 
 
-def _rows(
-    connection: sqlite3.Connection, job_id: str | None, position: int, ascending: bool, limit: int
-) -> list[sqlite3.Row]:
+def _page(request: Request, text: str | None, read: Read) -> Response:
+    holds = parse_filter(text, ignore_case=False) if text else None
+    top, ascending = page_size(request, MOST), _is_ascending(option(request, "$orderby"))
+    position = _position(option(request, "$skiptoken"), ascending)
+    page: Page = []
+    while len(page) <= top:
+        found = read(position, ascending, READ_AT_ONCE if holds else top + 1)
+        if not found:
+            break
+        position = found[-1][0]
+        page += [(number, entry) for number, entry in found if holds is None or holds(entry)]
+    next_token = str(page[top - 1][0]) if len(page) > top else None
+    return collection(request, [entry for _, entry in page[:top]], next_token)
+
+
+def _entries(
+    connection: sqlite3.Connection, conditions: list[Condition], position: int, ascending: bool, limit: int
+) -> Page:
     order, beyond = ("ASC", ">") if ascending else ("DESC", "<")
-    return connection.execute(
-        f"SELECT position, entry FROM journal WHERE (?1 IS NULL OR job_id = ?1) AND position {beyond} ?2"
-        f" ORDER BY position {order} LIMIT ?3",
-        (job_id, position, limit),
-    ).fetchall()
+    where = " AND ".join([f"j.position {beyond} ?", *(condition for condition, _ in conditions)])
+    rows = connection.execute(
+        f"SELECT {journal_rows.COLUMNS} FROM journal j CROSS JOIN journal_run r ON r.number = j.run WHERE {where}"
+        f" ORDER BY j.position {order} LIMIT ?",
+        (position, *(value for _, value in conditions), limit),
+    )
+    return list(journal_rows.documents(rows))
 
 
 def _is_ascending(orderby: str | None) -> bool:

@@ -11,6 +11,7 @@ from joiner.errors import (
     InvalidValueError,
     JoinerError,
     NotFoundError,
+    TooManyRequestsError,
 )
 from joiner.provisioning.schema import SchemaError
 
@@ -18,11 +19,20 @@ from joiner.provisioning.schema import SchemaError
 class GraphError(JoinerError):
     """An answer that is an error."""
 
-    def __init__(self, status: int, code: str, message: str, details: Sequence[Mapping[str, str]] = ()) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        details: Sequence[Mapping[str, str]] = (),
+        retry_after: int | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.details = details
+        self.retry_after = retry_after
+        """Seconds."""
 
 
 TRANSLATIONS: Final[tuple[tuple[type[JoinerError], int, str], ...]] = (
@@ -51,6 +61,8 @@ def as_graph_error(error: JoinerError) -> GraphError:
         details = [{"code": "InvalidSchema", "target": path, "message": message} for path, _, message in parts]
         message = f"The schema cannot be used; {len(details)} problems." if len(details) > 1 else str(error.problems[0])
         return GraphError(400, "InvalidSchema", message, details)
+    if isinstance(error, TooManyRequestsError):
+        return GraphError(429, "TooManyRequests", str(error), retry_after=error.seconds)
     if isinstance(error, AlreadyExistsError) and error.attribute == "userPrincipalName":
         # Clients compare this text, so it is Graph's to the letter.
         message = "Another object with the same value for property userPrincipalName already exists."

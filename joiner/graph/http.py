@@ -50,7 +50,10 @@ def endpoint(path: str, respond: Respond, method: str) -> Route:
 def error_response(request: Request, error: GraphError) -> Response:
     request_id = request.headers.get("client-request-id") or new_id()
     body = error_body(error, request_id, to_iso(system_clock()))
-    return _respond(request, body, error.status, request_id)
+    response = _respond(request, body, error.status, request_id)
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
+    return response
 
 
 def json_response(request: Request, document: Any, status: int = 200) -> Response:
@@ -146,6 +149,7 @@ def _authorise(request: Request) -> None:
         raise GraphError(401, "InvalidAuthenticationToken", "A valid bearer token is required.")
     if principal.role != "admin" and request.method not in READING:
         raise GraphError(403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
+    request.state.principal = principal
 
 
 def _respond(request: Request, document: Any, status: int, request_id: str) -> Response:

@@ -1,7 +1,5 @@
-"""`/servicePrincipals/{id}/synchronization`: templates, secrets, jobs, and what is done with jobs.
-
-Shapes are Graph's; `joiner.run` and `joiner.cycles` are our own actions, named in our own namespace.
-"""
+"""`/servicePrincipals/{id}/synchronization`: templates, secrets, jobs and their schemas. What is done with jobs is in
+`job_actions`."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -12,6 +10,7 @@ from starlette.routing import Route
 
 from joiner.directory.store import DirectoryStore
 from joiner.errors import ForbiddenTargetError, InvalidValueError
+from joiner.graph.actors import actor_of
 from joiner.graph.errors import GraphError
 from joiner.graph.http import collection, endpoint, json_body, json_response, no_content
 from joiner.graph.target_profiles import shown_checks
@@ -43,12 +42,7 @@ class Synchronization:
             (f"{prefix}/jobs/validateCredentials", self.validate_credentials, "POST"),
             (job, self.get_job, "GET"),
             (job, self.delete_job, "DELETE"),
-            (f"{job}/start", self.start, "POST"),
-            (f"{job}/pause", self.pause, "POST"),
-            (f"{job}/restart", self.restart, "POST"),
             (f"{job}/validateCredentials", self.validate_credentials, "POST"),
-            (f"{job}/joiner.run", self.run, "POST"),
-            (f"{job}/joiner.cycles/{{cycle}}", self.get_cycle, "GET"),
         )
         return [endpoint(path, function, method) for path, function, method in table]
 
@@ -78,11 +72,11 @@ class Synchronization:
         # Graph itself tests when it is asked to, by another request; its clients may save before the target runs.
         if request.query_params.get("joiner.test", "false").lower() == "true":
             try:
-                await self._service.save_credentials(principal_id, pairs)
+                await self._service.save_credentials(principal_id, pairs, actor_of(request))
             except ConnectionTestError as error:
                 raise _refused_connection(error) from None
         else:
-            await self._service.put_credentials(principal_id, pairs)
+            await self._service.put_credentials(principal_id, pairs, actor_of(request))
         return no_content(request)
 
     async def validate_credentials(self, request: Request) -> Response:
@@ -114,40 +108,15 @@ class Synchronization:
         template_id = (await json_body(request)).get("templateId")
         if not isinstance(template_id, str):
             raise InvalidValueError("templateId is required")
-        job = await self._service.create_job(principal_id, template_id)
+        job = await self._service.create_job(principal_id, template_id, actor_of(request))
         return json_response(request, self._service.job_document(job), 201)
 
     async def get_job(self, request: Request) -> Response:
         return json_response(request, self._service.job_document(self._job(request)))
 
     async def delete_job(self, request: Request) -> Response:
-        await self._service.delete_job(self._job(request).id)
+        await self._service.delete_job(self._job(request).id, actor_of(request))
         return no_content(request)
-
-    async def start(self, request: Request) -> Response:
-        await self._service.start(self._job(request).id)
-        return no_content(request)
-
-    async def pause(self, request: Request) -> Response:
-        await self._service.pause(self._job(request).id)
-        return no_content(request)
-
-    async def restart(self, request: Request) -> Response:
-        job = self._job(request)
-        criteria = (await json_body(request)).get("criteria") or {}
-        if not isinstance(criteria, dict):
-            raise InvalidValueError("criteria must be an object")
-        await self._service.restart(job.id, criteria.get("resetScope"))
-        return no_content(request)
-
-    async def run(self, request: Request) -> Response:
-        """Begins one cycle now, whether the job is started or not: 202 with its id."""
-        cycle = await self._service.run_now(self._job(request).id)
-        return json_response(request, {"cycleId": cycle.id, "kind": cycle.kind}, 202)
-
-    async def get_cycle(self, request: Request) -> Response:
-        job = self._job(request)
-        return json_response(request, self._service.cycle_document(job.id, request.path_params["cycle"]))
 
     # Parts
 

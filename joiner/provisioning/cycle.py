@@ -12,13 +12,15 @@ from typing import Final
 from joiner.clock import Clock
 from joiner.directory.store import DirectoryStore
 from joiner.errors import JoinerError
-from joiner.provisioning import cycles, jobs, journal, objects, references
+from joiner.provisioning import cycles, deletions, jobs, journal_rows, objects, references, standing
 from joiner.provisioning.connection_check import checks_of, probe
 from joiner.provisioning.cycles import PHASES, Cycle, CycleState
+from joiner.provisioning.decision import ObjectType
 from joiner.provisioning.failures import TargetError, TargetUnusableError
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.journal import LogContext
 from joiner.provisioning.run import (
+    ENDPOINTS,
     OBJECTS_PER_PAGE,
     REFERENCES_PER_PAGE,
     JobContext,
@@ -28,9 +30,9 @@ from joiner.provisioning.run import (
 )
 from joiner.provisioning.schema_versions import job_at_version
 from joiner.provisioning.target import ScimTarget
+from joiner.provisioning.turns import Turns
 from joiner.storage.sqlite import Database
 
-FAILURES_TO_QUARANTINE: Final = 3
 PAGES: Final[Mapping[str, PhasePage]] = {
     "users": objects.users_page,
     "groups": objects.groups_page,
@@ -55,6 +57,7 @@ class CycleRunner:
         open_target: OpenTarget,
         describe_log: DescribeLog,
         clock: Clock,
+        turns: Turns,
     ) -> None:
         self._db = db
         self._directory = directory
@@ -62,6 +65,7 @@ class CycleRunner:
         self._open_target = open_target
         self._describe_log = describe_log
         self._clock = clock
+        self._turns = turns
 
     async def take(self, cycle_id: str) -> int:
         """Takes the cycle's job over and returns the fencing number to give to `run_page`."""
@@ -73,6 +77,10 @@ class CycleRunner:
 
         Raises InvalidStateError if another worker has taken the job over, NotFoundError if the job was deleted.
         """
+        async with self._turns.of(cycles.cycle_by_id(self._db.reader, cycle_id).job_id):
+            return await self._run_page(cycle_id, fence)
+
+    async def _run_page(self, cycle_id: str, fence: int) -> bool:
         cycle = cycles.cycle_by_id(self._db.reader, cycle_id)
         if cycle.state != "running":
             return False
@@ -124,7 +132,7 @@ class CycleRunner:
         result.commit(connection)
         if result.failure is not None:
             cycles.add_counts(connection, cycle, result.counts)
-            self._quarantine(connection, cycle, result.failure)
+            standing.fail(connection, cycles.cycle_by_id(connection, cycle.id), result.failure, self._clock())
             return False
         completed, total = cycle.completed_pages + 1, cycle.total_pages
         if not cycle.total_pages:
@@ -156,29 +164,16 @@ class CycleRunner:
         return max(1, _pages(users, OBJECTS_PER_PAGE)) + max(1, _pages(groups, OBJECTS_PER_PAGE)) + 2
 
     def _finish(self, connection: sqlite3.Connection, run: Run) -> None:
-        connection.execute("DELETE FROM removal WHERE cycle_id = ?", (run.cycle.id,))
-        cycles.set_counts(connection, run.cycle.id, journal.outcomes(connection, run.cycle.id))
-        cycle = cycles.cycle_by_id(connection, run.cycle.id)
-        failed = cycle.counts.get("escrowed", 0)
+        cycles.set_counts(connection, run.cycle.id, journal_rows.outcomes(connection, run.cycle.id))
         cycles.count_synchronized(connection, run.job.id)
-        cycles.end_cycle(connection, cycle, "entry_level_errors" if failed else "succeeded", self._clock())
+        standing.settle(connection, cycles.cycle_by_id(connection, run.cycle.id), self._clock())
 
     async def _give_up(self, cycle: Cycle, fence: int, error: TargetError) -> None:
         def work(connection: sqlite3.Connection) -> None:
             cycles.check_fence(connection, cycle, fence)
-            self._quarantine(connection, cycle, error)
+            standing.fail(connection, cycle, error, self._clock())
 
         await self._db.write(work)
-
-    def _quarantine(self, connection: sqlite3.Connection, cycle: Cycle, error: TargetError) -> None:
-        """The cycle ends without a watermark. What only an administrator can put right quarantines the job at once
-        (REQ-P-075, REQ-P-076); a target that cannot be reached does so at the third cycle in a row, since it may just
-        be restarting, and leavers should not wait for hours because of that."""
-        told = {"code": error.code, "message": error.reason, "tenantActionable": True}
-        cycles.end_cycle(connection, cycle, "failed", self._clock(), told)
-        failures = jobs.count_failure(connection, cycle.job_id)
-        if isinstance(error, TargetUnusableError) or failures >= FAILURES_TO_QUARANTINE:
-            jobs.impose_quarantine(connection, cycle.job_id, "EncounteredQuarantineException", told, self._clock())
 
     def _end(self, connection: sqlite3.Connection, cycle: Cycle, fence: int, state: CycleState) -> None:
         cycles.check_fence(connection, cycle, fence)
@@ -199,20 +194,30 @@ def _enter(connection: sqlite3.Connection, run: Run, phase: str) -> int:
     """What a phase needs at its beginning; returns the pages that it has beyond the one expected."""
     if phase == "references":
         references.note_changed_memberships(connection, run)
+        if run.is_initial:
+            deletes: dict[str, bool] = {name: _deletes(run, name) for name in ENDPOINTS}
+            connection.execute(SWEEP, {"cycle": run.cycle.id, "job": run.job.id, **deletes})
+        # Members leave groups in this phase: the last moment at which everything can still be held back.
+        deletions.weigh(connection, run)
         return max(0, _pages(references.count_pending(connection, run.job.id), REFERENCES_PER_PAGE) - 1)
     if phase == "removals":
-        if run.is_initial:
-            connection.execute(SWEEP, (run.cycle.id, run.job.id))
         number = connection.execute("SELECT count(*) FROM removal WHERE cycle_id = ?", (run.cycle.id,)).fetchone()[0]
         return max(0, _pages(number, OBJECTS_PER_PAGE) - 1)
     return 0
 
 
+def _deletes(run: Run, object_type: ObjectType) -> bool:
+    plan = run.plan_of(object_type)
+    return plan is not None and plan.deletes
+
+
 SWEEP: Final = """
 INSERT OR IGNORE INTO removal
-SELECT ?1, object_type, source_id FROM (
-  SELECT job_id, object_type, source_id FROM link UNION ALL SELECT job_id, object_type, source_id FROM intent) known
-WHERE job_id = ?2 AND NOT EXISTS (
+SELECT :cycle, object_type, source_id,
+       iif(is_managed AND iif(object_type = 'User', :User, :Group), 'delete', '')
+FROM (SELECT job_id, object_type, source_id, is_managed FROM link
+  UNION ALL SELECT job_id, object_type, source_id, 0 FROM intent) known
+WHERE job_id = :job AND NOT EXISTS (
   SELECT 1 FROM user WHERE user.id = known.source_id UNION ALL SELECT 1 FROM grp WHERE grp.id = known.source_id)
 """
 """Objects that are linked, or may have been created, and that the directory no longer has count as permanently deleted

@@ -37,6 +37,8 @@ class Cycle(msgspec.Struct, frozen=True, kw_only=True):
     cursor: str
     completed_pages: int
     total_pages: int
+    is_held: bool
+    """More would have been taken away than the guard allows: none of it is sent."""
     counts: Mapping[str, int]
     began_at: str
     ended_at: str | None
@@ -100,12 +102,15 @@ def running_cycles(connection: sqlite3.Connection) -> list[Cycle]:
     ]
 
 
-def last_cycle(connection: sqlite3.Connection, job_id: str, states: tuple[CycleState, ...]) -> Cycle | None:
-    """The job's latest cycle in one of the states."""
+def last_cycle(
+    connection: sqlite3.Connection, job_id: str, states: tuple[CycleState, ...], *, with_exports: bool = False
+) -> Cycle | None:
+    """The job's latest cycle in one of the states; `with_exports`: of those that wrote something."""
     marks = ", ".join("?" * len(states))
     row = connection.execute(
-        f"SELECT * FROM cycle WHERE job_id = ? AND state IN ({marks}) ORDER BY began_at DESC, rowid DESC LIMIT 1",
-        (job_id, *states),
+        f"SELECT * FROM cycle WHERE job_id = ? AND state IN ({marks}) AND (? OR counts ->> 'exported' > 0)"
+        " ORDER BY began_at DESC, rowid DESC LIMIT 1",
+        (job_id, *states, not with_exports),
     ).fetchone()
     return from_row(row, Cycle, JSON_COLUMNS) if row else None
 
@@ -178,6 +183,7 @@ def end_cycle(
     error: Mapping[str, Any] | None = None,
 ) -> None:
     """Ends the cycle. Only one that ran through stores its watermark (REQ-P-053, REQ-P-054)."""
+    connection.execute("DELETE FROM removal WHERE cycle_id = ?", (cycle.id,))
     moment = to_iso(now)
     done = state in ("succeeded", "entry_level_errors")
     connection.execute(
@@ -187,16 +193,31 @@ def end_cycle(
     )
     if done:
         connection.execute(
-            "UPDATE job SET watermark = iif(restart_requested OR reevaluates, NULL, ?), quarantine = NULL,"
-            " complete_failures = 0 WHERE id = ?",
+            "UPDATE job SET watermark = iif(restart_requested OR reevaluates, NULL, ?) WHERE id = ?",
             (cycle.to_position, cycle.job_id),
         )
-    if state == "succeeded":
-        connection.execute(
-            "UPDATE job SET steady_first = coalesce(steady_first, ?1), steady_last = ?1 WHERE id = ?2",
-            (moment, cycle.job_id),
-        )
     connection.execute("UPDATE job SET restart_requested = 0 WHERE id = ?", (cycle.job_id,))
+
+
+def note_steady(connection: sqlite3.Connection, job_id: str, now: datetime) -> None:
+    """The cycle left nothing to do: every object is as it should be."""
+    connection.execute(
+        "UPDATE job SET steady_first = coalesce(steady_first, ?1), steady_last = ?1 WHERE id = ?2",
+        (to_iso(now), job_id),
+    )
+
+
+def purge_ended(connection: sqlite3.Connection, before: datetime) -> int:
+    """Removes cycles that ended before this, but for each job's last ones, which its status shows."""
+    return connection.execute(PURGE, (to_iso(before),)).rowcount
+
+
+PURGE: Final = """
+DELETE FROM cycle WHERE ended_at < ?1 AND state <> 'running' AND rowid NOT IN (
+  SELECT max(rowid) FROM cycle WHERE state <> 'running' GROUP BY job_id
+  UNION SELECT max(rowid) FROM cycle WHERE state = 'succeeded' GROUP BY job_id
+  UNION SELECT max(rowid) FROM cycle WHERE state = 'succeeded' AND counts ->> 'exported' > 0 GROUP BY job_id)
+"""
 
 
 def _sum(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, int]:

@@ -63,6 +63,24 @@ def decide(
     return _create(source, values, target, plan, settings, steps)
 
 
+def as_staged(source: SourceObject, decision: Decision) -> Decision:
+    """What is left of a removal that the guard against accidental deletions holds back (REQ-P-114)."""
+    verb = "disabled" if decision.action is Action.DISABLE else "deleted"
+    reason = (
+        f"{source.object_type} '{source.name}' would be {verb}; that is held back until an administrator allows it,"
+        " because the cycle would take access from too many"
+    )
+    step = Step("EntrySynchronizationSkip", "export", Status.SKIPPED, reason, {"SkipReason": "TooManyDeletes"})
+    return Decision(
+        Action.STAGED_DELETE,
+        Status.SKIPPED,
+        (*decision.steps, step),
+        changes=decision.changes,
+        target_id=decision.target_id,
+        problem=Problem("TooManyDeletes", reason),
+    )
+
+
 # In scope
 
 

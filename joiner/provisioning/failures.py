@@ -42,6 +42,7 @@ RECOMMENDATIONS: Final[Mapping[str, str]] = {
     "SystemForCrossDomainIdentityManagementMultipleEntriesInResponse": "Ask the application's operator.",
     "SystemForCrossDomainIdentityManagementServiceIncompatible": "Check that the Tenant URL leads to a SCIM endpoint.",
     "Timeout": "Nothing to do: it is tried again. If it persists, ask the application's operator.",
+    "TooManyDeletes": "Look at what is held back, then allow it, or put right what caused it.",
     "TooManyRequests": "Nothing to do: it is tried again more slowly.",
     "Unauthorized": "Enter a valid secret token and test the connection.",
     "UnprocessableEntity": "Read the application's message; correct the value or the mapping.",

@@ -12,17 +12,32 @@ from typing import Any, Final, Literal
 import msgspec
 
 from joiner.clock import to_iso
-from joiner.errors import NotFoundError
+from joiner.errors import InvalidValueError, NotFoundError
 from joiner.ids import new_id
 from joiner.provisioning.client.profile import changed_profile
 from joiner.provisioning.rows import from_row, to_json
 
 DEFAULT_INTERVAL: Final = timedelta(minutes=40)
-QUARANTINE_WAITS: Final = (timedelta(hours=6), timedelta(hours=12), timedelta(hours=24))
-"""Time of the attempts after a quarantine began; later ones follow every 24 hours (REQ-P-083)."""
-QUARANTINE_END: Final = timedelta(days=28)
 
 ScheduleState = Literal["Active", "Disabled", "Paused"]
+Reset = Literal["links", "escrows", "watermark", "quarantine", "held deletes"]
+
+OF_LINKS: Final = ("link", "exported_reference", "pending_reference", "reference_intent", "staged_removal")
+"""The tables of what is known of linked objects, by job and source object."""
+FULL: Final[frozenset[Reset]] = frozenset({"links", "escrows", "watermark", "quarantine"})
+RESET_SCOPES: Final[Mapping[str, frozenset[Reset]]] = {
+    "None": frozenset(),
+    "ConnectorDataStore": FULL,
+    "Escrows": frozenset({"escrows"}),
+    "Watermark": frozenset({"watermark"}),
+    "QuarantineState": frozenset({"quarantine"}),
+    "Full": FULL,
+    "ForceDeletes": frozenset({"held deletes"}),
+}
+"""`resetScope` → what it forgets. Without the links nothing that was known of failures holds, so that dropping them
+drops all (provisioning service §6.2)."""
+RESTART_DEFAULT: Final = "QuarantineState, Watermark, Escrows"
+"""The portal's button."""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +59,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     restart_requested: bool
     quarantine: Mapping[str, Any] | None
     complete_failures: int
+    escrows_pruned: bool
     users_synchronized: int
     groups_synchronized: int
     steady_first: str | None
@@ -114,12 +130,16 @@ def change_profile(connection: sqlite3.Connection, job_id: str, changes: Mapping
 
 
 def start_job(connection: sqlite3.Connection, job_id: str, now: datetime) -> None:
-    """Runs the job from now on; lifts a quarantine. Does nothing to a job that runs already."""
+    """Runs the job from now on. Does nothing to a job that runs already and is not in quarantine.
+
+    A paused job goes on where it stopped (REQ-P-057); one that was disabled looks at everything again (§8.3).
+    """
     job = job_by_id(connection, job_id)
     if job.schedule_state == "Active" and job.quarantine is None:
         return
     connection.execute(
-        "UPDATE job SET schedule_state = 'Active', quarantine = NULL, next_run_at = ? WHERE id = ?",
+        "UPDATE job SET watermark = iif(schedule_state = 'Disabled', NULL, watermark), schedule_state = 'Active',"
+        " next_run_at = ? WHERE id = ?",
         (to_iso(now), job_id),
     )
 
@@ -130,41 +150,59 @@ def pause_job(connection: sqlite3.Connection, job_id: str) -> None:
     connection.execute("UPDATE job SET schedule_state = 'Paused', next_run_at = NULL WHERE id = ?", (job_id,))
 
 
-RESET_SCOPES: Final = {
-    "None": frozenset[str](),
-    "ConnectorDataStore": frozenset({"links"}),
-    "Escrows": frozenset({"escrows"}),
-    "Watermark": frozenset({"watermark"}),
-    "QuarantineState": frozenset({"quarantine"}),
-    "Full": frozenset({"links", "escrows", "watermark", "quarantine"}),
-}
-RESTART_DEFAULT: Final = "QuarantineState, Watermark, Escrows"
+def reset_job(connection: sqlite3.Connection, job_id: str, resets: frozenset[Reset], now: datetime) -> None:
+    """Forgets what `resets` names and makes the job run (provisioning service §6.2).
 
-
-def restart_job(connection: sqlite3.Connection, job_id: str, resets: frozenset[str], now: datetime) -> None:
-    """Forgets what `resets` names (values of `RESET_SCOPES`) and makes the job due.
-
-    A cycle that runs ends at its next page and stores no watermark.
+    A cycle that runs ends at its next page and stores no watermark. Lifting a quarantine is `standing.lift`, allowing
+    deletions `deletions.allow`.
     """
-    job = job_by_id(connection, job_id)
+    job_by_id(connection, job_id)
     if "links" in resets:
-        for table in ("link", "exported_reference", "pending_reference", "reference_intent", "intent"):
+        for table in (*OF_LINKS, "intent"):
             connection.execute(f"DELETE FROM {table} WHERE job_id = ?", (job_id,))
+        # Counted anew with the links (REQ-P-127).
+        connection.execute("UPDATE job SET users_synchronized = 0, groups_synchronized = 0 WHERE id = ?", (job_id,))
     if "escrows" in resets:
         connection.execute("DELETE FROM escrow WHERE job_id = ?", (job_id,))
-    if "quarantine" in resets:
-        connection.execute("UPDATE job SET quarantine = NULL, complete_failures = 0 WHERE id = ?", (job_id,))
-    if resets & {"watermark", "links"}:
-        connection.execute(
-            "UPDATE job SET watermark = NULL, restart_requested = EXISTS"
-            " (SELECT 1 FROM cycle WHERE job_id = ?1 AND state = 'running') WHERE id = ?1",
-            (job_id,),
-        )
-    state: ScheduleState = "Active" if job.schedule_state == "Disabled" else job.schedule_state
+        connection.execute("UPDATE job SET escrows_pruned = 0, complete_failures = 0 WHERE id = ?", (job_id,))
+    if "watermark" in resets:
+        look_at_everything(connection, job_id)
+    connection.execute("UPDATE job SET schedule_state = 'Active', next_run_at = ? WHERE id = ?", (to_iso(now), job_id))
+
+
+def look_at_everything(connection: sqlite3.Connection, job_id: str) -> None:
+    """The next cycle is an initial one; the one that runs, if there is one, ends at its next page."""
     connection.execute(
-        "UPDATE job SET schedule_state = ?1, next_run_at = iif(?1 = 'Active', ?2, NULL) WHERE id = ?3",
-        (state, to_iso(now), job_id),
+        "UPDATE job SET watermark = NULL, restart_requested = EXISTS"
+        " (SELECT 1 FROM cycle WHERE job_id = ?1 AND state = 'running') WHERE id = ?1",
+        (job_id,),
     )
+
+
+def run_soon(connection: sqlite3.Connection, job_id: str, now: datetime) -> None:
+    """Makes the job due if it is active."""
+    connection.execute(
+        "UPDATE job SET next_run_at = ? WHERE id = ? AND schedule_state = 'Active'", (to_iso(now), job_id)
+    )
+
+
+def write_settings(connection: sqlite3.Connection, job_id: str, settings: Mapping[str, str]) -> None:
+    """Stores exactly these."""
+    connection.execute("UPDATE job SET settings = ? WHERE id = ?", (to_json(dict(settings)), job_id))
+
+
+def reset_scope(text: str | None) -> frozenset[Reset]:
+    """What a comma list of `RESET_SCOPES` resets; without one, what the portal's button does.
+
+    Raises InvalidValueError for another word.
+    """
+    resets: frozenset[Reset] = frozenset()
+    for word in (text or RESTART_DEFAULT).split(","):
+        name = next((known for known in RESET_SCOPES if known.lower() == word.strip().lower()), None)
+        if name is None:
+            raise InvalidValueError(f"'{word.strip()}' is not a resetScope; use {', '.join(RESET_SCOPES)}")
+        resets |= RESET_SCOPES[name]
+    return resets
 
 
 def due_jobs(connection: sqlite3.Connection, now: datetime) -> list[str]:
@@ -187,40 +225,15 @@ def next_due(connection: sqlite3.Connection) -> str | None:
     return result
 
 
-def count_failure(connection: sqlite3.Connection, job_id: str) -> int:
-    """Counts a cycle that failed as a whole; returns how many there are in a row."""
+def count_complete_failure(connection: sqlite3.Connection, job_id: str, *, failed: bool) -> int:
+    """Counts a cycle that failed as a whole, or begins anew after one that did not; returns how many there are in a
+    row."""
     row = connection.execute(
-        "UPDATE job SET complete_failures = complete_failures + 1 WHERE id = ? RETURNING complete_failures", (job_id,)
+        "UPDATE job SET complete_failures = iif(?, complete_failures + 1, 0) WHERE id = ? RETURNING complete_failures",
+        (failed, job_id),
     ).fetchone()
     failures: int = row[0]
     return failures
-
-
-def impose_quarantine(
-    connection: sqlite3.Connection, job_id: str, reason: str, error: Mapping[str, Any], now: datetime
-) -> None:
-    """Puts the job into quarantine, or renews it, and sets the next attempt (REQ-P-075, REQ-P-083 … REQ-P-086)."""
-    job = job_by_id(connection, job_id)
-    before = job.quarantine or {"seriesBegan": to_iso(now), "seriesCount": 0}
-    began = datetime.fromisoformat(before["seriesBegan"])
-    count = int(before["seriesCount"]) + 1
-    waits = len(QUARANTINE_WAITS)
-    wait = QUARANTINE_WAITS[count - 1] if count <= waits else QUARANTINE_WAITS[-1] * (count - waits + 1)
-    attempt = max(began + wait, now)
-    expired = now - began >= QUARANTINE_END
-    quarantine = {
-        "reason": reason,
-        "seriesBegan": before["seriesBegan"],
-        "currentBegan": to_iso(now),
-        "seriesCount": count,
-        "nextAttempt": to_iso(attempt),
-        "error": error,
-    }
-    state: ScheduleState = "Disabled" if expired else job.schedule_state
-    connection.execute(
-        "UPDATE job SET quarantine = ?, schedule_state = ?, next_run_at = ? WHERE id = ?",
-        (to_json(quarantine), state, to_iso(attempt) if state == "Active" else None, job_id),
-    )
 
 
 def retry_quarantined(connection: sqlite3.Connection, service_principal_id: str, now: datetime) -> None:

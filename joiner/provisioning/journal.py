@@ -1,19 +1,15 @@
-"""The provisioning log: one entry per object and cycle, in the shape of `provisioningObjectSummary`.
+"""What an entry of the provisioning log says: one per object and cycle, in the shape of `provisioningObjectSummary`.
 
-Building entries is pure; writing them happens in the page's transaction. Entries are never changed afterwards but by
-the same cycle, when it adds the references (provisioning service §14, REQ-P-131 … REQ-P-134).
+Pure; how entries are kept is in `journal_rows` (provisioning service §14, REQ-P-131 … REQ-P-133).
 """
 
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 
-from joiner.clock import to_iso
 from joiner.expressions.values import canonical_text
-from joiner.ids import derived_id
 from joiner.provisioning.decision import Action, Change, Decision, Problem, SourceObject, Status, Step
 from joiner.provisioning.failures import RECOMMENDATIONS
 
@@ -27,16 +23,29 @@ Entry = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class LogContext:
-    """What all entries of one cycle have in common."""
+    """What all entries of one cycle, or of one run on demand, have in common."""
 
     tenant_id: str
     job_id: str
     cycle_id: str
+    initiated_by: Mapping[str, str]
     service_principal: Mapping[str, str]
     source_system: Mapping[str, Any]
     target_system: Mapping[str, Any]
     target_types: Mapping[str, str]
     """Source object type → name of the target's object."""
+
+    def common(self) -> dict[str, Any]:
+        """The members that are the same in every entry."""
+        return {
+            "tenantId": self.tenant_id,
+            "jobId": self.job_id,
+            "cycleId": self.cycle_id,
+            "servicePrincipal": self.service_principal,
+            "initiatedBy": self.initiated_by,
+            "sourceSystem": self.source_system,
+            "targetSystem": self.target_system,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +86,15 @@ def build_entry(
     outcome: Outcome,
     at: str,
 ) -> Entry:
-    """The entry of one object; `kind` is the cycle's, `at` the time as ISO 8601."""
+    """The entry of one object without what it has in common with others; `kind` is the cycle's, `at` the time as
+    ISO 8601."""
     steps = [
         _import_step(context, kind, source),
         *decision.steps,
         *_export_steps(context, source, decision, outcome),
     ]
     return {
-        "id": derived_id(context.cycle_id, source.id),
         "activityDateTime": at,
-        "tenantId": context.tenant_id,
-        "jobId": context.job_id,
-        "cycleId": context.cycle_id,
-        "changeId": derived_id("change", context.cycle_id, source.id),
         "provisioningAction": decision.action.value,
         "durationInMilliseconds": outcome.milliseconds,
         "provisioningStatusInfo": {
@@ -98,10 +103,6 @@ def build_entry(
         },
         "provisioningSteps": [_step(step) for step in steps],
         "modifiedProperties": _properties(decision.changes),
-        "servicePrincipal": context.service_principal,
-        "initiatedBy": {"id": "", "displayName": "Azure AD Provisioning Service", "initiatorType": "system"},
-        "sourceSystem": context.source_system,
-        "targetSystem": context.target_system,
         "sourceIdentity": _source_identity(source),
         "targetIdentity": {
             "id": outcome.target_id or "",
@@ -116,18 +117,24 @@ def add_to_entry(entry: Entry, steps: Iterable[Step], changes: Sequence[Change],
     """The entry with what the reference phase did: the worse status wins; a skip that wrote something is an update."""
     steps = list(steps)
     worst = max((Status(entry["provisioningStatusInfo"]["status"]), *(s.status for s in steps)), key=SEVERITY.index)
-    skipped = entry["provisioningAction"] == Action.OTHER.value
+    writes = entry["provisioningAction"] == Action.OTHER.value and (changes or worst is Status.FAILURE)
     info = entry["provisioningStatusInfo"]
     if worst.value != info["status"]:
         information = _error_information(worst, problem) if problem else None
         info = {"status": worst.value, "errorInformation": information}
     return {
         **entry,
-        "provisioningAction": Action.UPDATE.value if skipped and changes else entry["provisioningAction"],
+        "provisioningAction": Action.UPDATE.value if writes else entry["provisioningAction"],
         "provisioningStatusInfo": info,
         "provisioningSteps": [*entry["provisioningSteps"], *(_step(step) for step in steps)],
         "modifiedProperties": (entry["modifiedProperties"] + _properties(changes))[:MOST_CHANGES],
     }
+
+
+def given_up(source: SourceObject) -> Step:
+    """The last word on an object that has failed for 28 days (REQ-P-073)."""
+    text = f"{source.object_type} '{source.name}' has failed for 28 days; it is tried again when it changes"
+    return Step("EntrySynchronizationSkip", "processing", Status.FAILURE, text, {"SkipReason": "EscrowExpired"})
 
 
 def _import_step(context: LogContext, kind: str, source: SourceObject) -> Step:
@@ -203,57 +210,3 @@ def _source_identity(source: SourceObject) -> dict[str, Any]:
     if source.object_type == "User":
         details["UserPrincipalName"] = source.name
     return {"id": source.id, "displayName": display, "identityType": source.object_type, "details": details}
-
-
-# Rows
-
-
-def write_entry(connection: sqlite3.Connection, entry: Entry) -> None:
-    """Writes the entry, in the place of one that the same cycle wrote for the same object."""
-    connection.execute(
-        "INSERT INTO journal (id, job_id, cycle_id, change_id, activity_at, action, status, source_id, source_name,"
-        " target_id, service_principal_id, entry) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT (cycle_id, source_id) DO UPDATE SET activity_at = excluded.activity_at,"
-        " action = excluded.action, status = excluded.status, target_id = excluded.target_id, entry = excluded.entry",
-        (
-            entry["id"],
-            entry["jobId"],
-            entry["cycleId"],
-            entry["changeId"],
-            entry["activityDateTime"],
-            entry["provisioningAction"],
-            entry["provisioningStatusInfo"]["status"],
-            entry["sourceIdentity"]["id"],
-            entry["sourceIdentity"]["displayName"],
-            entry["targetIdentity"]["id"],
-            entry["servicePrincipal"]["id"],
-            orjson.dumps(entry).decode(),
-        ),
-    )
-
-
-def entry_of(connection: sqlite3.Connection, cycle_id: str, source_id: str) -> Entry | None:
-    """The entry that the cycle has written for the object so far."""
-    row = connection.execute(
-        "SELECT entry FROM journal WHERE cycle_id = ? AND source_id = ?", (cycle_id, source_id)
-    ).fetchone()
-    return orjson.loads(row["entry"]) if row else None
-
-
-def outcomes(connection: sqlite3.Connection, cycle_id: str) -> dict[str, int]:
-    """What became of the cycle's objects: action, or `skipped` or `failure` → number of objects."""
-    rows = connection.execute(
-        "SELECT iif(status IN ('skipped', 'failure'), status, action) AS outcome, count(*) FROM journal"
-        " WHERE cycle_id = ? GROUP BY outcome",
-        (cycle_id,),
-    )
-    # A group that is looked at twice, once for itself and once for its members, counts once.
-    return dict.fromkeys(OUTCOMES, 0) | {row[0]: row[1] for row in rows}
-
-
-def purge_entries(connection: sqlite3.Connection, before: Any, limit: int = 10_000) -> int:
-    """Removes at most `limit` entries older than `before` (a datetime) and returns their number (REQ-P-136)."""
-    return connection.execute(
-        "DELETE FROM journal WHERE position IN (SELECT position FROM journal WHERE activity_at < ? LIMIT ?)",
-        (to_iso(before), limit),
-    ).rowcount

@@ -2,17 +2,15 @@
 
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 import orjson
 
 from joiner.clock import from_iso, to_iso
 from joiner.provisioning.decision import Link, LinkChange, ObjectType, Problem, QueryMatch
-
-ESCROW_WAITS: Final = (timedelta(0), timedelta(hours=6), timedelta(hours=12), timedelta(hours=24))
-"""After the first failure: the next cycle, then 6, 12 and 24 hours after it, then daily (REQ-P-073)."""
-ESCROW_END: Final = timedelta(days=28)
+from joiner.provisioning.jobs import OF_LINKS
+from joiner.provisioning.quarantine import is_over, next_attempt
 
 STATES: Final[Mapping[LinkChange, tuple[bool, bool]]] = {
     LinkChange.MANAGE: (True, False),
@@ -57,7 +55,7 @@ def change_link(
     if change is LinkChange.KEEP:
         return
     if change is LinkChange.DROP:
-        for table in ("link", "exported_reference", "pending_reference", "reference_intent"):
+        for table in OF_LINKS:
             connection.execute(
                 f"DELETE FROM {table} WHERE job_id = ? AND source_id = ?",
                 (job_id, source_id),
@@ -116,16 +114,17 @@ def escrow(
     now: datetime,
     *,
     is_reference: bool = False,
-) -> None:
-    """Keeps the failure for another try, or drops it after 28 days of tries."""
+) -> bool:
+    """Keeps the failure for another try: in the next cycle, then 6, 12 and 24 hours after the first one, then daily
+    (REQ-P-073). After 28 days it is dropped instead: then the result is False."""
     row = connection.execute(
         "SELECT first_failure, attempts FROM escrow WHERE job_id = ? AND source_id = ? AND is_reference = ?",
         (job_id, source_id, is_reference),
     ).fetchone()
     first, attempts = (from_iso(row[0]), int(row[1]) + 1) if row else (now, 1)
-    if now - first >= ESCROW_END:
+    if is_over(first, now):
         release(connection, job_id, source_id, is_reference=is_reference)
-        return
+        return False
     connection.execute(
         "REPLACE INTO escrow VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
@@ -135,11 +134,12 @@ def escrow(
             is_reference,
             to_iso(first),
             attempts,
-            to_iso(_next_attempt(first, attempts, now)),
+            to_iso(now if attempts == 1 else next_attempt(first, now)),
             problem.code,
             problem.reason,
         ),
     )
+    return True
 
 
 def release(connection: sqlite3.Connection, job_id: str, source_id: str, *, is_reference: bool = False) -> None:
@@ -162,11 +162,43 @@ def due_escrows(
     return [row[0] for row in rows]
 
 
-def _next_attempt(first: datetime, attempts: int, now: datetime) -> datetime:
-    if attempts <= len(ESCROW_WAITS):
-        return first + ESCROW_WAITS[attempts - 1]
-    days = (now - first) // timedelta(days=1) + 1
-    return first + timedelta(days=days)
+def escrowed(connection: sqlite3.Connection, job_id: str, source_ids: Sequence[str]) -> set[str]:
+    """Those of `source_ids` that have failed and not succeeded since."""
+    rows = connection.execute(
+        f"SELECT source_id FROM escrow WHERE job_id = ? AND is_reference = 0 AND source_id IN ({_marks(source_ids)})",
+        (job_id, *source_ids),
+    )
+    return {row[0] for row in rows}
+
+
+def hurry_references(connection: sqlite3.Connection, job_id: str, source_ids: Iterable[str], now: datetime) -> None:
+    """Something about the references of these objects has changed: a try that waits is due at once (REQ-P-074)."""
+    connection.executemany(
+        "UPDATE escrow SET next_attempt = min(next_attempt, ?) WHERE job_id = ? AND source_id = ? AND is_reference = 1",
+        ((to_iso(now), job_id, source_id) for source_id in source_ids),
+    )
+
+
+def count_escrows(connection: sqlite3.Connection, job_id: str) -> tuple[int, int]:
+    """How many objects wait for another try, and how many wait for their references."""
+    row = connection.execute(
+        "SELECT count(*) - total(is_reference), total(is_reference) FROM escrow WHERE job_id = ?", (job_id,)
+    ).fetchone()
+    return int(row[0]), int(row[1])
+
+
+def count_in_step(connection: sqlite3.Connection, job_id: str) -> int:
+    """How many linked objects are managed and wait for nothing."""
+    number: int = connection.execute(
+        "SELECT count(*) FROM link WHERE job_id = ?1 AND is_managed AND NOT EXISTS (SELECT 1 FROM escrow"
+        " WHERE job_id = ?1 AND source_id = link.source_id AND is_reference = 0)",
+        (job_id,),
+    ).fetchone()[0]
+    return number
+
+
+def forget_escrows(connection: sqlite3.Connection, job_id: str) -> None:
+    connection.execute("DELETE FROM escrow WHERE job_id = ?", (job_id,))
 
 
 def _marks(values: Sequence[str]) -> str:

@@ -9,21 +9,20 @@ import secrets
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from joiner.clock import to_iso
 from joiner.expressions.environment import Environment
-from joiner.provisioning import references, wire
-from joiner.provisioning.decide import decide
+from joiner.provisioning import deletions, references, wire
+from joiner.provisioning.decide import as_staged, decide
 from joiner.provisioning.decision import (
     Action,
     Create,
     Decision,
     Delete,
     Entitlement,
-    Exit,
     Link,
     LinkChange,
     Modify,
@@ -38,10 +37,12 @@ from joiner.provisioning.decision import (
     TargetState,
 )
 from joiner.provisioning.failures import TargetError, TargetUnusableError
-from joiner.provisioning.journal import Outcome, build_entry, write_entry
+from joiner.provisioning.journal import Outcome, build_entry, given_up
+from joiner.provisioning.journal_rows import Journal
 from joiner.provisioning.links import (
     change_link,
     escrow,
+    escrowed,
     forget_intents,
     intend,
     intended,
@@ -51,7 +52,7 @@ from joiner.provisioning.links import (
 )
 from joiner.provisioning.matching import next_lookup
 from joiner.provisioning.plan import ObjectPlan
-from joiner.provisioning.run import ENDPOINTS, OBJECTS_PER_PAGE, UNREAD, PageResult, Run
+from joiner.provisioning.run import ENDPOINTS, OBJECTS_PER_PAGE, UNREAD, Commit, PageResult, Run
 from joiner.provisioning.scope import judge_scope, source_values
 from joiner.provisioning.sources import page_of_sources, sources_by_id
 
@@ -69,20 +70,10 @@ class Item:
     outcome: Outcome | None = None
     is_refused: bool = False
     """A create certainly had no effect; of any other failure the next try must know that one may have been sent."""
-
-    @property
-    def is_deferred(self) -> bool:
-        """Taking access away waits for the last phase, so that its extent is known before it begins."""
-        if self.scope.in_scope:
-            return False
-        if self.link is None:
-            return self.state.was_intended
-        return (self.link.is_managed or self.scope.exit is Exit.PURGED) and not self._is_disabled_already
-
-    @property
-    def _is_disabled_already(self) -> bool:
-        stays = self.scope.exit in (Exit.SOFT_DELETED, Exit.DISABLED)
-        return stays and self.link is not None and self.link.is_disabled
+    is_held: bool = False
+    """The guard against accidental deletions holds the decision back."""
+    was_escrowed: bool = False
+    """An earlier try failed."""
 
 
 async def users_page(run: Run, cursor: str) -> PageResult:
@@ -110,7 +101,31 @@ async def removals_page(run: Run, cursor: str) -> PageResult:
     plan = run.plan_of(object_type)
     items = _items(run, object_type, sources_by_id(run, object_type, ids), plan) if plan else []
     is_last = len(rows) < OBJECTS_PER_PAGE and len(ids) == len(rows)
-    return await _carry_out(run, object_type, items, f"{int(object_type == 'Group')} {ids[-1]}", is_last)
+    cursor = f"{int(object_type == 'Group')} {ids[-1]}"
+    if plan is None:
+        return PageResult(cursor, is_last, _nothing)
+    await decide_items(run, plan, items)
+    _hold_back(run, items)
+    return await _export_items(run, plan, items, cursor, is_last)
+
+
+def _hold_back(run: Run, items: Sequence[Item]) -> None:
+    """What the guard holds back is logged and not sent."""
+    held = deletions.held_objects(run.reader, run.job.id, [item.source.id for item in items])
+    for item in items:
+        if item.source.id in held and item.outcome is None and item.decision is not None and item.decision.is_removal:
+            item.decision = as_staged(item.source, item.decision)
+            item.is_held = True
+
+
+async def one_object(run: Run, object_type: ObjectType, source_id: str) -> PageResult:
+    """One object, looked up, decided and exported at once, whatever the decision (REQ-P-119)."""
+    plan = run.plan_of(object_type)
+    if plan is None:
+        return PageResult(source_id, True, _nothing)
+    items = _items(run, object_type, sources_by_id(run, object_type, [source_id]), plan)
+    await decide_items(run, plan, items)
+    return await _export_items(run, plan, items, source_id, True)
 
 
 async def _object_page(run: Run, object_type: ObjectType, cursor: str) -> PageResult:
@@ -121,21 +136,23 @@ async def _object_page(run: Run, object_type: ObjectType, cursor: str) -> PageRe
     if not sources:
         return PageResult(cursor, True, _nothing)
     items = _items(run, object_type, sources, plan)
-    deferred = [item.source.id for item in items if item.is_deferred]
-    result = await _carry_out(
-        run,
-        object_type,
-        [item for item in items if not item.is_deferred],
-        sources[-1].id,
-        len(sources) < OBJECTS_PER_PAGE,
-    )
+    await decide_items(run, plan, items)
+    # Taking access away waits for the last phase, so that its extent is known before it begins.
+    deferred = [item for item in items if item.outcome is None and item.decision and item.decision.is_removal]
+    waiting = {item.source.id for item in deferred}
+    rest = [item for item in items if item.source.id not in waiting]
+    result = await _export_items(run, plan, rest, sources[-1].id, len(sources) < OBJECTS_PER_PAGE)
     commit = result.commit
 
     def commit_with_removals(connection: sqlite3.Connection) -> None:
         commit(connection)
         connection.executemany(
-            "INSERT OR IGNORE INTO removal VALUES (?, ?, ?)",
-            ((run.cycle.id, object_type, id_) for id_ in deferred),
+            "INSERT OR IGNORE INTO removal VALUES (?, ?, ?, ?)",
+            (
+                (run.cycle.id, object_type, item.source.id, item.decision.action.value)
+                for item in deferred
+                if item.decision is not None
+            ),
         )
 
     result.commit = commit_with_removals
@@ -151,6 +168,7 @@ def _items(run: Run, object_type: ObjectType, sources: list[SourceObject], plan:
     entitlements = _entitlements(run, object_type, ids)
     links = links_of(run.reader, run.job.id, ids)
     lost = intended(run.reader, run.job.id, ids)
+    waiting = escrowed(run.reader, run.job.id, ids)
     items = []
     for source in sources:
         entitlement = entitlements.get(source.id, Entitlement(False))
@@ -158,7 +176,7 @@ def _items(run: Run, object_type: ObjectType, sources: list[SourceObject], plan:
         environment = Environment(run.clock(), secrets.randbelow)
         values = source_values(source, entitlement, scope, run.context.settings, environment)
         state = TargetState(intended=lost.get(source.id, ()))
-        items.append(Item(source, values, scope, links.get(source.id), state))
+        items.append(Item(source, values, scope, links.get(source.id), state, was_escrowed=source.id in waiting))
     return items
 
 
@@ -175,32 +193,33 @@ def _entitlements(run: Run, object_type: ObjectType, ids: list[str]) -> dict[str
 # Carrying out
 
 
-async def _carry_out(run: Run, object_type: ObjectType, items: list[Item], cursor: str, is_last: bool) -> PageResult:
-    """Looks up, decides and exports `items`; the result's `commit` writes all that followed."""
-    plan = run.plan_of(object_type)
-    if plan is None:
-        return PageResult(cursor, is_last, _nothing)
+async def decide_items(run: Run, plan: ObjectPlan, items: Sequence[Item]) -> None:
+    """Looks `items` up in the target and decides on them; what could not be asked has its outcome already."""
     # A target that cannot be used at all ends the cycle here, before anything is written.
     # A unique value that one object of the page was promised is not free for the next one.
     promised: set[tuple[str, str]] = set()
     looked_up = await asyncio.gather(*(_look_up(run, plan, item, promised) for item in items), return_exceptions=True)
     _raise_unexpected(looked_up)
-    unclaimed = _claim(run, object_type, items)
+    _claim(run, plan.object_type, items)
     for item in items:
         if item.outcome is None:
             item.decision = decide(
                 item.source, item.values, item.scope, item.link, item.state, plan, run.context.settings
             )
+
+
+async def _export_items(run: Run, plan: ObjectPlan, items: Sequence[Item], cursor: str, is_last: bool) -> PageResult:
+    """Exports what was decided; the result's `commit` writes all that followed."""
     creates = {
         item.source.id: [query for query, _ in item.state.queries]
-        for item in unclaimed
+        for item in items
         if item.decision and isinstance(item.decision.request, Create)
     }
     if creates:
 
         def announce(connection: sqlite3.Connection) -> None:
             run.check_owned(connection)
-            intend(connection, run.job.id, object_type, creates)
+            intend(connection, run.job.id, plan.object_type, creates)
 
         await run.db.write(announce)
     exported = await asyncio.gather(*(_export(run, item) for item in items), return_exceptions=True)
@@ -244,7 +263,7 @@ async def _match(
     return replace(state, queries=(*state.queries, (query, len(found))), resource=found[0] if len(found) == 1 else None)
 
 
-def _claim(run: Run, object_type: ObjectType, items: list[Item]) -> list[Item]:
+def _claim(run: Run, object_type: ObjectType, items: Sequence[Item]) -> None:
     """Marks the matches whose target object belongs to another source object already; the first one keeps it."""
     matched = {
         item.source.id: str(item.state.resource["id"])
@@ -258,7 +277,6 @@ def _claim(run: Run, object_type: ObjectType, items: list[Item]) -> list[Item]:
             owner = owners.setdefault(target_id, item.source.id)
             if owner != item.source.id:
                 item.state = replace(item.state, linked_to=owner)
-    return items
 
 
 async def _export(run: Run, item: Item) -> None:
@@ -303,27 +321,28 @@ def _failed(error: TargetError, item: Item, began: float) -> Outcome:
     return Outcome(Status.FAILURE, target_id, Problem(error.code, error.reason), _milliseconds(began))
 
 
-def _commit(run: Run, plan: ObjectPlan, items: list[Item]) -> Any:
+def _commit(run: Run, plan: ObjectPlan, items: list[Item]) -> Commit:
     object_type = plan.object_type
 
     def commit(connection: sqlite3.Connection) -> None:
         now = run.clock()
-        moment = to_iso(now)
+        journal = Journal(connection, run.log)
         linked = []
         for item in items:
             decision, outcome, source = item.decision, item.outcome, item.source
             if decision is None or outcome is None:
                 continue
-            succeeded = outcome.status is not Status.FAILURE
-            if succeeded and outcome.target_id is not None:
+            failed = outcome.status is Status.FAILURE
+            if not failed and not item.is_held and outcome.target_id is not None:
                 if _is_entering(item):
                     linked.append(source.id)
                 change_link(connection, run.job.id, source.id, object_type, outcome.target_id, decision.link, now)
-            if outcome.status is Status.FAILURE and outcome.problem is not None:
-                escrow(connection, run.job.id, source.id, object_type, outcome.problem, now)
-            else:
+            if not failed or outcome.problem is None:
                 release(connection, run.job.id, source.id)
-            write_entry(connection, build_entry(run.log, run.cycle.kind, source, decision, outcome, moment))
+            elif not escrow(connection, run.job.id, source.id, object_type, outcome.problem, now):
+                decision = replace(decision, steps=(*decision.steps, given_up(source)))
+            journal.write(build_entry(run.log, run.cycle.kind, source, decision, outcome, to_iso(now)))
+        deletions.settle(connection, run.job.id, [item.source.id for item in items if not item.is_held])
         forget_intents(connection, run.job.id, (item.source.id for item in items if _is_settled(item)))
         references.note_read(connection, run, _read_references(plan, items))
         references.note_linked(connection, run, object_type, linked)
@@ -374,6 +393,7 @@ def _counts(items: list[Item]) -> dict[str, int]:
         counts["exports"] += item.decision.request is not None or failed
         counts["exported"] += item.outcome.exported
         counts["escrowed"] += failed
+        counts["retried"] += item.was_escrowed
         done = item.outcome.status is Status.SUCCESS
         counts[item.decision.action.value if done else item.outcome.status.value] += 1
     return dict(counts)

@@ -10,10 +10,12 @@ The statements here join the directory's tables with the engine's: both live in 
 import asyncio
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final
+
+import orjson
 
 from joiner.clock import to_iso
 from joiner.errors import InvalidStateError
@@ -32,20 +34,16 @@ from joiner.provisioning.decision import (
     Verb,
 )
 from joiner.provisioning.failures import TargetError, TargetUnusableError
-from joiner.provisioning.journal import (
-    MOST_CHANGES,
-    Outcome,
-    add_to_entry,
-    build_entry,
-    entry_of,
-    write_entry,
-)
-from joiner.provisioning.links import escrow, release
+from joiner.provisioning.journal import MOST_CHANGES, Outcome, add_to_entry, build_entry, given_up
+from joiner.provisioning.journal_rows import Journal
+from joiner.provisioning.links import escrow, hurry_references, release
+from joiner.provisioning.modes import is_on
 from joiner.provisioning.plan import AttributeFlow
 from joiner.provisioning.run import ENDPOINTS, REFERENCES_PER_PAGE, PageResult, Run
 
 MEMBERS: Final = "members"
 MANAGER: Final = "manager"
+FOREVER: Final = "9999"
 UNRESOLVED: Final = "UnableToResolveReferenceAttributeValue"
 NAMED_AT_MOST: Final = 5
 
@@ -60,7 +58,8 @@ SELECT p.source_id, p.attribute, p.related_id,
        coalesce(m.member_type, 'User') AS wanted_type,
        iif(other.is_managed AND NOT other.is_disabled, other.target_id, NULL) AS wanted_target,
        other.target_id AS wanted_link,
-       coalesce(ru.user_principal_name, rg.display_name, p.related_id) AS related_name
+       coalesce(ru.user_principal_name, rg.display_name, p.related_id) AS related_name,
+       coalesce(NOT s.is_allowed, 0) AS is_held
 FROM pending_reference p
 LEFT JOIN link own ON own.job_id = p.job_id AND own.source_id = p.source_id
 LEFT JOIN removal ON removal.cycle_id = :cycle AND removal.object_type = own.object_type
@@ -76,10 +75,20 @@ LEFT JOIN link other ON other.job_id = p.job_id
      AND other.source_id = iif(p.attribute = 'members', p.related_id, u.manager_id)
 LEFT JOIN user ru ON ru.id = iif(p.attribute = 'members', p.related_id, u.manager_id)
 LEFT JOIN grp rg ON p.attribute = 'members' AND rg.id = p.related_id
+LEFT JOIN staged_removal s ON s.job_id = p.job_id AND s.source_id = p.source_id AND s.related_id = p.related_id
+     AND p.attribute = 'members'
+LEFT JOIN escrow x ON x.job_id = p.job_id AND x.source_id = p.source_id AND x.is_reference = 1
 WHERE p.job_id = :job AND (p.source_id, p.attribute, p.related_id) > (:source, :attribute, :related)
+  AND (x.next_attempt IS NULL OR x.next_attempt <= :due) {restriction}
 ORDER BY p.source_id, p.attribute, p.related_id
 LIMIT :limit
 """
+CYCLE: Final = PAGE.format(restriction="")
+ONE_OBJECT: Final = PAGE.format(
+    restriction="AND p.source_id <= :source AND (p.attribute <> 'members' OR p.related_id IN"
+    " (SELECT value FROM json_each(:members)))"
+)
+"""The pending references of one object, of its members only those named."""
 
 
 ATTEMPT: Final = "REPLACE INTO reference_intent VALUES (?, ?, ?, ?, ?)"
@@ -112,6 +121,8 @@ class Reference:
     wanted_link: str | None
     """As `wanted_target`, but also of an object that has left the scope since it was linked."""
     related_name: str
+    is_held: bool
+    """The guard against accidental deletions holds the removal back."""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -135,7 +146,7 @@ class Reference:
     @property
     def is_settled(self) -> bool:
         """There is nothing to write."""
-        return self.adds is None and self.removes is None and not self.own_is_leaving
+        return self.adds is None and self.removes is None and not self.own_is_leaving and not self.is_held
 
     @property
     def is_nested_group(self) -> bool:
@@ -153,14 +164,27 @@ class Reference:
         """The target value to take away, None if there is nothing to take away."""
         # Who is only disabled stays a member, or the manager (REQ-P-109): the directory still names it.
         is_gone = self.wanted_id is None or (self.wanted_target is None and self.is_outdated)
-        return self.held if self.own_is_active and is_gone else None
+        return self.held if self.own_is_active and is_gone and not self.is_held else None
 
 
 async def references_page(run: Run, cursor: str) -> PageResult:
     """The pending references in order of their objects, after `cursor`."""
     source_id, attribute, related_id = cursor.split(" ") if cursor else ("", "", "")
-    window = {"source": source_id, "attribute": attribute, "related": related_id, "limit": REFERENCES_PER_PAGE}
-    rows = run.reader.execute(PAGE, {"job": run.job.id, "cycle": run.cycle.id, **window}).fetchall()
+    window = {"source": source_id, "attribute": attribute, "related": related_id}
+    return await _page(run, CYCLE, window, cursor)
+
+
+async def references_of(run: Run, source_id: str, member_ids: Sequence[str]) -> PageResult:
+    """The pending references of one object; of a group's members only these."""
+    window = {"source": source_id, "attribute": "", "related": "", "members": orjson.dumps(member_ids).decode()}
+    return await _page(run, ONE_OBJECT, window, "")
+
+
+async def _page(run: Run, sql: str, window: Mapping[str, str], cursor: str) -> PageResult:
+    # An attempt to get out of quarantine, and a run on demand, try whatever failed.
+    due = run.cycle.began_at if not run.job.quarantine and sql is CYCLE else FOREVER
+    fixed = {"job": run.job.id, "cycle": run.cycle.id, "due": due, "limit": REFERENCES_PER_PAGE}
+    rows = run.reader.execute(sql, {**fixed, **window}).fetchall()
     references = [_reference(row) for row in rows]
     # What no mapping writes any more is left as it is, in the target too.
     mapped = {attribute for attribute in (MEMBERS, MANAGER) if _is_mapped(run, attribute)}
@@ -186,8 +210,9 @@ async def references_page(run: Run, cursor: str) -> PageResult:
 
     def commit(connection: sqlite3.Connection) -> None:
         _settle(connection, run, unmapped)
+        journal = Journal(connection, run.log)
         for work in works:
-            work.commit(connection)
+            work.commit(connection, journal)
 
     counts = {
         "reference_deltas": len(references),
@@ -206,6 +231,7 @@ class Work:
         self._run = run
         self._references = references
         self._first = references[0]
+        self._held = [item for item in references if item.is_held]
         self._done: list[Reference] = [item for item in references if item.is_settled]
         self._written: list[Reference] = []
         self._unwritten: list[Reference] = []
@@ -217,7 +243,9 @@ class Work:
 
     @property
     def number_failed(self) -> int:
-        return 0 if self._problem is None else len(self._references) - len(self._done) - len(self._written)
+        if self._problem is None:
+            return 0
+        return len(self._references) - len(self._done) - len(self._held) - len(self._written)
 
     def attempts(self) -> list[tuple[str, ...]]:
         """Rows of `reference_intent`: what `export` is about to write."""
@@ -247,11 +275,12 @@ class Work:
                 return
             self._written.extend(batch)
 
-    def commit(self, connection: sqlite3.Connection) -> None:
+    def commit(self, connection: sqlite3.Connection, journal: Journal) -> None:
         """Writes what is now known of the target, what is no longer pending, and what the log says of it."""
         run = self._run
         job_id = run.job.id
-        _settle(connection, run, [*self._done, *self._written])
+        settled = [*self._done, *self._written]
+        _settle(connection, run, settled)
         connection.executemany(
             "REPLACE INTO exported_reference VALUES (?, ?, ?, ?, ?)",
             ((job_id, *item.key, item.adds) for item in self._written if item.adds is not None),
@@ -264,15 +293,30 @@ class Work:
             "DELETE FROM reference_intent WHERE job_id = ? AND source_id = ? AND attribute = ? AND related_id = ?",
             ((job_id, *item.key) for item in (*self._written, *self._unwritten)),
         )
-        if self._problem is not None:
-            escrow(
-                connection, job_id, self._first.source_id, self._first.object_type, self._problem, run.clock(),
-                is_reference=True,
-            )  # fmt: skip
-        else:
+        connection.executemany(
+            "DELETE FROM staged_removal WHERE job_id = ? AND source_id = ? AND related_id = ?",
+            ((job_id, item.source_id, item.related_id) for item in settled if item.attribute == MEMBERS),
+        )
+        steps = [*self._unresolved_steps(), *self._held_steps(), *self._export_steps()]
+        if self._problem is None:
             # Also if there is nothing left to write: what failed before is no longer wanted.
             release(connection, job_id, self._first.source_id, is_reference=True)
-        self._log(connection)
+        elif not self._escrow(connection, self._problem):
+            steps.append(given_up(self._source()))
+        self._log(journal, steps)
+
+    def _escrow(self, connection: sqlite3.Connection, problem: Problem) -> bool:
+        """Keeps what failed for another try; False if it is dropped, with all that was pending, after 28 days."""
+        first, job_id = self._first, self._run.job.id
+        kept = escrow(
+            connection, job_id, first.source_id, first.object_type, problem, self._run.clock(), is_reference=True
+        )
+        if not kept:
+            connection.execute(
+                "DELETE FROM pending_reference WHERE job_id = ? AND source_id = ? AND attribute = ?",
+                (job_id, first.source_id, first.attribute),
+            )
+        return kept
 
     def _operations(self, batch: Sequence[Reference]) -> list[dict[str, Any]]:
         dialect = self._run.context.dialect
@@ -287,19 +331,32 @@ class Work:
         verb: Verb = "add" if reference.exported is None else "replace"
         return wire.operations_of(dialect, [Modification(path, verb, {"value": reference.adds})])
 
-    def _log(self, connection: sqlite3.Connection) -> None:
-        steps = [*self._unresolved_steps(), *self._export_steps()]
+    def _log(self, journal: Journal, steps: Sequence[Step]) -> None:
         if not steps:
             return
         changes = [self._change(item) for item in self._written[:MOST_CHANGES]]
         run, first = self._run, self._first
-        entry = entry_of(connection, run.cycle.id, first.source_id)
+        entry = journal.entry_of(first.source_id)
         if entry is None:
-            source = SourceObject(first.object_type, first.source_id, first.own_name, {}, True, False)
-            decision = Decision(Action.UPDATE, Status.SUCCESS, (), target_id=first.own_target)
+            is_only_held = self._held and not self._written and self._problem is None
+            action = Action.STAGED_DELETE if is_only_held else Action.UPDATE
+            decision = Decision(action, Status.SUCCESS, (), target_id=first.own_target)
             outcome = Outcome(Status.SUCCESS if self._written else Status.SKIPPED, first.own_target)
-            entry = build_entry(run.log, run.cycle.kind, source, decision, outcome, to_iso(run.clock()))
-        write_entry(connection, add_to_entry(entry, steps, changes, self._problem or self._unresolved_problem()))
+            entry = build_entry(run.log, run.cycle.kind, self._source(), decision, outcome, to_iso(run.clock()))
+        journal.write(add_to_entry(entry, steps, changes, self._problem or self._unresolved_problem()))
+
+    def _source(self) -> SourceObject:
+        first = self._first
+        return SourceObject(first.object_type, first.source_id, first.own_name, {}, True, False)
+
+    def _held_steps(self) -> list[Step]:
+        if not self._held:
+            return []
+        names = ", ".join(item.related_name for item in self._held[:NAMED_AT_MOST])
+        more = f" and {len(self._held) - NAMED_AT_MOST} more" if len(self._held) > NAMED_AT_MOST else ""
+        text = f"the removal of {names}{more} from {self._first.own_name} is held back until an administrator allows it"
+        details = {"SkipReason": "TooManyDeletes"}
+        return [Step("EntrySynchronizationSkip", "referenceResolution", Status.SKIPPED, text, details)]
 
     def _unresolved_problem(self) -> Problem | None:
         unresolved = [item for item in self._references if item.is_unresolved or _is_skipped_group(item)]
@@ -370,7 +427,7 @@ def _flow_of(run: Run, reference: Reference) -> AttributeFlow:
 
 def _reference(row: sqlite3.Row) -> Reference:
     fields = dict(row)
-    for name in ("own_is_active", "own_is_leaving"):
+    for name in ("own_is_active", "own_is_leaving", "is_held"):
         fields[name] = bool(fields[name])
     fields["object_type"] = fields["object_type"] or "Group"
     return Reference(**fields)
@@ -384,7 +441,11 @@ def note_linked(connection: sqlite3.Connection, run: Run, object_type: ObjectTyp
     if not source_ids:
         return
     marks = ", ".join("?" * len(source_ids))
-    for sql in LINKED[object_type] if _is_mapped(run, MEMBERS) else LINKED_USERS_ONLY[object_type]:
+    statements = LINKED[object_type] if _is_mapped(run, MEMBERS) else LINKED_USERS_ONLY[object_type]
+    if object_type == "User" and not is_on(run.job.settings, "lateReferences"):
+        # As documented: only the object's own references are looked at, not those of others to it.
+        statements = statements[:1]
+    for sql in statements:
         connection.execute(sql.format(marks=marks), (run.job.id, *source_ids))
 
 
@@ -398,6 +459,7 @@ def note_seen(connection: sqlite3.Connection, run: Run, object_type: ObjectType,
     if object_type == "Group" and run.is_initial and _is_mapped(run, MEMBERS):
         for sql in SEEN_MEMBERS:
             connection.execute(sql.format(marks=marks), (run.job.id, *source_ids))
+    hurry_references(connection, run.job.id, source_ids, run.clock())
 
 
 def note_read(connection: sqlite3.Connection, run: Run, held: Sequence[tuple[str, str, str | None]]) -> None:
@@ -412,16 +474,18 @@ def note_read(connection: sqlite3.Connection, run: Run, held: Sequence[tuple[str
     )
 
 
+def note_members(connection: sqlite3.Connection, run: Run, group_id: str, member_ids: Sequence[str]) -> None:
+    """These members of the group are to be looked at, whatever has changed of them."""
+    connection.executemany(NOTE_MEMBER, ((run.job.id, group_id, member_id) for member_id in member_ids))
+
+
 def note_changed_memberships(connection: sqlite3.Connection, run: Run) -> None:
     """The memberships that the directory's change feed names for this cycle."""
     if run.is_initial or not _is_mapped(run, MEMBERS):
         return
-    changed = run.directory.changed_memberships(run.window)
-    connection.executemany(
-        "INSERT OR IGNORE INTO pending_reference SELECT ?1, ?2, 'members', ?3"
-        " WHERE EXISTS (SELECT 1 FROM link WHERE job_id = ?1 AND source_id = ?2)",
-        ((run.job.id, group_id, member_id) for group_id, member_id in changed),
-    )
+    changed = list(run.directory.changed_memberships(run.window))
+    hurry_references(connection, run.job.id, {group_id for group_id, _ in changed}, run.clock())
+    connection.executemany(NOTE_MEMBER, ((run.job.id, group_id, member_id) for group_id, member_id in changed))
 
 
 def count_pending(connection: sqlite3.Connection, job_id: str) -> int:
@@ -441,6 +505,10 @@ FORMER_MEMBERS: Final = (
     " (SELECT 1 FROM membership m WHERE m.group_id = e.source_id AND m.member_id = e.related_id)"
 )
 """Members that were exported and that the directory does not name any more."""
+NOTE_MEMBER: Final = (
+    "INSERT OR IGNORE INTO pending_reference SELECT ?1, ?2, 'members', ?3"
+    " WHERE EXISTS (SELECT 1 FROM link WHERE job_id = ?1 AND source_id = ?2)"
+)
 MANAGERS_OF_LINKED: Final = (
     "INSERT OR IGNORE INTO pending_reference SELECT ?1, id, 'manager', '' FROM user"
     " WHERE manager_id IS NOT NULL AND id IN ({marks})",

@@ -27,6 +27,7 @@ OBJECTS_PER_PAGE: Final = 100
 REFERENCES_PER_PAGE: Final = 1000
 
 T = TypeVar("T")
+Commit = Callable[[sqlite3.Connection], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class PageResult:
     """Where the phase goes on."""
     is_last: bool
     """The phase has nothing after this page."""
-    commit: Callable[[sqlite3.Connection], None]
+    commit: Commit
     counts: dict[str, int] = field(default_factory=dict)
     failure: TargetUnusableError | None = None
     """The target became unusable during the page: what was done is kept, then the cycle ends."""

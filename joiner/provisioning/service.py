@@ -5,22 +5,27 @@ The Graph-shaped API and the pages call these; each is one transaction. Nothing 
 
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from joiner.clock import Clock
 from joiner.directory.store import DirectoryStore
 from joiner.errors import InvalidStateError, InvalidValueError, NotFoundError
-from joiner.provisioning import credentials, cycles, jobs, status
+from joiner.provisioning import audit, credentials, cycles, deletions, job_settings, jobs, standing, status
+from joiner.provisioning.audit import SERVICE_ITSELF, Activity, Actor, AuditChange
 from joiner.provisioning.client.connection import connection_of
 from joiner.provisioning.client.pool import TargetPool
 from joiner.provisioning.client.probe import ProbeReport, probe_target
 from joiner.provisioning.client.profile import TargetProfile, parse_profile
 from joiner.provisioning.connection_check import CheckResult, ConnectionTestError, checks_of, test_connection
 from joiner.provisioning.cycles import Cycle
+from joiner.provisioning.deletions import StagedRemoval
 from joiner.provisioning.document.completion import object_mappings_of
 from joiner.provisioning.jobs import Job
+from joiner.provisioning.modes import is_on
 from joiner.provisioning.prepare import check_roles, context_of, plan_of_document
 from joiner.provisioning.templates import Template, template_by_id, templates_of
+from joiner.provisioning.turns import Turns
 from joiner.storage.sqlite import Database
 from joiner.vault import Vault
 
@@ -37,6 +42,7 @@ class ProvisioningService:
         targets: TargetPool,
         wake: Callable[[], None],
         run_cycle: Callable[[str], Awaitable[None]],
+        turns: Turns,
     ) -> None:
         self._db = db
         self._directory = directory
@@ -45,6 +51,7 @@ class ProvisioningService:
         self._targets = targets
         self._wake = wake
         self._run_cycle = run_cycle
+        self._turns = turns
 
     # Templates and jobs
 
@@ -60,7 +67,7 @@ class ProvisioningService:
                 return template
         raise NotFoundError(f"there is no template '{template_id}' of this application")
 
-    async def create_job(self, service_principal_id: str, template_id: str) -> Job:
+    async def create_job(self, service_principal_id: str, template_id: str, by: Actor = SERVICE_ITSELF) -> Job:
         """A new job, disabled (REQ-P-003). Raises InvalidValueError for a template that is not the application's."""
         offered = [template.id for template in self.templates(service_principal_id)]
         if template_id not in offered:
@@ -68,9 +75,14 @@ class ProvisioningService:
                 f"'{template_id}' is not a template of this application; it offers {', '.join(offered)}"
             )
         schema = template_by_id(template_id).schema
-        return await self._db.write(
-            lambda connection: jobs.add_job(connection, service_principal_id, template_id, schema, self._clock())
-        )
+
+        def work(connection: sqlite3.Connection) -> Job:
+            now = self._clock()
+            job = jobs.add_job(connection, service_principal_id, template_id, schema, now)
+            _note(connection, "Add provisioning configuration", now, by, job)
+            return job
+
+        return await self._db.write(work)
 
     def jobs(self, service_principal_id: str | None = None) -> list[Job]:
         return jobs.jobs_of(self._db.reader, service_principal_id)
@@ -82,33 +94,126 @@ class ProvisioningService:
             raise NotFoundError(f"there is no job '{job_id}' of this application")
         return job
 
-    async def delete_job(self, job_id: str) -> None:
-        await self._db.write(lambda connection: jobs.delete_job(connection, job_id))
+    async def delete_job(self, job_id: str, by: Actor = SERVICE_ITSELF) -> None:
+        """Drops all that the job knows; target objects and the logs stay (REQ-P-140)."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            job = jobs.job_by_id(connection, job_id)
+            jobs.delete_job(connection, job_id)
+            _note(connection, "Delete provisioning configuration", self._clock(), by, job)
+
+        await self._db.write(work)
+
+    async def change_settings(
+        self, job_id: str, pairs: Sequence[tuple[str, str | None]], by: Actor = SERVICE_ITSELF
+    ) -> None:
+        """Changes these settings of the job (`job_settings.SETTINGS`); None and an empty text go back to the default.
+
+        Raises InvalidValueError that names the setting.
+        """
+        changes = job_settings.check_changes(pairs)
+
+        def work(connection: sqlite3.Connection) -> None:
+            job = jobs.job_by_id(connection, job_id)
+            settings = job_settings.merge(job.settings, changes)
+            jobs.write_settings(connection, job_id, settings)
+            told = _differences(job.settings, settings)
+            if told:
+                _note(connection, "Update provisioning setting or credentials", self._clock(), by, job, told)
+
+        await self._db.write(work)
 
     # State
 
-    async def start(self, job_id: str) -> None:
-        """From now on the job runs at its interval; the first cycle begins at once.
+    async def start(self, job_id: str, by: Actor = SERVICE_ITSELF) -> None:
+        """From now on the job runs at its interval; the first cycle begins at once. Lifts a quarantine (REQ-P-087).
 
         Raises InvalidStateError if the mappings do not go with the scope, SchemaError if they cannot be used.
         """
         self._check_roles(jobs.job_by_id(self._db.reader, job_id))
-        await self._db.write(lambda connection: jobs.start_job(connection, job_id, self._clock()))
+
+        def work(connection: sqlite3.Connection) -> None:
+            job, now = jobs.job_by_id(connection, job_id), self._clock()
+            jobs.start_job(connection, job_id, now)
+            standing.lift(connection, job, now, by)
+            _note(connection, "Enable/start provisioning configuration", now, by, job, _to_state(job, "Active"))
+
+        await self._db.write(work)
         self._wake()
 
-    async def pause(self, job_id: str) -> None:
-        await self._db.write(lambda connection: jobs.pause_job(connection, job_id))
+    async def pause(self, job_id: str, by: Actor = SERVICE_ITSELF) -> None:
+        """No further cycle begins; one that runs goes on to its end (REQ-P-057)."""
 
-    async def restart(self, job_id: str, reset_scope: str | None) -> None:
-        """`reset_scope`: a comma list of `jobs.RESET_SCOPES`; None or empty means the portal's button."""
-        resets: frozenset[str] = frozenset()
-        for word in (reset_scope or jobs.RESTART_DEFAULT).split(","):
-            name = next((known for known in jobs.RESET_SCOPES if known.lower() == word.strip().lower()), None)
-            if name is None:
-                raise InvalidValueError(f"'{word.strip()}' is not a resetScope; use {', '.join(jobs.RESET_SCOPES)}")
-            resets |= jobs.RESET_SCOPES[name]
-        await self._db.write(lambda connection: jobs.restart_job(connection, job_id, resets, self._clock()))
+        def work(connection: sqlite3.Connection) -> None:
+            job = jobs.job_by_id(connection, job_id)
+            jobs.pause_job(connection, job_id)
+            told = _to_state(job, "Paused")
+            _note(connection, "Disable/pause provisioning configuration", self._clock(), by, job, told)
+
+        await self._db.write(work)
+
+    async def restart(self, job_id: str, reset_scope: str | None, by: Actor = SERVICE_ITSELF) -> None:
+        """`reset_scope`: a comma list of `jobs.RESET_SCOPES`; None or empty means the portal's button.
+
+        Raises InvalidValueError.
+        """
+        resets = jobs.reset_scope(reset_scope)
+
+        def work(connection: sqlite3.Connection) -> None:
+            job, now = jobs.job_by_id(connection, job_id), self._clock()
+            jobs.reset_job(connection, job_id, resets, now)
+            if "held deletes" in resets:
+                deletions.allow(connection, job_id, None)
+            if "quarantine" in resets or not resets or ("held deletes" in resets and _is_held(job)):
+                standing.lift(connection, job, now, by)
+            told = (AuditChange("resetScope", None, reset_scope or jobs.RESTART_DEFAULT),)
+            _note(connection, "Enable/restart provisioning configuration", now, by, job, told)
+
+        # Not while a page is under way: it would write links that have just been forgotten.
+        async with self._turns.of(job_id):
+            await self._db.write(work)
         self._wake()
+
+    async def quarantine(self, job_id: str, reason: str, by: Actor = SERVICE_ITSELF) -> None:
+        """`QuarantinedOnDemand`: the job runs at reduced frequency until it is started or restarted."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            job = jobs.job_by_id(connection, job_id)
+            standing.quarantine_by_hand(connection, job, reason, self._clock(), by)
+
+        await self._db.write(work)
+
+    # Deletions that are held back
+
+    def staged_removals(self, job_id: str) -> list[StagedRemoval]:
+        return deletions.staged(self._db.reader, job_id)
+
+    async def allow_removals(self, job_id: str, items: Sequence[str] | None, by: Actor = SERVICE_ITSELF) -> int:
+        """The next cycle sends these, None: all that are held back now. Raises NotFoundError."""
+        return await self._answer(job_id, items, by, allows=True)
+
+    async def reject_removals(self, job_id: str, items: Sequence[str] | None, by: Actor = SERVICE_ITSELF) -> int:
+        """These are not sent. Raises NotFoundError."""
+        return await self._answer(job_id, items, by, allows=False)
+
+    async def _answer(self, job_id: str, items: Sequence[str] | None, by: Actor, *, allows: bool) -> int:
+        def work(connection: sqlite3.Connection) -> int:
+            job, now = jobs.job_by_id(connection, job_id), self._clock()
+            answer = deletions.allow if allows else deletions.reject
+            number = answer(connection, job_id, items)
+            if _is_held(job) and not deletions.count_undecided(connection, job_id):
+                standing.lift(connection, job, now, by)
+            if number:
+                jobs.run_soon(connection, job_id, now)
+                told = "deletions allowed" if allows else "deletions rejected"
+                change = AuditChange(told, None, ", ".join(items) if items else f"all {number}")
+                _note(connection, "Other", now, by, job, (change,))
+            return number
+
+        async with self._turns.of(job_id):
+            number = await self._db.write(work)
+        self._wake()
+        return number
 
     async def run_now(self, job_id: str) -> Cycle:
         """One cycle, whether the job is started or not; the one that runs, if there is one.
@@ -131,7 +236,9 @@ class ProvisioningService:
         stored = credentials.read_credentials(self._db.reader, self._vault, service_principal_id)
         return credentials.show_credentials(stored)
 
-    async def save_credentials(self, service_principal_id: str, pairs: Sequence[tuple[str, str | None]]) -> None:
+    async def save_credentials(
+        self, service_principal_id: str, pairs: Sequence[tuple[str, str | None]], by: Actor = SERVICE_ITSELF
+    ) -> None:
         """As `put_credentials`, once the connection that they make has been tested (REQ-P-005). What is not complete
         yet, or does not change the connection, is not tested.
 
@@ -142,10 +249,13 @@ class ProvisioningService:
         if credentials.changes_connection(stored, merged):
             template_id = self.templates(service_principal_id)[0].id
             await self.validate_credentials(service_principal_id, template_id, pairs)
-        await self.put_credentials(service_principal_id, pairs)
+        await self.put_credentials(service_principal_id, pairs, by)
 
-    async def put_credentials(self, service_principal_id: str, pairs: Sequence[tuple[str, str | None]]) -> None:
-        """Adds, replaces and (empty value) removes pairs; the others stay. A quarantined job tries again at once.
+    async def put_credentials(
+        self, service_principal_id: str, pairs: Sequence[tuple[str, str | None]], by: Actor = SERVICE_ITSELF
+    ) -> None:
+        """Adds, replaces and (empty value) removes pairs; the others stay. A quarantined job tries again at once; a
+        scope that becomes narrower restarts the job (REQ-P-035).
 
         Raises InvalidValueError.
         """
@@ -154,7 +264,17 @@ class ProvisioningService:
             stored = credentials.read_credentials(connection, self._vault, service_principal_id)
             merged = credentials.merge_credentials(stored, pairs)
             credentials.write_credentials(connection, self._vault, service_principal_id, merged)
-            jobs.retry_quarantined(connection, service_principal_id, self._clock())
+            now = self._clock()
+            jobs.retry_quarantined(connection, service_principal_id, now)
+            narrows = credentials.is_true(stored.get("SyncAll")) and not credentials.is_true(merged.get("SyncAll"))
+            for job in jobs.jobs_of(connection, service_principal_id):
+                if narrows and is_on(job.settings, "restartOnNarrowerScope"):
+                    jobs.look_at_everything(connection, job.id)
+                    jobs.run_soon(connection, job.id, now)
+            told = _differences(stored, merged, credentials.MASKED)
+            if told:
+                activity: Activity = "Update provisioning setting or credentials"
+                audit.note(connection, activity, now, by, service_principal_id, changes=told)
 
         await self._db.write(work)
         self._wake()
@@ -215,6 +335,7 @@ class ProvisioningService:
             running=cycles.running_cycle(reader, job.id),
             last=cycles.last_cycle(reader, job.id, cycles.ENDED),
             last_good=cycles.last_cycle(reader, job.id, ("succeeded",)),
+            last_export=cycles.last_cycle(reader, job.id, ("succeeded",), with_exports=True),
             target_names=target_names(job),
         )
 
@@ -237,3 +358,34 @@ class ProvisioningService:
 def target_names(job: Job) -> dict[str, str]:
     """Source object name → target object name, by the job's schema."""
     return {mapping["sourceObjectName"]: mapping["targetObjectName"] for mapping in object_mappings_of(job.schema)}
+
+
+def _note(
+    connection: sqlite3.Connection,
+    activity: Activity,
+    now: datetime,
+    by: Actor,
+    job: Job,
+    changes: Sequence[AuditChange] = (),
+) -> None:
+    audit.note(connection, activity, now, by, job.service_principal_id, job_id=job.id, changes=changes)
+
+
+def _to_state(job: Job, state: str) -> tuple[AuditChange, ...]:
+    return (AuditChange("schedule.state", job.schedule_state, state),)
+
+
+def _is_held(job: Job) -> bool:
+    return job.quarantine is not None and job.quarantine["reason"] == deletions.CODE
+
+
+def _differences(
+    before: Mapping[str, str], after: Mapping[str, str], secrets: frozenset[str] = frozenset()
+) -> tuple[AuditChange, ...]:
+    """What is different, in name order; of a secret only that it is (REQ-P-139)."""
+
+    def told(values: Mapping[str, str], name: str) -> str | None:
+        return audit.HIDDEN if name in secrets and name in values else values.get(name)
+
+    names = sorted(before.keys() | after.keys())
+    return tuple(AuditChange(n, told(before, n), told(after, n)) for n in names if before.get(n) != after.get(n))

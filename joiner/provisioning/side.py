@@ -15,7 +15,9 @@ from joiner.clock import Clock, from_iso, system_clock
 from joiner.directory.store import DirectoryStore
 from joiner.ids import derived_id
 from joiner.net.addresses import checked_addresses
-from joiner.provisioning import credentials, cycles, jobs, journal
+from joiner.net.mail import MailServer
+from joiner.provisioning import credentials, cycles, jobs
+from joiner.provisioning.audit import SERVICE_ITSELF, Actor
 from joiner.provisioning.client.gate import Sleep
 from joiner.provisioning.client.pool import Connect, TargetPool, over_sockets
 from joiner.provisioning.client.profile import parse_profile
@@ -24,18 +26,24 @@ from joiner.provisioning.cycles import Cycle
 from joiner.provisioning.durable import CycleEngine, DbosEngine
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.journal import LogContext
+from joiner.provisioning.on_demand import OnDemand
+from joiner.provisioning.outbox import Outbox
+from joiner.provisioning.outbox import next_due as next_mail
 from joiner.provisioning.prepare import PlanCache, context_of
+from joiner.provisioning.retention import Retention
 from joiner.provisioning.run import JobContext
 from joiner.provisioning.schemas import Schemas
 from joiner.provisioning.service import ProvisioningService, target_names
 from joiner.provisioning.target import ScimTarget
+from joiner.provisioning.turns import Turns
 from joiner.storage.sqlite import Database
 from joiner.vault import Vault
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
+SHORTEST_SLEEP: Final = 0.05
 LONGEST_SLEEP: Final = 60.0
 """Seconds after which the scheduler looks again, whatever it expects: the clock may have been set."""
-LOG_RETENTION: Final = timedelta(days=30)
+LOGS_KEPT: Final = timedelta(days=30)
 PURGE_INTERVAL: Final = timedelta(hours=1)
 
 log = structlog.get_logger(__name__)
@@ -43,7 +51,8 @@ log = structlog.get_logger(__name__)
 
 class ProvisioningSide:
     """Owns the engine. `allow_loopback` and `allow_private` say which targets may be called, `sleep` is how to wait
-    between tries, `connect` how targets are spoken to if not over sockets."""
+    between tries, `connect` how targets are spoken to if not over sockets, `logs_kept` how long log entries stay,
+    `mail_server` where notifications go out."""
 
     def __init__(
         self,
@@ -59,6 +68,8 @@ class ProvisioningSide:
         jitter: Callable[[], float] = random.random,
         connect: Connect | None = None,
         engine: CycleEngine | None = None,
+        logs_kept: timedelta = LOGS_KEPT,
+        mail_server: MailServer | None = None,
     ) -> None:
         self._db = db
         self._directory = directory
@@ -68,12 +79,16 @@ class ProvisioningSide:
             connect = over_sockets(checked_addresses(allow_loopback=allow_loopback, allow_private=allow_private))
         self._targets = TargetPool(connect, clock, sleep, jitter)
         self._plans = PlanCache()
-        self.runner = CycleRunner(db, directory, self._prepare, self._open_target, self._describe_log, clock)
+        turns = Turns()
+        self.runner = CycleRunner(db, directory, self._prepare, self._open_target, self._describe_log, clock, turns)
         self._engine = engine or DbosEngine(engine_path, self.runner, self._cycle_ended)
         self._wakeup = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._scheduler: asyncio.Task[None] | None = None
+        self._mailer: asyncio.Task[None] | None = None
         self._purged: datetime | None = None
+        self._retention = Retention(db, directory, clock, logs_kept)
+        self.outbox = Outbox(db, mail_server, clock)
         db.write_now(jobs.ensure_tenant)
         self.service = ProvisioningService(
             db=db,
@@ -83,8 +98,10 @@ class ProvisioningSide:
             targets=self._targets,
             wake=self._wake,
             run_cycle=self._engine.run,
+            turns=turns,
         )
         self.schemas = Schemas(db, self._vault, clock, self._open_job_target, self._wake)
+        self.on_demand = OnDemand(db, directory, self._prepare, self._open_target, self._describe_log, clock, turns)
 
     @property
     def db(self) -> Database:
@@ -105,6 +122,9 @@ class ProvisioningSide:
             self._scheduler.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._scheduler
+        if self._mailer is not None:
+            self._mailer.cancel()
+            await asyncio.gather(self._mailer, return_exceptions=True)
         await self._targets.close()
         await self._engine.stop()
 
@@ -127,6 +147,7 @@ class ProvisioningSide:
             self._wakeup.clear()
             try:
                 await self.begin_due_cycles()
+                self._send_mail()
                 await self._purge()
             except Exception:
                 # The scheduler must outlive a full disk or a locked file; the next round tries again.
@@ -135,17 +156,27 @@ class ProvisioningSide:
                 await asyncio.wait_for(self._wakeup.wait(), self._seconds_to_next())
 
     def _seconds_to_next(self) -> float:
-        due = jobs.next_due(self._db.reader)
-        if due is None:
+        moments = [moment for moment in (jobs.next_due(self._db.reader), next_mail(self._db.reader)) if moment]
+        if not moments:
             return LONGEST_SLEEP
-        return min(max((from_iso(due) - self._clock()).total_seconds(), 0.05), LONGEST_SLEEP)
+        return min(max((from_iso(min(moments)) - self._clock()).total_seconds(), SHORTEST_SLEEP), LONGEST_SLEEP)
+
+    def _send_mail(self) -> None:
+        """Beside the scheduler: a mail server that does not answer delays no cycle."""
+        if self._mailer is None or self._mailer.done():
+            self._mailer = asyncio.create_task(self._send_due_mail(), name="mail")
+
+    async def _send_due_mail(self) -> None:
+        try:
+            await self.outbox.send_due()
+        except Exception:
+            log.exception("sending e-mail failed")
 
     async def _purge(self) -> None:
         now = self._clock()
         if self._purged is None or now - self._purged >= PURGE_INTERVAL:
             self._purged = now
-            await self._db.write(lambda connection: journal.purge_entries(connection, now - LOG_RETENTION))
-            await self._directory.purge_recycle_bin()
+            await self._retention.purge()
 
     def _wake(self) -> None:
         """May be called from any thread."""
@@ -166,7 +197,7 @@ class ProvisioningSide:
     def _open_job_target(self, job: Job) -> AbstractAsyncContextManager[ScimTarget]:
         return self._open_target(self._prepare(job))
 
-    def _describe_log(self, job: Job, cycle: Cycle) -> LogContext:
+    def _describe_log(self, job: Job, cycle: Cycle, by: Actor = SERVICE_ITSELF) -> LogContext:
         principal = self._directory.service_principal(job.service_principal_id)
         tenant_id = jobs.tenant_id(self._db.reader)
         rule = job.schema["synchronizationRules"][0]
@@ -174,6 +205,7 @@ class ProvisioningSide:
             tenant_id=tenant_id,
             job_id=job.id,
             cycle_id=cycle.id,
+            initiated_by=by.as_initiator(),
             service_principal={"id": principal.id, "displayName": principal.display_name},
             source_system={
                 "id": derived_id("source", tenant_id),

@@ -2,16 +2,21 @@
 
 from heapq import merge
 from itertools import islice
+from typing import Final
 
 from joiner.directory.model import Group, User
 from joiner.provisioning.decision import ObjectType, SourceObject
+from joiner.provisioning.deletions import staged_ids
+from joiner.provisioning.journal_rows import last_name
 from joiner.provisioning.links import due_escrows
 from joiner.provisioning.run import OBJECTS_PER_PAGE, Run
+
+FOREVER: Final = "9999"
 
 
 def page_of_sources(run: Run, object_type: ObjectType, after: str) -> list[SourceObject]:
     """The next objects to look at, in id order after `after`: all of them in an initial cycle; in an incremental one
-    those that changed, and those that failed and are due."""
+    those that changed, those that failed and are due, and those whose removal is held back."""
     directory = run.directory
     if run.is_initial:
         if object_type == "User":
@@ -19,8 +24,11 @@ def page_of_sources(run: Run, object_type: ObjectType, after: str) -> list[Sourc
         return [_group(run, group) for group in directory.groups_page(after, OBJECTS_PER_PAGE)]
     changed_ids = directory.changed_user_ids if object_type == "User" else directory.changed_group_ids
     changed = changed_ids(run.window, run.job.service_principal_id, after, OBJECTS_PER_PAGE)
-    due = due_escrows(run.reader, run.job.id, object_type, run.cycle.began_at, after, OBJECTS_PER_PAGE)
-    ids = list(islice(dict.fromkeys(merge(changed, due)), OBJECTS_PER_PAGE))
+    # An attempt to get out of quarantine tries whatever failed.
+    due_at = FOREVER if run.job.quarantine else run.cycle.began_at
+    due = due_escrows(run.reader, run.job.id, object_type, due_at, after, OBJECTS_PER_PAGE)
+    held = staged_ids(run.reader, run.job.id, object_type, after, OBJECTS_PER_PAGE)
+    ids = list(islice(dict.fromkeys(merge(changed, due, held)), OBJECTS_PER_PAGE))
     return sources_by_id(run, object_type, ids)
 
 
@@ -51,10 +59,5 @@ def _group(run: Run, group: Group) -> SourceObject:
 
 def _gone(run: Run, object_type: ObjectType, id_: str) -> SourceObject:
     # The log still knows how people called it.
-    row = run.reader.execute(
-        "SELECT entry ->> '$.sourceIdentity.details.UserPrincipalName' AS upn, source_name FROM journal"
-        " WHERE source_id = ? AND job_id = ? ORDER BY position DESC LIMIT 1",
-        (id_, run.job.id),
-    ).fetchone()
-    name = (row["upn"] or row["source_name"] or id_) if row else id_
+    name = last_name(run.reader, run.job.id, id_) or id_
     return SourceObject(object_type, id_, name, {}, False, True, exists=False)

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from joiner.provisioning.cycles import Cycle
+from joiner.provisioning.job_settings import shown
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.journal import OUTCOMES
 
@@ -39,9 +40,11 @@ def job_document(
     running: Cycle | None,
     last: Cycle | None,
     last_good: Cycle | None,
+    last_export: Cycle | None,
     target_names: Mapping[str, str],
 ) -> dict[str, Any]:
-    """`running`: the cycle under way; `last`: the latest that ended; `last_good`: the latest without errors."""
+    """`running`: the cycle under way; `last`: the latest that ended; `last_good`: the latest without errors;
+    `last_export`: the latest without errors that wrote something."""
     return {
         "id": job.id,
         "templateId": job.template_id,
@@ -53,12 +56,10 @@ def job_document(
         "status": {
             "code": _code(job, is_configured, last),
             "countSuccessiveCompleteFailures": job.complete_failures,
-            "escrowsPruned": False,
+            "escrowsPruned": job.escrows_pruned,
             "lastExecution": _execution(last),
             "lastSuccessfulExecution": _execution(last_good),
-            "lastSuccessfulExecutionWithExports": (
-                _execution(last_good) if last_good and last_good.counts.get("exported") else None
-            ),
+            "lastSuccessfulExecutionWithExports": _execution(last_export),
             "progress": _progress(running or last),
             "quarantine": job.quarantine,
             "steadyStateFirstAchievedTime": job.steady_first or NEVER,
@@ -66,7 +67,9 @@ def job_document(
             "synchronizedEntryCountByType": _entry_counts(job, target_names),
             "troubleshootingUrl": "",
         },
-        "synchronizationJobSettings": [{"name": name, "value": value} for name, value in sorted(job.settings.items())],
+        "synchronizationJobSettings": [
+            {"name": name, "value": value} for name, value in sorted(shown(job.settings).items())
+        ],
     }
 
 
@@ -83,6 +86,7 @@ def cycle_document(cycle: Cycle) -> dict[str, Any]:
         "beganDateTime": cycle.began_at,
         "endedDateTime": cycle.ended_at,
         "counts": {name: cycle.counts.get(name, 0) for name in OUTCOMES},
+        "stagedDeletes": cycle.counts.get("staged", 0),
         "objectsRead": cycle.counts.get("imported", 0),
         "error": cycle.error,
     }

@@ -129,6 +129,7 @@ class Instance:
     def _open_directory(self, database: Database, api_keys: ApiKeys, access: Access) -> list[BaseRoute]:
         from joiner.directory.store import DirectoryStore
         from joiner.graph.endpoint import graph_routes
+        from joiner.graph.job_actions import JobActions
         from joiner.graph.schemas import SchemaRoutes
         from joiner.graph.synchronization import Synchronization
         from joiner.graph.target_profiles import TargetProfiles
@@ -143,10 +144,13 @@ class Instance:
             allow_loopback=self._settings.allow_loopback,
             allow_private=self._settings.allow_private,
             clock=self._clock,
+            logs_kept=timedelta(days=self._settings.logs_kept_days),
+            mail_server=self._settings.mail_server,
         )
-        service = self._provisioning.service
+        service, on_demand = self._provisioning.service, self._provisioning.on_demand
         routes = [
             *Synchronization(service, store).routes(),
+            *JobActions(service, on_demand, store).routes(),
             *SchemaRoutes(service, self._provisioning.schemas, store).routes(),
             *TargetProfiles(service, store).routes(),
         ]

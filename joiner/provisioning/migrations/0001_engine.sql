@@ -15,7 +15,8 @@ CREATE TABLE job (
   fence                INTEGER NOT NULL DEFAULT 0,  -- rises with every worker that takes the job; a lower one cannot commit
   restart_requested    INTEGER NOT NULL DEFAULT 0,  -- a running cycle ends at its next page and keeps no watermark
   quarantine           TEXT,              -- JSON, null while healthy
-  complete_failures    INTEGER NOT NULL DEFAULT 0,  -- successive cycles in which every export failed
+  complete_failures    INTEGER NOT NULL DEFAULT 0,  -- successive cycles that could not be run, or in which every export failed
+  escrows_pruned       INTEGER NOT NULL DEFAULT 0,  -- an initial cycle forgot its failures because there were too many
   users_synchronized   INTEGER NOT NULL DEFAULT 0,  -- ever linked; never falls
   groups_synchronized  INTEGER NOT NULL DEFAULT 0,
   steady_first         TEXT,
@@ -43,6 +44,7 @@ CREATE TABLE cycle (
   cursor          TEXT NOT NULL,          -- how far that phase has come
   completed_pages INTEGER NOT NULL DEFAULT 0,
   total_pages     INTEGER NOT NULL DEFAULT 0,
+  is_held         INTEGER NOT NULL DEFAULT 0,  -- the guard holds back what it would take away
   counts          TEXT NOT NULL,          -- JSON: name of the counter → number
   began_at        TEXT NOT NULL,
   ended_at        TEXT,
@@ -113,7 +115,21 @@ CREATE TABLE removal (
   cycle_id    TEXT NOT NULL REFERENCES cycle (id) ON DELETE CASCADE,
   object_type TEXT NOT NULL,
   source_id   TEXT NOT NULL,
+  action      TEXT NOT NULL,              -- disable, delete; '' if nothing will be sent
   PRIMARY KEY (cycle_id, object_type, source_id)
+) STRICT, WITHOUT ROWID;
+
+-- What the guard against accidental deletions holds back until an administrator answers.
+CREATE TABLE staged_removal (
+  job_id      TEXT NOT NULL REFERENCES job (id) ON DELETE CASCADE,
+  source_id   TEXT NOT NULL,
+  related_id  TEXT NOT NULL,              -- the member to be removed; '' for the object itself
+  object_type TEXT NOT NULL,
+  action      TEXT NOT NULL,              -- disable, delete, removeMember
+  cycle_id    TEXT NOT NULL,              -- the cycle that held it back
+  staged_at   TEXT NOT NULL,
+  is_allowed  INTEGER NOT NULL,           -- the next cycle sends it
+  PRIMARY KEY (job_id, source_id, related_id)
 ) STRICT, WITHOUT ROWID;
 
 -- Creates that are about to be sent. What is found here after a crash may exist in the target without a link.
@@ -125,26 +141,54 @@ CREATE TABLE intent (
   PRIMARY KEY (job_id, source_id)
 ) STRICT, WITHOUT ROWID;
 
--- The provisioning log: one entry per object and cycle.
-CREATE TABLE journal (
-  position    INTEGER PRIMARY KEY AUTOINCREMENT,
-  id          TEXT NOT NULL UNIQUE,
-  job_id      TEXT NOT NULL,              -- no reference: the log outlives the job
-  cycle_id    TEXT NOT NULL,
-  change_id   TEXT NOT NULL,
-  activity_at TEXT NOT NULL,
-  action      TEXT NOT NULL,
-  status      TEXT NOT NULL,
-  source_id   TEXT NOT NULL,
-  source_name TEXT NOT NULL,
-  target_id   TEXT NOT NULL,
+-- What all entries that one cycle, or one run on demand, writes into the provisioning log have in common.
+CREATE TABLE journal_run (
+  number               INTEGER PRIMARY KEY AUTOINCREMENT,
+  cycle_id             TEXT NOT NULL UNIQUE,
+  job_id               TEXT NOT NULL,     -- no reference: the log outlives the job
   service_principal_id TEXT NOT NULL,
-  entry       TEXT NOT NULL,              -- JSON: the whole provisioningObjectSummary
-  UNIQUE (cycle_id, source_id)
+  common               TEXT NOT NULL      -- JSON: the members of provisioningObjectSummary that are the same in all
 ) STRICT;
-CREATE INDEX journal_by_job ON journal (job_id, position);
-CREATE INDEX journal_by_source ON journal (source_id, position);
-CREATE INDEX journal_by_time ON journal (activity_at);
+CREATE INDEX journal_run_by_job ON journal_run (job_id, number);
+
+-- The provisioning log: one entry for each object and cycle.
+CREATE TABLE journal (
+  position  INTEGER PRIMARY KEY AUTOINCREMENT,
+  run       INTEGER NOT NULL,             -- journal_run.number
+  at        INTEGER NOT NULL,             -- microseconds since 1970
+  action    INTEGER NOT NULL,             -- place in journal_rows.ACTIONS
+  status    INTEGER NOT NULL,             -- place in journal_rows.STATUSES
+  source_id ANY NOT NULL,                 -- a UUID as its 16 bytes, anything else as text
+  entry     BLOB NOT NULL,                -- the rest, packed
+  UNIQUE (run, source_id)
+) STRICT;
+CREATE INDEX journal_by_source ON journal (source_id);
+
+-- The audit log: what administrators, and the engine by itself, did to jobs.
+CREATE TABLE audit (
+  position               INTEGER PRIMARY KEY AUTOINCREMENT,
+  id                     TEXT NOT NULL UNIQUE,
+  at                     TEXT NOT NULL,
+  activity               TEXT NOT NULL,
+  actor                  TEXT NOT NULL,   -- JSON: id, name, kind
+  service_principal_id   TEXT NOT NULL,
+  service_principal_name TEXT NOT NULL,
+  job_id                 TEXT NOT NULL,
+  changes                TEXT NOT NULL,   -- JSON: list of [name, old value, new value]
+  reason                 TEXT NOT NULL,
+  details                TEXT NOT NULL    -- JSON: name → text
+) STRICT;
+
+-- E-mails that wait to be sent.
+CREATE TABLE mail (
+  id           TEXT PRIMARY KEY,
+  recipients   TEXT NOT NULL,
+  subject      TEXT NOT NULL,
+  body         TEXT NOT NULL,
+  created_at   TEXT NOT NULL,
+  attempts     INTEGER NOT NULL,
+  next_attempt TEXT NOT NULL
+) STRICT;
 
 -- What is true of the whole installation.
 CREATE TABLE installation (

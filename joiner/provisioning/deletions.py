@@ -1,0 +1,217 @@
+"""The guard against accidental deletions: what a cycle would take away is counted before any of it is sent, and held
+back if it is too much (provisioning service §11).
+
+Counted are the objects that lose something: those to be disabled or deleted, and those that only lose memberships. What
+is held back is staged: every later cycle looks at it again, drops what has lost its cause, and sends what an
+administrator has allowed.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from joiner.clock import to_iso
+from joiner.errors import NotFoundError
+from joiner.provisioning.job_settings import deletion_limits
+from joiner.provisioning.modes import is_on
+from joiner.provisioning.run import Run
+
+CODE: Final = "TooManyDeletes"
+REMOVES_MEMBER: Final = "removeMember"
+
+
+class StagedRemoval(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One thing that is held back. `id` names it in the administrator's answer."""
+
+    id: str
+    action: str
+    """`disable`, `delete` or `removeMember`."""
+    object_type: str
+    object_id: str
+    object_name: str
+    member_id: str | None
+    member_name: str | None
+    staged_at: str
+    is_allowed: bool
+
+
+OBJECTS: Final = """
+SELECT r.object_type, r.source_id, '' AS related_id, r.action FROM removal r
+WHERE r.cycle_id = :cycle AND r.action <> ''
+"""
+MEMBERSHIPS: Final = """
+SELECT 'Group' AS object_type, p.source_id, p.related_id, 'removeMember' AS action FROM pending_reference p
+JOIN link own ON own.job_id = p.job_id AND own.source_id = p.source_id AND own.is_managed AND NOT own.is_disabled
+LEFT JOIN exported_reference e ON e.job_id = p.job_id AND e.source_id = p.source_id AND e.attribute = p.attribute
+     AND e.related_id = p.related_id
+LEFT JOIN reference_intent i ON i.job_id = p.job_id AND i.source_id = p.source_id AND i.attribute = p.attribute
+     AND i.related_id = p.related_id
+LEFT JOIN membership m ON m.group_id = p.source_id AND m.member_id = p.related_id
+LEFT JOIN link other ON other.job_id = p.job_id AND other.source_id = p.related_id
+WHERE p.job_id = :job AND p.attribute = 'members' AND coalesce(e.target_value, i.target_value) IS NOT NULL
+  AND NOT EXISTS (SELECT 1 FROM removal r WHERE r.cycle_id = :cycle AND r.object_type = 'Group'
+                  AND r.source_id = p.source_id)
+  AND (m.member_id IS NULL OR (NOT coalesce(other.is_managed AND NOT other.is_disabled, 0)
+                               AND coalesce(e.target_value, i.target_value) IS NOT other.target_id))
+"""
+"""Members that the references phase would take out of groups, by the rule of `Reference.removes`."""
+UNDECIDED: Final = """
+NOT EXISTS (SELECT 1 FROM staged_removal s WHERE s.job_id = :job AND s.source_id = found.source_id
+            AND s.related_id = found.related_id AND s.is_allowed)
+"""
+
+LOSERS: Final = (
+    "SELECT count(DISTINCT iif(related_id = '', source_id, related_id)) FROM ({found}) AS found WHERE " + UNDECIDED
+)
+"""Who loses both the account and memberships is one loss."""
+DROP_CAUSELESS: Final = f"""
+DELETE FROM staged_removal WHERE job_id = :job AND (NOT is_allowed OR NOT EXISTS (
+  SELECT 1 FROM ({OBJECTS} UNION ALL {MEMBERSHIPS}) AS found
+  WHERE found.source_id = staged_removal.source_id AND found.related_id = staged_removal.related_id))
+"""
+
+
+def weigh(connection: sqlite3.Connection, run: Run) -> bool:
+    """Called when everything that the cycle would take away is known and nothing of it is sent. True if it is too much:
+    then all of it that is not allowed is staged. Whatever was staged before and is not among it has lost its cause."""
+    parameters = {"job": run.job.id, "cycle": run.cycle.id}
+    limits = deletion_limits(run.job.settings)
+    counted = f"{OBJECTS} UNION ALL {MEMBERSHIPS}" if _guards_memberships(run) else OBJECTS
+    number: int = connection.execute(LOSERS.format(found=counted), parameters).fetchone()[0] if limits else 0
+    holds = limits is not None and limits.is_exceeded(number, _count_managed(connection, run.job.id))
+    if _has_staged(connection, run.job.id):
+        connection.execute(DROP_CAUSELESS, parameters)
+    if holds:
+        connection.execute(
+            "INSERT INTO staged_removal (job_id, source_id, related_id, object_type, action, cycle_id, staged_at,"
+            " is_allowed) SELECT :job, source_id, related_id, object_type, action, :cycle, :now, 0"
+            f" FROM ({counted}) AS found WHERE {UNDECIDED}",
+            {**parameters, "now": to_iso(run.clock())},
+        )
+        connection.execute("UPDATE cycle SET is_held = 1 WHERE id = ?", (run.cycle.id,))
+    return holds
+
+
+def _guards_memberships(run: Run) -> bool:
+    plan = run.plan_of("Group")
+    writes = plan is not None and any(flow.source_attribute == "members" for flow in plan.references)
+    return writes and is_on(run.job.settings, "guardMemberships")
+
+
+def held_objects(connection: sqlite3.Connection, job_id: str, source_ids: Sequence[str]) -> set[str]:
+    """Those of the objects whose disable or delete is held back."""
+    marks = ", ".join("?" * len(source_ids))
+    rows = connection.execute(
+        f"SELECT source_id FROM staged_removal WHERE job_id = ? AND related_id = '' AND NOT is_allowed"
+        f" AND source_id IN ({marks})",
+        (job_id, *source_ids),
+    )
+    return {row[0] for row in rows}
+
+
+def staged_ids(connection: sqlite3.Connection, job_id: str, object_type: str, after: str, limit: int) -> list[str]:
+    """Ids of the staged objects in id order: every cycle looks at them again."""
+    rows = connection.execute(
+        "SELECT source_id FROM staged_removal WHERE job_id = ? AND related_id = '' AND object_type = ?"
+        " AND source_id > ? ORDER BY source_id LIMIT ?",
+        (job_id, object_type, after, limit),
+    )
+    return [row[0] for row in rows]
+
+
+def settle(connection: sqlite3.Connection, job_id: str, source_ids: Sequence[str]) -> None:
+    """These objects have been decided otherwise, or carried out: nothing of them is staged any more."""
+    connection.executemany(
+        "DELETE FROM staged_removal WHERE job_id = ? AND source_id = ? AND related_id = ''",
+        ((job_id, source_id) for source_id in source_ids),
+    )
+
+
+def hold_error(connection: sqlite3.Connection, job_id: str) -> dict[str, Any]:
+    """The error of a cycle that was held."""
+    number = count_undecided(connection, job_id)
+    return {
+        "code": CODE,
+        "message": f"{number} deletions are held back until an administrator allows or rejects them",
+        "tenantActionable": True,
+    }
+
+
+def count_undecided(connection: sqlite3.Connection, job_id: str) -> int:
+    number: int = connection.execute(
+        "SELECT count(*) FROM staged_removal WHERE job_id = ? AND NOT is_allowed", (job_id,)
+    ).fetchone()[0]
+    return number
+
+
+STAGED: Final = """
+SELECT s.source_id || iif(s.related_id = '', '', '/' || s.related_id) AS id, s.action, s.object_type AS objectType,
+       s.source_id AS objectId, coalesce(u.user_principal_name, g.display_name, s.source_id) AS objectName,
+       nullif(s.related_id, '') AS memberId, coalesce(mu.user_principal_name, nullif(s.related_id, '')) AS memberName,
+       s.staged_at AS stagedAt, s.is_allowed AS isAllowed
+FROM staged_removal s
+LEFT JOIN user u ON u.id = s.source_id
+LEFT JOIN grp g ON g.id = s.source_id
+LEFT JOIN user mu ON mu.id = s.related_id
+WHERE s.job_id = :job
+ORDER BY s.source_id, s.related_id
+"""
+
+
+def staged(connection: sqlite3.Connection, job_id: str) -> list[StagedRemoval]:
+    """Everything that is held back, or allowed and not sent yet."""
+    rows = connection.execute(STAGED, {"job": job_id})
+    return [msgspec.convert(dict(row), StagedRemoval, strict=False) for row in rows]
+
+
+def allow(connection: sqlite3.Connection, job_id: str, items: Sequence[str] | None) -> int:
+    """The next cycle sends these (`StagedRemoval.id`; None: all that are staged now), whatever their number; what is
+    new is counted afresh (REQ-P-115). Returns how many. Raises NotFoundError for an id that is not staged."""
+    return _decide(connection, job_id, items, "UPDATE staged_removal SET is_allowed = 1")
+
+
+def reject(connection: sqlite3.Connection, job_id: str, items: Sequence[str] | None) -> int:
+    """Forgets these: nothing is sent. They are found again, and counted again, when they change or in the next initial
+    cycle. Returns how many. Raises NotFoundError."""
+    connection.executemany(
+        "DELETE FROM pending_reference WHERE job_id = ? AND source_id = ? AND attribute = 'members' AND related_id = ?",
+        ((job_id, *key) for key in _keys(connection, job_id, items)),
+    )
+    return _decide(connection, job_id, items, "DELETE FROM staged_removal")
+
+
+def forget(connection: sqlite3.Connection, job_id: str) -> None:
+    connection.execute("DELETE FROM staged_removal WHERE job_id = ?", (job_id,))
+
+
+def _decide(connection: sqlite3.Connection, job_id: str, items: Sequence[str] | None, statement: str) -> int:
+    keys = _keys(connection, job_id, items)
+    connection.executemany(
+        f"{statement} WHERE job_id = ? AND source_id = ? AND related_id = ?",
+        ((job_id, source_id, related_id) for source_id, related_id in keys),
+    )
+    return len(keys)
+
+
+def _keys(connection: sqlite3.Connection, job_id: str, items: Sequence[str] | None) -> list[tuple[str, str]]:
+    rows = connection.execute("SELECT source_id, related_id FROM staged_removal WHERE job_id = ?", (job_id,))
+    known = {f"{row[0]}/{row[1]}" if row[1] else row[0]: (row[0], row[1]) for row in rows}
+    if items is None:
+        return list(known.values())
+    missing = next((item for item in items if item not in known), None)
+    if missing is not None:
+        raise NotFoundError(f"no deletion '{missing}' is held back")
+    return [known[item] for item in dict.fromkeys(items)]
+
+
+def _count_managed(connection: sqlite3.Connection, job_id: str) -> int:
+    number: int = connection.execute("SELECT count(*) FROM link WHERE job_id = ? AND is_managed", (job_id,)).fetchone()[
+        0
+    ]
+    return number
+
+
+def _has_staged(connection: sqlite3.Connection, job_id: str) -> bool:
+    return connection.execute("SELECT 1 FROM staged_removal WHERE job_id = ? LIMIT 1", (job_id,)).fetchone() is not None

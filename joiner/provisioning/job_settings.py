@@ -1,0 +1,189 @@
+"""The settings of a job (`synchronizationJobSettings`): which there are, what they may hold, what holds without them.
+
+Pure. They are kept as texts by name, as the API shows them; `check_changes` lets only good ones in.
+"""
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from joiner.errors import InvalidValueError
+from joiner.provisioning.modes import BY_NAME, MODE_SETTING, MODES, PREFIX, is_on
+from joiner.provisioning.quarantine import Thresholds
+
+ADDRESS: Final = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+")
+MOST_ADDRESSES: Final = 10
+MOST: Final = 10**9
+
+DELETES: Final = "QuarantineTooManyDeletesThreshold"
+DELETES_PERCENT: Final = "QuarantineTooManyDeletesPercent"
+DELETES_FLOOR: Final = "QuarantineTooManyDeletesPercentFloor"
+PREVENT: Final = "PreventAccidentalDeletions"
+EMAIL: Final = "NotificationEmail"
+SENDS_MAIL: Final = "SendNotificationEmail"
+MAILS_WHEN_LIFTED: Final = "NotifyWhenQuarantineIsLifted"
+START: Final = "QuarantineEvaluationThreshold"
+PERCENT: Final = "QuarantineEscrowPercent"
+BASE: Final = "QuarantineBaseEscrowThreshold"
+TOTAL: Final = "QuarantineTotalEscrowThreshold"
+
+
+def _number(text: str) -> str:
+    if not text.strip().isdecimal() or int(text) > MOST:
+        raise InvalidValueError("must be a whole number")
+    return str(int(text))
+
+
+def _percent(text: str) -> str:
+    number = _number(text)
+    if int(number) > 100:
+        raise InvalidValueError("must be a number from 0 to 100")
+    return number
+
+
+def _yes_or_no(text: str) -> str:
+    if text.strip().lower() not in ("true", "false"):
+        raise InvalidValueError("must be true or false")
+    return text.strip().lower()
+
+
+def _on_or_off(text: str) -> str:
+    if text.strip().lower() not in ("on", "off"):
+        raise InvalidValueError("must be on or off")
+    return text.strip().lower()
+
+
+def _mode(text: str) -> str:
+    if text.strip().lower() not in MODES:
+        raise InvalidValueError(f"must be {' or '.join(MODES)}")
+    return text.strip().lower()
+
+
+def _addresses(text: str) -> str:
+    found = [part.strip() for part in re.split("[,;]", text) if part.strip()]
+    wrong = next((part for part in found if not ADDRESS.fullmatch(part)), None)
+    if wrong is not None:
+        raise InvalidValueError(f"'{wrong}' is not an e-mail address")
+    if len(found) > MOST_ADDRESSES:
+        raise InvalidValueError(f"may have {MOST_ADDRESSES} addresses")
+    return ", ".join(found)
+
+
+def _text(text: str) -> str:
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class JobSetting:
+    """One setting. `check` returns the value in its stored form, or raises InvalidValueError with the rest of a
+    sentence about it."""
+
+    name: str
+    default: str
+    meaning: str
+    check: Callable[[str], str]
+
+
+SETTINGS: Final = (
+    JobSetting(MODE_SETTING, "improved", "`improved`, or `entra`: as the reference, gaps included", _mode),
+    JobSetting(PREVENT, "by mode", "the guard against accidental deletions; its threshold turns it on", _yes_or_no),
+    JobSetting(DELETES, "500", "a cycle that would take access from more objects is held back", _number),
+    JobSetting(DELETES_PERCENT, "20", "the same in percent of the managed objects; 0: never", _percent),
+    JobSetting(DELETES_FLOOR, "25", "so many are never too many by percent", _number),
+    JobSetting(EMAIL, "", "who is told about quarantines: one address, or several with commas between", _addresses),
+    JobSetting(SENDS_MAIL, "true", "send an email notification when a failure occurs", _yes_or_no),
+    JobSetting(MAILS_WHEN_LIFTED, "false", "also when a quarantine ends", _yes_or_no),
+    JobSetting(START, "5000", "fewer failures never quarantine the job by numbers", _number),
+    JobSetting(PERCENT, "40", "percent of the objects that may fail", _percent),
+    JobSetting(BASE, "40000", "failures that are too many whatever succeeded, references left out", _number),
+    JobSetting(TOTAL, "60000", "the same, references counted", _number),
+    JobSetting("AzureIngestionAttributeOptimization", "", "kept for the reference's tools; has no effect", _text),
+    JobSetting("LookaheadQueryEnabled", "", "kept for the reference's tools; has no effect", _text),
+)  # fmt: skip
+BY_SETTING: Final[Mapping[str, JobSetting]] = {
+    **{setting.name.lower(): setting for setting in SETTINGS},
+    **{
+        (PREFIX + name).lower(): JobSetting(PREFIX + name, "by mode", switch.improved, _on_or_off)
+        for name, switch in BY_NAME.items()
+    },
+}
+
+
+def check_changes(pairs: Iterable[tuple[str, str | None]]) -> dict[str, str | None]:
+    """Name in its own spelling → value to store, None to go back to the default.
+
+    Raises InvalidValueError that names the setting.
+    """
+    changes: dict[str, str | None] = {}
+    for name, value in pairs:
+        setting = BY_SETTING.get(name.strip().lower())
+        if setting is None:
+            near = difflib.get_close_matches(name.lower(), BY_SETTING, n=1)
+            hint = f"; did you mean '{BY_SETTING[near[0]].name}'?" if near else ""
+            raise InvalidValueError(f"there is no job setting '{name}'{hint}")
+        if value is None or not value.strip():
+            changes[setting.name] = None
+            continue
+        try:
+            changes[setting.name] = setting.check(value)
+        except InvalidValueError as error:
+            raise InvalidValueError(f"the job setting {setting.name} {error}, not '{value}'") from None
+    return changes
+
+
+def merge(settings: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[str, str]:
+    """The settings with the changes applied."""
+    return {name: value for name, value in {**settings, **changes}.items() if value is not None}
+
+
+def shown(settings: Mapping[str, str]) -> dict[str, str]:
+    """What a job's document lists: what is set, and the threshold of deletions, which is always there (§10.3)."""
+    return {DELETES: _value(settings, DELETES), **settings}
+
+
+@dataclass(frozen=True, slots=True)
+class DeletionLimits:
+    """When the guard steps in: more than `most`, or more than `floor` and over `percent` of the managed objects."""
+
+    most: int
+    percent: int
+    floor: int
+
+    def is_exceeded(self, removals: int, managed: int) -> bool:
+        """`managed`: objects that the job manages before anything is removed (REQ-P-112, REQ-P-113)."""
+        by_share = self.percent > 0 and removals > self.floor and removals * 100 > self.percent * managed
+        return removals > self.most or by_share
+
+
+def deletion_limits(settings: Mapping[str, str]) -> DeletionLimits | None:
+    """The guard's limits, None if it is off. A threshold that was set stands alone: no percentage interferes."""
+    is_set = DELETES in settings or DELETES_PERCENT in settings
+    told = settings.get(PREVENT)
+    guards = told == "true" if told is not None else is_set or is_on(settings, "preventAccidentalDeletions")
+    if not guards:
+        return None
+    counts_share = DELETES_PERCENT in settings or (
+        DELETES not in settings and is_on(settings, "preventAccidentalDeletions")
+    )
+    percent = int(_value(settings, DELETES_PERCENT)) if counts_share else 0
+    return DeletionLimits(int(_value(settings, DELETES)), percent, int(_value(settings, DELETES_FLOOR)))
+
+
+def thresholds(settings: Mapping[str, str]) -> Thresholds:
+    """The numbers of failures that quarantine the job (REQ-P-081)."""
+    return Thresholds(*(int(_value(settings, name)) for name in (START, PERCENT, BASE, TOTAL)))
+
+
+def recipients(settings: Mapping[str, str]) -> str:
+    """To whom e-mails go; empty if nobody wants any (REQ-P-130)."""
+    return settings.get(EMAIL, "") if _value(settings, SENDS_MAIL) == "true" else ""
+
+
+def mails_when_lifted(settings: Mapping[str, str]) -> bool:
+    return _value(settings, MAILS_WHEN_LIFTED) == "true"
+
+
+def _value(settings: Mapping[str, str], name: str) -> str:
+    return settings.get(name) or BY_SETTING[name.lower()].default

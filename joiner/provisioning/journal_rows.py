@@ -1,0 +1,250 @@
+"""How the provisioning log is kept: short rows, written in the page's transaction, never changed afterwards but by the
+same cycle, when it adds the references (REQ-P-131, REQ-P-134).
+
+What the entries of a cycle share is kept once, what can be derived is derived, and the rest is compressed with a
+dictionary of what entries usually say: a row with its indexes takes some 450 bytes.
+"""
+
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+
+from joiner.clock import from_iso, to_iso
+from joiner.errors import NotFoundError
+from joiner.ids import derived_id
+from joiner.provisioning.decision import Action, Status
+from joiner.provisioning.journal import OUTCOMES, Entry, LogContext
+from joiner.provisioning.journal_words import WORDS
+
+ACTIONS: Final = tuple(action.value for action in Action)
+STATUSES: Final = tuple(status.value for status in Status)
+LEVEL: Final = 6
+FORMAT: Final = b"\x01"
+"""The first byte of what is packed: another dictionary or another order of the parts needs another one."""
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND: Final = timedelta(microseconds=1)
+COLUMNS: Final = "j.position, j.at, j.action, j.status, j.source_id, j.entry, r.cycle_id, r.common"
+PURGED_AT_ONCE: Final = 5_000
+
+
+class Journal:
+    """Writes the entries of one run inside its transactions."""
+
+    def __init__(self, connection: sqlite3.Connection, context: LogContext) -> None:
+        self._connection = connection
+        self._number = _run_number(connection, context)
+
+    def write(self, entry: Entry) -> None:
+        """Writes the entry, in the place of one that the same run wrote for the same object."""
+        self._connection.execute(
+            "INSERT INTO journal (run, at, action, status, source_id, entry) VALUES (?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (run, source_id) DO UPDATE SET at = excluded.at, action = excluded.action,"
+            " status = excluded.status, entry = excluded.entry",
+            (
+                self._number,
+                microseconds(entry["activityDateTime"]),
+                ACTIONS.index(entry["provisioningAction"]),
+                STATUSES.index(entry["provisioningStatusInfo"]["status"]),
+                source_key(entry["sourceIdentity"]["id"]),
+                pack(entry),
+            ),
+        )
+
+    def entry_of(self, source_id: str) -> Entry | None:
+        """The entry that the run has written for the object so far."""
+        row = self._connection.execute(
+            "SELECT at, action, status, source_id, entry FROM journal WHERE run = ? AND source_id = ?",
+            (self._number, source_key(source_id)),
+        ).fetchone()
+        return unpack(row) if row else None
+
+
+def outcomes(connection: sqlite3.Connection, cycle_id: str) -> dict[str, int]:
+    """What became of the cycle's objects: action, or `skipped`, `failure` or `staged` → number of objects."""
+    rows = connection.execute(
+        "SELECT action, status, count(*) FROM journal WHERE run = (SELECT number FROM journal_run WHERE cycle_id = ?)"
+        " GROUP BY action, status",
+        (cycle_id,),
+    )
+    # A group that is looked at twice, once for itself and once for its members, counts once.
+    found = dict.fromkeys((*OUTCOMES, "staged"), 0)
+    for action, status, number in rows:
+        name = ACTIONS[action] if STATUSES[status] not in ("skipped", "failure") else STATUSES[status]
+        name = "staged" if ACTIONS[action] == Action.STAGED_DELETE else name
+        found[name] = found.get(name, 0) + number
+    return found
+
+
+def entries_of(connection: sqlite3.Connection, cycle_id: str) -> list[Entry]:
+    """Everything that one cycle, or one run on demand, has written, in its order."""
+    rows = connection.execute(
+        f"SELECT {COLUMNS} FROM journal_run r JOIN journal j ON j.run = r.number WHERE r.cycle_id = ?"
+        " ORDER BY j.position",
+        (cycle_id,),
+    )
+    return [entry for _, entry in documents(rows)]
+
+
+def entry_by_id(connection: sqlite3.Connection, entry_id: str) -> Entry:
+    """Raises NotFoundError."""
+    try:
+        position = int(entry_id.replace("-", "")[:12], 16)
+    except ValueError:
+        position = 0
+    rows = connection.execute(
+        f"SELECT {COLUMNS} FROM journal j JOIN journal_run r ON r.number = j.run WHERE j.position = ?", (position,)
+    )
+    found = next(documents(rows), None)
+    if found is None or found[1]["id"] != entry_id.lower():
+        raise NotFoundError(f"there is no log entry '{entry_id}'")
+    return found[1]
+
+
+def last_name(connection: sqlite3.Connection, job_id: str, source_id: str) -> str | None:
+    """How people called an object that is gone, as the job's log knows it."""
+    row = connection.execute(
+        "SELECT j.at, j.action, j.status, j.source_id, j.entry FROM journal j JOIN journal_run r ON r.number = j.run"
+        " WHERE j.source_id = ? AND r.job_id = ? ORDER BY j.position DESC LIMIT 1",
+        (source_key(source_id), job_id),
+    ).fetchone()
+    if row is None:
+        return None
+    identity = unpack(row)["sourceIdentity"]
+    name: str = identity["details"].get("UserPrincipalName") or identity["displayName"]
+    return name
+
+
+def documents(rows: Iterable[sqlite3.Row]) -> Iterator[tuple[int, Entry]]:
+    """(position, whole entry) of rows with `COLUMNS`."""
+    shared: dict[str, Mapping[str, Any]] = {}
+    for row in rows:
+        cycle_id, text = row["cycle_id"], row["common"]
+        common = shared.get(cycle_id)
+        if common is None:
+            common = shared[cycle_id] = orjson.loads(text)
+        entry = unpack(row)
+        yield (
+            row["position"],
+            {
+                "id": entry_id(cycle_id, row["position"]),
+                "changeId": derived_id("change", cycle_id, entry["sourceIdentity"]["id"]),
+                **common,
+                **entry,
+            },
+        )
+
+
+def entry_id(cycle_id: str, position: int) -> str:
+    """A UUID (RFC 9562, version 8) that begins with the position, so that no index is needed to find it."""
+    rest = derived_id("entry", cycle_id, str(position)).replace("-", "")
+    head = f"{position:012x}"
+    return f"{head[:8]}-{head[8:]}-8{rest[:3]}-a{rest[3:6]}-{rest[6:18]}"
+
+
+def purge(connection: sqlite3.Connection, before: datetime) -> int:
+    """Removes the oldest entries that are from before this time, some thousand at once, and returns their number
+    (REQ-P-136)."""
+    # Entries stand in the order of time, so that nothing behind the first recent one is looked at.
+    number = connection.execute(
+        "DELETE FROM journal WHERE position IN (SELECT position FROM (SELECT position, at FROM journal"
+        " ORDER BY position LIMIT ?) WHERE at < ?)",
+        (PURGED_AT_ONCE, (before - EPOCH) // MICROSECOND),
+    ).rowcount
+    connection.execute(
+        "DELETE FROM journal_run WHERE number < (SELECT coalesce(min(number), 0) FROM journal_run r"
+        " WHERE EXISTS (SELECT 1 FROM journal WHERE run = r.number))"
+    )
+    return number
+
+
+# Parts of rows
+
+
+def microseconds(moment: str) -> int:
+    """Since 1970. Raises ValueError."""
+    return (from_iso(moment) - EPOCH) // MICROSECOND
+
+
+def source_key(source_id: str) -> bytes | str:
+    """The id as the column has it."""
+    try:
+        key = UUID(source_id)
+    except ValueError:
+        return source_id
+    return key.bytes if str(key) == source_id else source_id
+
+
+def pack(entry: Entry) -> bytes:
+    """The parts of an entry that no column has, as compressed JSON; lists stand for objects whose members are known."""
+    info, source, target = entry["provisioningStatusInfo"], entry["sourceIdentity"], entry["targetIdentity"]
+    error = info["errorInformation"]
+    parts = [
+        entry["durationInMilliseconds"],
+        error and [error[name] for name in ERROR],
+        [[step[name] for name in STEP] for step in entry["provisioningSteps"]],
+        [[change[name] for name in CHANGE] for change in entry["modifiedProperties"]],
+        [source["displayName"], source["identityType"], source["details"].get("UserPrincipalName")],
+        [target["id"], target["displayName"], target["identityType"]],
+    ]
+    text = orjson.dumps(parts).replace(source["id"].encode(), SOURCE_ID)
+    packer = zlib.compressobj(LEVEL, zlib.DEFLATED, -15, 9, zlib.Z_DEFAULT_STRATEGY, WORDS)
+    return FORMAT + packer.compress(text) + packer.flush()
+
+
+def unpack(row: sqlite3.Row | Sequence[Any]) -> Entry:
+    """The entry without what it shares with others, from a row with at, action, status, source_id and entry."""
+    at, action, status, key, packed = (row[name] for name in ROW) if isinstance(row, sqlite3.Row) else row
+    source_id = _source_id(key)
+    unpacker = zlib.decompressobj(-15, WORDS)
+    text = (unpacker.decompress(packed[len(FORMAT) :]) + unpacker.flush()).replace(SOURCE_ID, source_id.encode())
+    duration, error, steps, changes, (name, kind, principal_name), target = orjson.loads(text)
+    details = {"id": source_id, "odatatype": kind, "DisplayName": name}
+    if principal_name is not None:
+        details["UserPrincipalName"] = principal_name
+    return {
+        "activityDateTime": to_iso(EPOCH + at * MICROSECOND),
+        "provisioningAction": ACTIONS[action],
+        "durationInMilliseconds": duration,
+        "provisioningStatusInfo": {
+            "status": STATUSES[status],
+            "errorInformation": dict(zip(ERROR, error, strict=True)) if error else None,
+        },
+        "provisioningSteps": [dict(zip(STEP, step, strict=True)) for step in steps],
+        "modifiedProperties": [dict(zip(CHANGE, change, strict=True)) for change in changes],
+        "sourceIdentity": {"id": source_id, "displayName": name, "identityType": kind, "details": details},
+        "targetIdentity": {"id": target[0], "displayName": target[1], "identityType": target[2], "details": {}},
+    }
+
+
+ROW: Final = ("at", "action", "status", "source_id", "entry")
+ERROR: Final = ("errorCode", "reason", "additionalDetails", "errorCategory", "recommendedAction")
+STEP: Final = ("name", "provisioningStepType", "status", "description", "details")
+CHANGE: Final = ("displayName", "oldValue", "newValue")
+SOURCE_ID: Final = b"\x01"
+"""Stands for the object's id inside the packed text: JSON has no such byte."""
+
+
+def _source_id(key: bytes | str) -> str:
+    return key if isinstance(key, str) else str(UUID(bytes=key))
+
+
+def _run_number(connection: sqlite3.Connection, context: LogContext) -> int:
+    row = connection.execute("SELECT number FROM journal_run WHERE cycle_id = ?", (context.cycle_id,)).fetchone()
+    if row is None:
+        row = connection.execute(
+            "INSERT INTO journal_run (cycle_id, job_id, service_principal_id, common) VALUES (?, ?, ?, ?)"
+            " RETURNING number",
+            (
+                context.cycle_id,
+                context.job_id,
+                context.service_principal["id"],
+                orjson.dumps(context.common()).decode(),
+            ),
+        ).fetchone()
+    number: int = row[0]
+    return number

@@ -1,0 +1,68 @@
+"""What the notification e-mails say. Pure; when one is due is decided in `standing` (provisioning service §13.3)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+Occasion = Literal["quarantined", "deletions held back", "disabled", "lifted"]
+
+SUBJECTS: Final[Mapping[Occasion, str]] = {
+    "quarantined": "Provisioning to {application} is in quarantine",
+    "deletions held back": "Provisioning to {application}: deletions are held back",
+    "disabled": "Provisioning to {application} has been turned off",
+    "lifted": "Provisioning to {application} is out of quarantine",
+}
+LEADS: Final[Mapping[Occasion, str]] = {
+    "quarantined": "Provisioning to {application} meets too many errors, or one that stops everything. It goes on"
+    " trying, less often than usual.",
+    "deletions held back": "A cycle of provisioning to {application} would have taken access from unusually many users"
+    " or groups. None of it has been sent; everything else goes on. Look at it, then allow or reject it.",
+    "disabled": "Provisioning to {application} has been in quarantine for 28 days and has been turned off. It runs"
+    " again when an administrator starts it.",
+    "lifted": "Provisioning to {application} works again and runs at its usual interval.",
+}
+HINTS: Final[Mapping[Occasion, str]] = {
+    "quarantined": "joiner job status JOB shows how it stands; joiner job start JOB tries again at once.",
+    "deletions held back": "joiner job deletes JOB lists what is held back; joiner job deletes JOB allow sends it.",
+    "disabled": "joiner job start JOB starts it again.",
+    "lifted": "",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A message of plain text. `recipients`: addresses with commas between."""
+
+    recipients: str
+    subject: str
+    body: str
+
+
+def compose(
+    occasion: Occasion,
+    recipients: str,
+    application: str,
+    job_id: str,
+    quarantine: Mapping[str, Any] | None,
+) -> Mail:
+    """The e-mail of the occasion. The error's text comes from `failures`, which knows no secrets."""
+    name = " ".join(application.split())
+    lines = [LEADS[occasion].format(application=name), ""]
+    facts = [("Application", name), ("Job", job_id), *_facts(occasion, quarantine)]
+    lines += [f"{label}: {value}" for label, value in facts if value]
+    hint = HINTS[occasion]
+    if hint:
+        lines += ["", hint.replace("JOB", f'"{name}"')]
+    return Mail(recipients, SUBJECTS[occasion].format(application=name), "\n".join(lines) + "\n")
+
+
+def _facts(occasion: Occasion, quarantine: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    if quarantine is None:
+        return []
+    goes_on = occasion in ("quarantined", "deletions held back")
+    return [
+        ("Reason", quarantine["reason"]),
+        ("Error", quarantine["error"]["message"]),
+        ("Since", quarantine["seriesBegan"]),
+        ("Next attempt", quarantine["nextAttempt"] if goes_on else ""),
+    ]

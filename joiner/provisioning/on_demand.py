@@ -1,0 +1,268 @@
+"""Provisioning on demand: one user, or one group with a few members, now, by the code of a cycle's page.
+
+The log entry names the administrator; the link is made; the watermark and a quarantine stay as they are (provisioning
+service §12, REQ-P-119 … REQ-P-125).
+"""
+
+import sqlite3
+from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from joiner.clock import Clock, to_iso
+from joiner.directory import users
+from joiner.directory.store import DirectoryStore
+from joiner.errors import InvalidStateError, InvalidValueError, NotFoundError, TooManyRequestsError
+from joiner.ids import new_id
+from joiner.provisioning import audit, cycles, jobs, references
+from joiner.provisioning.audit import Actor
+from joiner.provisioning.connection_check import checks_of, probe
+from joiner.provisioning.cycles import PHASES, Cycle
+from joiner.provisioning.decision import Action, Decision, ObjectType, Problem, SourceObject, Status, Step
+from joiner.provisioning.failures import TargetError
+from joiner.provisioning.jobs import Job
+from joiner.provisioning.journal import Entry, LogContext, Outcome, build_entry
+from joiner.provisioning.journal_rows import Journal, entries_of
+from joiner.provisioning.modes import is_on
+from joiner.provisioning.objects import one_object
+from joiner.provisioning.run import JobContext, PageResult, Run
+from joiner.provisioning.sources import sources_by_id
+from joiner.provisioning.target import ScimTarget
+from joiner.provisioning.turns import Turns
+from joiner.provisioning.wire import Dialect
+from joiner.storage.sqlite import Database
+
+MOST_MEMBERS: Final = 5
+REQUESTS: Final = 5
+WINDOW: Final = timedelta(seconds=10)
+FOUND_AT_MOST: Final = 20
+
+OpenTarget = Callable[[JobContext], AbstractAsyncContextManager[ScimTarget]]
+Prepare = Callable[[Job], JobContext]
+DescribeLog = Callable[[Job, Cycle, Actor], LogContext]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What to provision; `member_ids`: the members of a group that are to be written."""
+
+    object_type: ObjectType
+    object_id: str
+    member_ids: tuple[str, ...] = ()
+
+
+class OnDemand:
+    """Runs single objects of jobs."""
+
+    def __init__(
+        self,
+        db: Database,
+        directory: DirectoryStore,
+        prepare: Prepare,
+        open_target: OpenTarget,
+        describe_log: DescribeLog,
+        clock: Clock,
+        turns: Turns,
+    ) -> None:
+        self._db = db
+        self._directory = directory
+        self._prepare = prepare
+        self._open_target = open_target
+        self._describe_log = describe_log
+        self._clock = clock
+        self._turns = turns
+        self._asked: dict[str, deque[datetime]] = {}
+
+    async def provision(self, job: Job, subject: Subject, by: Actor) -> Entry:
+        """The log entry of what was done. A job may be paused or in quarantine, and stays so.
+
+        Raises TooManyRequestsError, NotFoundError for an object that the directory does not have, InvalidValueError
+        for too many members, InvalidStateError for a job that has no Tenant URL or does not provision the type.
+        """
+        self._count_request(job.id)
+        if len(subject.member_ids) > MOST_MEMBERS:
+            raise InvalidValueError(f"at most {MOST_MEMBERS} members can be provisioned on demand")
+        if subject.member_ids and subject.object_type == "User":
+            raise InvalidValueError("only groups have members")
+        context = self._context(job)
+        cycle = _run_of(job, self._clock())
+        # In turn with the pages of a cycle: the object is never in two hands.
+        async with self._turns.of(job.id), self._open_target(context) as target:
+            run = Run(
+                db=self._db,
+                directory=self._directory,
+                job=jobs.job_by_id(self._db.reader, job.id),
+                cycle=cycle,
+                context=context,
+                target=target,
+                log=self._describe_log(job, cycle, by),
+                clock=self._clock,
+            )
+            source = _source(run, subject)
+            await self._work(run, subject, source)
+            await self._db.write(lambda connection: self._note(connection, run, source, by))
+        entries = {entry["sourceIdentity"]["id"]: entry for entry in entries_of(self._db.reader, cycle.id)}
+        return entries[source.id]
+
+    def search(self, text: str) -> list[dict[str, str]]:
+        """Active users by a part of their name, user principal name or address."""
+        wanted = text.strip().strip('"')
+        if not wanted:
+            raise InvalidValueError("$search must say what to look for")
+        return [
+            {"id": user.id, "displayName": str(user.attributes.get("displayName") or ""), "userPrincipalName": name}
+            for user in users.search_active(self._db.reader, wanted, FOUND_AT_MOST)
+            if (name := user.user_principal_name)
+        ]
+
+    @staticmethod
+    def result(entry: Entry) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The key and the value of the API's answer (Graph API §10.6)."""
+        info, error = entry["provisioningStatusInfo"], entry["provisioningStatusInfo"]["errorInformation"]
+        ended = entry["activityDateTime"]
+        details = {"errorCode": error["errorCode"], "errorMessage": error["reason"]} if error else {}
+        outcome = {"failure": "Failure", "skipped": "Skipped"}.get(info["status"], "Success")
+        steps = [
+            {
+                "name": step["name"],
+                "type": _capital(step["provisioningStepType"]),
+                "status": _capital(step["status"]),
+                "description": step["description"],
+                "timestamp": ended,
+                "details": step["details"],
+            }
+            for step in entry["provisioningSteps"]
+        ]
+        value = {
+            "action": _capital(entry["provisioningAction"]),
+            "changeId": entry["changeId"],
+            "startTime": ended,
+            "endTime": ended,
+            "reportableIdentifier": _name(entry),
+            "statusInfo": {
+                "status": _capital(info["status"]),
+                **(error or dict.fromkeys(("errorCode", "reason", "additionalDetails", "errorCategory"))),
+            },
+            "modifiedProperties": entry["modifiedProperties"],
+            "provisioningSteps": steps,
+            "sourceIdentity": _identity(entry["sourceIdentity"]),
+            "targetIdentity": _identity(entry["targetIdentity"]),
+            "sourceSystem": _system(entry["sourceSystem"]),
+            "targetSystem": _system(entry["targetSystem"]),
+        }
+        return {"result": outcome, "details": details}, value
+
+    # Parts
+
+    def _count_request(self, job_id: str) -> None:
+        """Raises TooManyRequestsError (REQ-P-124)."""
+        now = self._clock()
+        asked = self._asked.setdefault(job_id, deque())
+        while asked and now - asked[0] >= WINDOW:
+            asked.popleft()
+        if len(asked) >= REQUESTS:
+            seconds = max(1, round((asked[0] + WINDOW - now).total_seconds()))
+            text = f"a job provisions {REQUESTS} objects on demand in {WINDOW.seconds} seconds; wait {seconds} s"
+            raise TooManyRequestsError(text, seconds)
+        asked.append(now)
+
+    def _context(self, job: Job) -> JobContext:
+        context = self._prepare(job)
+        if is_on(job.settings, "onDemandFlag") or context.dialect is not Dialect.ENTRA_COMPLIANT:
+            return context
+        return replace(context, dialect=Dialect.ENTRA)
+
+    async def _work(self, run: Run, subject: Subject, source: SourceObject) -> None:
+        try:
+            for check in checks_of(run.context.plan):
+                await probe(run.target, check)
+        except TargetError as error:
+            await self._log_failure(run, source, error, "The application did not pass the test of the connection")
+            return
+        try:
+            # Members first: a membership can only name who has an account.
+            for member_id in subject.member_ids:
+                await self._keep(run, await one_object(run, "User", member_id))
+            await self._keep(run, await one_object(run, subject.object_type, subject.object_id))
+            if subject.member_ids:
+                await self._db.write(lambda connection: references.note_members(connection, run, *_members(subject)))
+            for source_id in (*subject.member_ids, subject.object_id):
+                await self._keep(run, await references.references_of(run, source_id, subject.member_ids))
+        except TargetError as error:
+            await self._log_failure(run, source, error, "The application could not be used")
+
+    async def _keep(self, run: Run, result: PageResult) -> None:
+        def work(connection: sqlite3.Connection) -> None:
+            result.commit(connection)
+            cycles.count_synchronized(connection, run.job.id)
+
+        await self._db.write(work)
+        if result.failure is not None:
+            raise result.failure
+
+    async def _log_failure(self, run: Run, source: SourceObject, error: TargetError, what: str) -> None:
+        problem = Problem(error.code, error.reason)
+        step = Step("EntryImport", "matching", Status.FAILURE, f"{what}: {error.reason}", {"ErrorCode": error.code})
+        decision = Decision(Action.OTHER, Status.FAILURE, (step,), problem=problem)
+        entry = build_entry(
+            run.log, run.cycle.kind, source, decision, Outcome(Status.FAILURE, None, problem), to_iso(self._clock())
+        )
+        await self._db.write(lambda connection: Journal(connection, run.log).write(entry))
+
+    def _note(self, connection: sqlite3.Connection, run: Run, source: SourceObject, by: Actor) -> None:
+        told = {"ObjectId": source.id, "ObjectType": source.object_type, "ObjectName": source.name}
+        audit.note(
+            connection, "User Provisioning", self._clock(), by, run.job.service_principal_id, job_id=run.job.id,
+            details=told,
+        )  # fmt: skip
+
+
+def _run_of(job: Job, now: datetime) -> Cycle:
+    """A cycle that is no row: what pages work with, with an id for the log and no window of changes."""
+    moment = to_iso(now)
+    return Cycle(
+        id=new_id(), job_id=job.id, kind="incremental", state="running", from_position=0, to_position=0,
+        phase=PHASES[0], cursor="", completed_pages=0, total_pages=0, is_held=False, counts={}, began_at=moment,
+        ended_at=None, observed_at=moment, error=None,
+    )  # fmt: skip
+
+
+def _source(run: Run, subject: Subject) -> SourceObject:
+    if run.plan_of(subject.object_type) is None:
+        raise InvalidStateError(f"this job does not provision objects of the type {subject.object_type}")
+    [source] = sources_by_id(run, subject.object_type, [subject.object_id])
+    if not source.exists:
+        raise NotFoundError(f"the directory has no {subject.object_type.lower()} '{subject.object_id}'")
+    is_leaver = source.is_soft_deleted or not source.is_enabled
+    if is_leaver and not is_on(run.job.settings, "onDemandLeavers"):
+        raise InvalidValueError(f"'{source.name}' is disabled or deleted; a cycle takes the account away")
+    return source
+
+
+def _members(subject: Subject) -> tuple[str, tuple[str, ...]]:
+    return subject.object_id, subject.member_ids
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _name(entry: Entry) -> str:
+    source = entry["sourceIdentity"]
+    return str(source["details"].get("UserPrincipalName") or source["displayName"])
+
+
+def _identity(identity: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": identity["id"],
+        "type": identity["identityType"],
+        "displayName": identity["displayName"],
+        "details": identity["details"],
+    }
+
+
+def _system(system: dict[str, Any]) -> dict[str, Any]:
+    return {"id": system["id"], "name": system["displayName"], "details": system["details"]}

@@ -1,0 +1,203 @@
+"""Start, pause and restart with every scope, and when failures are tried again: whole cycles, a clock that is moved."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from joiner.errors import InvalidValueError
+from joiner.provisioning import cycles, jobs, links
+from joiner.provisioning.decision import Problem
+from tests.world import World, code_of, opened
+
+MINUTES, HOURS, DAYS = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with opened(tmp_path) as it:
+        yield it
+
+
+async def provisioned(world: World) -> str:
+    """Ada, assigned and created; the job has a watermark."""
+    ada = await world.add_user("ada")
+    await world.assign(ada)
+    await world.service.start(world.job_id)
+    assert await world.run_due() == [{"ada": "create success"}]
+    return ada
+
+
+def numbers_kept(world: World) -> dict[str, int]:
+    count = "SELECT count(*) FROM {} WHERE job_id = ?"
+    tables = ("link", "escrow")
+    return {name: world.db.reader.execute(count.format(name), (world.job_id,)).fetchone()[0] for name in tables}
+
+
+@pytest.mark.req("REQ-P-058", "REQ-P-059", "REQ-P-087", "REQ-P-127")
+@pytest.mark.parametrize(
+    ("scope", "links_left", "escrows_left", "quarantined", "initial"),
+    [
+        (None, 1, 0, False, True),
+        ("", 1, 0, False, True),
+        ("QuarantineState, Watermark, Escrows", 1, 0, False, True),
+        ("Watermark", 1, 1, True, True),
+        ("Escrows", 1, 0, True, False),
+        ("QuarantineState", 1, 1, False, False),
+        ("watermark,quarantinestate", 1, 1, False, True),
+        ("None", 1, 1, False, False),
+        ("Full", 0, 0, False, True),
+        ("ConnectorDataStore", 0, 0, False, True),
+        ("ForceDeletes", 1, 1, True, False),
+    ],
+)
+async def test_a_restart_forgets_what_its_scope_names_and_nothing_else(
+    world: World, scope: str | None, links_left: int, escrows_left: int, quarantined: bool, initial: bool
+) -> None:
+    await provisioned(world)
+    problem = Problem("Conflict", "taken")
+    await world.db.write(lambda c: links.escrow(c, world.job_id, "u", "User", problem, world.clock()))
+    await world.service.quarantine(world.job_id, "by hand")
+    await world.service.restart(world.job_id, scope)
+    assert numbers_kept(world) == {"link": links_left, "escrow": escrows_left}
+    assert (world.job().quarantine is not None) is quarantined
+    assert (world.job().watermark is None) is initial
+    assert world.job().schedule_state == "Active"
+    assert jobs.due_jobs(world.db.reader, world.clock()) == [world.job_id]
+    counted = world.status()["synchronizedEntryCountByType"]
+    assert bool(counted) is bool(links_left), "counted anew once the links are forgotten"
+
+
+async def test_an_unknown_scope_is_refused_and_changes_nothing(world: World) -> None:
+    await provisioned(world)
+    with pytest.raises(InvalidValueError, match="'Everything' is not a resetScope"):
+        await world.service.restart(world.job_id, "Watermark, Everything")
+    assert world.job().watermark is not None
+
+
+@pytest.mark.req("REQ-P-057")
+async def test_a_paused_job_goes_on_where_it_stopped(world: World) -> None:
+    ada = await provisioned(world)
+    await world.service.pause(world.job_id)
+    await world.change_user(ada, jobTitle="Late")
+    world.clock.move(2 * DAYS)
+    assert await world.run_due() == []
+    await world.service.start(world.job_id)
+    assert await world.run_due() == [{"ada": "update success"}]
+    assert world.cycle().kind == "incremental"
+
+
+async def test_a_restart_starts_a_paused_job(world: World) -> None:
+    await provisioned(world)
+    await world.service.pause(world.job_id)
+    await world.service.restart(world.job_id, None)
+    assert await world.run_due() == [{"ada": "other skipped"}]
+    assert (world.cycle().kind, world.status()["code"]) == ("initial", "Active")
+
+
+@pytest.mark.req("REQ-P-056")
+async def test_starting_a_job_that_runs_begins_no_second_cycle(world: World) -> None:
+    await provisioned(world)
+    await world.service.start(world.job_id)
+    assert await world.run_due() == []
+
+
+async def test_a_restart_while_a_cycle_runs_ends_it_at_its_page_and_an_initial_one_follows(world: World) -> None:
+    await world.add_user("ada")
+    await world.service.start(world.job_id)
+    position = world.directory.feed_position()
+    cycle = await world.db.write(lambda c: cycles.begin_cycle(c, world.job_id, position, world.clock()))
+    fence = await world.side.runner.take(cycle.id)
+    assert await world.side.runner.run_page(cycle.id, fence)
+    await world.service.restart(world.job_id, "Full")
+    assert await world.run_due() == [], "cycles never overlap"
+    assert not await world.side.runner.run_page(cycle.id, fence)
+    assert world.cycle().state == "abandoned"
+    assert world.job().watermark is None
+    [outcome] = await world.run_due()
+    assert (outcome, world.cycle().kind) == ({"ada": "create skipped"}, "initial")
+
+
+@pytest.mark.req("REQ-P-035")
+async def test_a_narrower_scope_restarts_the_job_unless_the_mode_waits_for_the_administrator(tmp_path: Path) -> None:
+    for mode, kind in (("improved", "initial"), ("entra", "incremental")):
+        folder = tmp_path / mode
+        folder.mkdir()
+        async with opened(folder, SyncAll="true") as world:
+            await world.configure(Mode=mode)
+            await world.add_user("ada")
+            assert await world.run() == {"ada": "create success"}
+            await world.service.put_credentials(world.principal_id, [("SyncAll", "false")])
+            outcome = await world.run()
+            assert world.cycle().kind == kind
+            assert outcome == ({"ada": "disable success"} if mode == "improved" else {})
+            await world.service.restart(world.job_id, None)
+            await world.run()
+            assert (await world.accounts())["ada"]["active"] is False
+
+
+@pytest.mark.req("REQ-P-073", "REQ-P-074")
+async def test_a_failing_user_is_tried_at_its_times_dropped_after_28_days_and_taken_up_when_changed(
+    world: World,
+) -> None:
+    await world.configure(parity_smallTenantQuarantine="off")
+    ada = await world.add_user("ada")
+    await world.assign(ada)
+    world.fail(lambda method, path: 400 if method == "POST" else None)
+    began, tried = world.clock(), []
+    looked_at = [0 * HOURS, 40 * MINUTES, 80 * MINUTES, *(n * HOURS for n in (6, 7, 12, 13, 24, 30, 48, 49, 72))]
+    for moment in looked_at:
+        world.clock.move(began + moment - world.clock())
+        if await world.run():
+            tried.append(moment)
+    assert tried == [0 * HOURS, 40 * MINUTES, *(n * HOURS for n in (6, 12, 24, 48, 72))]
+    world.clock.move(began + 28 * DAYS - world.clock())
+    assert (await world.run()) == {"ada": "create failure"}
+    assert any("has failed for 28 days" in s["description"] for s in world.entries()["ada"]["provisioningSteps"])
+    world.clock.move(2 * DAYS)
+    assert await world.run() == {}
+    assert world.job().schedule_state != "Paused", "one object's failure does not stop the job"
+    world.fail(None)
+    await world.change_user(ada, jobTitle="New")
+    assert await world.run() == {"ada": "create success"}
+
+
+@pytest.mark.req("REQ-P-074")
+async def test_a_change_or_an_assignment_makes_a_failed_user_due_at_once(world: World) -> None:
+    await world.configure(parity_smallTenantQuarantine="off")
+    ada = await world.add_user("ada")
+    await world.assign(ada)
+    world.fail(lambda method, path: 400 if method == "POST" else None)
+    await world.run()
+    await world.run()
+    assert await world.run() == {}, "not due for six hours"
+    await world.change_user(ada, jobTitle="New")
+    assert await world.run() == {"ada": "create failure"}
+    await world.assign(await world.add_group("Team", ada))
+    assert (await world.run())["ada"] == "create failure"
+    assert numbers_kept(world)["escrow"] == 2
+    world.fail(None)
+    await world.change_user(ada, jobTitle="Newer")
+    assert (await world.run())["ada"] == "create success"
+
+
+@pytest.mark.req("REQ-P-080", "REQ-P-088")
+async def test_references_that_fail_are_counted_apart_and_tried_at_their_times(world: World) -> None:
+    ada = await world.add_user("ada")
+    team = await world.add_group("Team", ada)
+    await world.assign(team)
+    world.fail(lambda method, path: 400 if method == "PATCH" and "/Groups" in path else None)
+    assert (await world.run())["Team"] == "create failure"
+    assert code_of(world.entries()["Team"]) == "UnprocessableEntity"
+    assert links.count_escrows(world.db.reader, world.job_id) == (0, 1)
+    assert set(await world.run()) == {"Team"}, "in the next cycle"
+    assert await world.run() == {}, "then after six hours"
+    bea = await world.add_user("bea")
+    await world.add_member(team, bea)
+    assert (await world.run())["Team"] == "update failure", "a new member makes them due at once"
+    world.fail(None)
+    world.clock.move(6 * HOURS)
+    assert await world.run() == {"Team": "update success"}
+    assert await world.held_groups() == {"Team": {"ada", "bea"}}
+    assert links.count_escrows(world.db.reader, world.job_id) == (0, 0)
