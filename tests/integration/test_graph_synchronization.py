@@ -1,68 +1,19 @@
 """Jobs through the Graph-shaped API, as an administrator's tools use it."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
-from starlette.applications import Starlette
 
-from joiner.directory.api_keys import ApiKeys, Principal
-from joiner.graph.endpoint import graph_routes
-from joiner.graph.job_actions import JobActions
-from joiner.graph.schemas import SchemaRoutes
-from joiner.graph.synchronization import Synchronization
-from joiner.graph.target_profiles import TargetProfiles
-from tests.world import World, opened
-
-
-@dataclass
-class Api:
-    """A world, and its API from the application's `synchronization` resource on."""
-
-    world: World
-    http: httpx.AsyncClient
-
-    @property
-    def base(self) -> str:
-        return f"/servicePrincipals/{self.world.principal_id}/synchronization"
-
-    @property
-    def job(self) -> str:
-        return f"{self.base}/jobs/{self.world.job_id}"
-
-    async def ask(self, method: str, path: str, body: Any = None, status: int = 200, **options: Any) -> Any:
-        answer = await self.http.request(method, path, json=body, **options)
-        assert answer.status_code == status, answer.text
-        return answer.json() if answer.content else None
-
-    async def run(self) -> dict[str, Any]:
-        begun = await self.ask("POST", f"{self.job}/joiner.run", status=202)
-        await self.world.engine.wait(begun["cycleId"])
-        cycle: dict[str, Any] = await self.ask("GET", f"{self.job}/joiner.cycles/{begun['cycleId']}")
-        return cycle
+from tests.job_api import JobApi as Api
+from tests.job_api import opened_api
 
 
 @pytest.fixture
 async def api(tmp_path: Path) -> AsyncIterator[Api]:
-    async with opened(tmp_path) as world:
-        routes = graph_routes(
-            world.directory,
-            ApiKeys(world.db, world.clock),
-            lambda header: Principal("root", "admin"),
-            [
-                *Synchronization(world.service, world.directory).routes(),
-                *SchemaRoutes(world.service, world.side.schemas, world.directory).routes(),
-                *TargetProfiles(world.service, world.directory).routes(),
-                *JobActions(world.service, world.side.on_demand, world.directory).routes(),
-            ],
-        )
-        transport = httpx.ASGITransport(app=Starlette(routes=routes))
-        async with httpx.AsyncClient(transport=transport, base_url="https://graph.example/v1.0") as http:
-            yield Api(world, http)
+    async with opened_api(tmp_path) as it:
+        yield it
 
 
 @pytest.mark.req("REQ-P-003", "REQ-P-009")
