@@ -25,6 +25,8 @@ Body = TypeVar("Body", bound=Callable[..., Coroutine[Any, Any, None]])
 PANEL: Final = "Options of every command"
 FAILED: Final = 1
 WRONG_USE: Final = 2
+HELD: Final = 3
+"""A guard has stopped what was asked for."""
 DETAILS_SHOWN: Final = 20
 Form = Literal["text", "json"]
 

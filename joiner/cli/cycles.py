@@ -69,6 +69,12 @@ def show_summary(output: Output, cycle: Document, title: str) -> None:
     if cycle["state"] in BAD:
         reason = (cycle["error"] or {}).get("message") or "the job was restarted meanwhile"
         output.say(f"The cycle failed: {reason}", style="red")
+    elif cycle["stagedDeletes"]:
+        output.say(
+            f"{cycle['stagedDeletes']} deletions are held back: joiner job deletes JOB lists them,"
+            " joiner job deletes JOB allow sends them.",
+            style="yellow",
+        )
     elif cycle["counts"].get("failure"):
         output.say("Some objects failed and will be tried again: joiner logs JOB --status failure", style="yellow")
 
@@ -95,6 +101,14 @@ def seconds_of(cycle: Document) -> float:
     """How long an ended cycle took."""
     began, ended = (datetime.fromisoformat(cycle[name]) for name in ("beganDateTime", "endedDateTime"))
     return (ended - began).total_seconds()
+
+
+def duration_of(execution: Document | None) -> str:
+    """How long a `synchronizationTaskExecution` took; empty if there was none."""
+    if not execution:
+        return ""
+    began, ended = (datetime.fromisoformat(execution[name]) for name in ("timeBegan", "timeEnded"))
+    return f"{(ended - began).total_seconds():.1f} s"
 
 
 def readable_duration(duration: str) -> str:

@@ -7,7 +7,8 @@ from joiner.cli.lookup import Document
 from joiner.cli.output import Output, short_time
 
 VERBS: Final = {"create": "created", "update": "updated", "disable": "disabled", "delete": "deleted"}
-OUTCOMES: Final = ("created", "updated", "disabled", "deleted", "skipped", "failed")
+HELD: Final = "held back"
+OUTCOMES: Final = ("created", "updated", "disabled", "deleted", "skipped", "failed", HELD)
 MOST_CHANGES: Final = 200
 """The log keeps at most so many changes of an entry."""
 CHANGES_SHOWN: Final = 3
@@ -21,6 +22,8 @@ def outcome(entry: Document) -> str:
     status = entry["provisioningStatusInfo"]["status"]
     if status == "failure":
         return "failed"
+    if entry["provisioningAction"] == "stagedDelete":
+        return HELD
     return "skipped" if status == "skipped" else VERBS.get(entry["provisioningAction"], "skipped")
 
 
@@ -41,7 +44,7 @@ def display_name(entry: Document) -> str:
 def explain(entry: Document) -> str:
     """What changed, or the reason why nothing did."""
     result, reason = outcome(entry), reason_of(entry)
-    if result in ("skipped", "failed"):
+    if result in ("skipped", "failed", HELD):
         return reason
     told = _created(entry) if result == "created" else _changes(entry)
     return f"{told}; but {reason}" if reason else told

@@ -6,7 +6,7 @@ import typer
 
 from joiner.cli import cycles
 from joiner.cli.client import Client
-from joiner.cli.command import FAILED, command
+from joiner.cli.command import FAILED, HELD, command
 from joiner.cli.lookup import SERVICE_PRINCIPALS, Document, find_application, find_job, jobs_path, synchronization_path
 from joiner.cli.output import Output, short_time
 from joiner.errors import InvalidStateError
@@ -14,6 +14,11 @@ from joiner.errors import InvalidStateError
 app = typer.Typer(help="Provisioning jobs: create, run, start, look.", no_args_is_help=True)
 
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="The job's id, or its application's display name.")]
+HELD_BACK: Final = "TooManyDeletes"
+WAYS_OUT: Final = {
+    True: "`joiner job deletes` lists what is held back.",
+    False: "`joiner job start` tries at once.",
+}
 APPLIED: Final = {"Always": "", "ObjectAddOnly": "only when created", "MultiValueAddOnly": "only added to"}
 
 
@@ -75,10 +80,15 @@ async def restart(
     full: Annotated[
         bool, typer.Option("--full", help="Also forget which accounts belong to whom; they are matched anew.")
     ] = False,
+    scope: Annotated[
+        str | None, typer.Option(metavar="SCOPES", help="Only these values of resetScope, with commas between.")
+    ] = None,
 ) -> None:
     """Make the next cycle an initial one, which looks at everything; lifts a quarantine."""
-    body = {"criteria": {"resetScope": "Full"}} if full else {}
-    await _act(client, output, name, "restart", "is restarted: its next cycle looks at everything", body)
+    chosen = "Full" if full else scope
+    body = {"criteria": {"resetScope": chosen}} if chosen else {}
+    said = f"is restarted ({scope})" if scope and not full else "is restarted: its next cycle looks at everything"
+    await _act(client, output, name, "restart", said, body)
 
 
 @command(app, "run", engine=True)
@@ -90,6 +100,8 @@ async def run(client: Client, output: Output, name: JobArgument) -> None:
     output.show(cycle, lambda out: cycles.show_summary(out, cycle, title))
     if cycle["state"] in cycles.BAD:
         raise typer.Exit(FAILED)
+    if cycle["stagedDeletes"]:
+        raise typer.Exit(HELD)
 
 
 @command(app, "status")
@@ -137,6 +149,8 @@ def _show_status(output: Output, application: Document, job: Document) -> None:
             ("Schedule", f"{schedule['state']}, every {cycles.readable_duration(schedule['interval'])}"),
             ("Progress", progress and f"{progress['completedUnits']} of {progress['totalUnits']} {progress['units']}"),
             ("Last cycle", cycles.describe_execution(state["lastExecution"])),
+            ("It took", cycles.duration_of(state["lastExecution"])),
+            ("Activity id", (state["lastExecution"] or {}).get("activityIdentifier")),
             ("Last without errors", cycles.describe_execution(state["lastSuccessfulExecution"])),
             *(
                 (f"{entry['key'].partition(' to ')[0]}s ever synchronized", entry["value"])
@@ -147,8 +161,11 @@ def _show_status(output: Output, application: Document, job: Document) -> None:
     )
     quarantine = state["quarantine"]
     if quarantine:
-        output.say(f"In quarantine since {short_time(quarantine['currentBegan'])}: {quarantine['error']['message']}")
-        output.say(f"Next attempt {short_time(quarantine['nextAttempt'])}; `joiner job start` tries at once.")
+        since = short_time(quarantine["seriesBegan"])
+        output.say(f"In quarantine since {since} ({quarantine['reason']}): {quarantine['error']['message']}")
+        output.say(
+            f"Next attempt {short_time(quarantine['nextAttempt'])}; {WAYS_OUT[quarantine['reason'] == HELD_BACK]}"
+        )
 
 
 def _show_schema(output: Output, schema: Document) -> None:

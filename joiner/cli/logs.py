@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import typer
@@ -11,12 +12,14 @@ import typer
 from joiner.cli.client import Client
 from joiner.cli.command import command
 from joiner.cli.entries import row_of, show_entries
-from joiner.cli.lookup import find_job, literal
-from joiner.cli.output import Output
+from joiner.cli.log_export import export_log
+from joiner.cli.lookup import Document, find_job, literal
+from joiner.cli.output import Output, short_time
 from joiner.errors import InvalidStateError
 
 app = typer.Typer()
 PATH: Final = "/v1.0/auditLogs/provisioning"
+AUDIT_PATH: Final = "/v1.0/auditLogs/directoryAudits"
 ROWS: Final = 50
 MOST_A_PAGE: Final = 1000
 LOOK_AGAIN: Final = 1.0
@@ -35,14 +38,33 @@ async def logs(
     status: Annotated[
         Literal["success", "failure", "skipped", "warning"] | None, typer.Option(help="Only entries of this status.")
     ] = None,
-    top: Annotated[int, typer.Option(metavar="N", min=1, max=MOST_A_PAGE * 100, help="At most so many.")] = ROWS,
+    top: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="At most so many; default 50, with --export all.")
+    ] = None,
+    audit: Annotated[bool, typer.Option("--audit", help="What was done to the job, by whom, instead.")] = False,
+    export: Annotated[
+        Path | None, typer.Option("--export", metavar="DIR", help="Write the entries into files in this folder.")
+    ] = None,
+    form: Annotated[
+        Literal["csv", "json"], typer.Option("--format", help="Of --export: three CSV files, or one of JSON.")
+    ] = "csv",
 ) -> None:
     """Print the provisioning log, newest first: what was done to whom, what changed, and why not."""
+    if (audit or export) and follow:
+        raise InvalidStateError("--follow goes with neither --audit nor --export")
+    if audit:
+        await _audit(client, output, name, top or ROWS)
+        return
     if follow and not client.is_remote:
         raise InvalidStateError("no server runs on this data folder, so that nothing new can come")
     job = (await find_job(client, name)).job
     chosen = _filter(job["id"], user, status)
-    entries = [entry async for entry in newest(client, chosen, top)]
+    if export is not None:
+        files = await export_log(newest(client, chosen, top), export, form)
+        paths = [str(file) for file in files]
+        output.show({"files": paths}, lambda out: out.raw("\n".join(paths)))
+        return
+    entries = [entry async for entry in newest(client, chosen, top or ROWS)]
     if not follow:
         output.show(entries, lambda out: show_entries(out, entries, empty="The log has no such entries yet."))
         return
@@ -50,10 +72,10 @@ async def logs(
         await _follow(client, chosen, entries, output)
 
 
-async def newest(client: Client, chosen: str, most: int) -> AsyncIterator[dict[str, Any]]:
-    """At most so many entries that the `$filter` lets through, newest first."""
+async def newest(client: Client, chosen: str, most: int | None) -> AsyncIterator[dict[str, Any]]:
+    """At most so many entries, or all, that the `$filter` lets through, newest first."""
     number = 0
-    async for entry in client.items(PATH, filter=chosen, top=str(min(most, MOST_A_PAGE))):
+    async for entry in client.items(PATH, filter=chosen, top=str(min(most or MOST_A_PAGE, MOST_A_PAGE))):
         yield entry
         number += 1
         if number == most:
@@ -78,6 +100,40 @@ async def _follow(client: Client, chosen: str, entries: list[dict[str, Any]], ou
             if entry["id"] in printed:
                 break
             entries.append(entry)
+
+
+async def _audit(client: Client, output: Output, name: str, most: int) -> None:
+    """Prints what was done to the job, and to the application that it belongs to, newest first."""
+    found = await find_job(client, name)
+    entries = []
+    async for entry in client.items(AUDIT_PATH, top=str(MOST_A_PAGE)):
+        if entry["targetResources"][0]["id"] == found.application["id"]:
+            entries.append(entry)
+        if len(entries) == most:
+            break
+    columns = ("time (UTC)", "activity", "who", "what changed")
+    rows = ((*_audit_row(entry),) for entry in entries)
+    output.show(entries, lambda out: out.table(columns, rows, empty="Nothing has been done to it yet."))
+
+
+def _audit_row(entry: Document) -> tuple[str, str, str, str]:
+    who = entry["initiatedBy"]["user"] or entry["initiatedBy"]["app"]
+    changes = [
+        f"{change['displayName']}: {change['oldValue'] or 'none'} → {change['newValue'] or 'none'}"
+        for change in entry["targetResources"][0]["modifiedProperties"]
+    ]
+    details = [
+        f"{item['key']} {item['value']}"
+        for item in entry["additionalDetails"]
+        if item["key"] not in ("JobId", "CycleId", "ObjectId") and item["value"] != "0"
+    ]
+    told = [entry["resultReason"], *changes, *details]
+    return (
+        short_time(entry["activityDateTime"]),
+        entry["activityDisplayName"],
+        who["displayName"],
+        "; ".join(part for part in told if part),
+    )
 
 
 def _filter(job_id: str, user: str | None, status: str | None) -> str:

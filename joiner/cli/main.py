@@ -12,7 +12,7 @@ from joiner.cli import (
     connections,
     directory,
     expr,
-    jobs,
+    job_control,
     logs,
     oauth_clients,
     schema,
@@ -69,7 +69,7 @@ app.add_typer(webhooks.app, name="webhook")
 app.add_typer(api_keys.app, name="api-key")
 app.add_typer(directory.app, name="directory")
 app.add_typer(apps.app, name="app")
-command(jobs.app, "profile")(target_profiles.profile)
-app.add_typer(jobs.app, name="job")
+command(job_control.app, "profile")(target_profiles.profile)
+app.add_typer(job_control.app, name="job")
 app.add_typer(schema.app, name="schema")
 app.add_typer(scope.app)

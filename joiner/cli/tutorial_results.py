@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from joiner.cli.client import Client, remote
-from joiner.cli.entries import OUTCOMES, VERBS, display_name, explain, outcome, reason_of
+from joiner.cli.entries import HELD, OUTCOMES, VERBS, display_name, explain, outcome, reason_of
 from joiner.cli.logs import newest
 from joiner.cli.lookup import Document, literal
 from joiner.cli.tutorial_cast import Cast, Choice, Person
@@ -46,7 +46,9 @@ def _numbers(cycle: Document, entries: Sequence[Document]) -> Mapping[str, int]:
     """Result → number of objects: of the log if all of it was read, else as the cycle counted them."""
     if len(entries) < ENTRIES_SHOWN:
         return Counter(outcome(entry) for entry in entries)
-    return {VERBS.get(key, key if key == "skipped" else "failed"): number for key, number in cycle["counts"].items()}
+    counts = cycle["counts"].items()
+    named = {VERBS.get(key, key if key == "skipped" else "failed"): number for key, number in counts}
+    return {**named, HELD: cycle["stagedDeletes"]}
 
 
 def rows_of(entries: Sequence[Document]) -> list[tuple[str, str, str]]:

@@ -54,6 +54,8 @@ def settle(connection: sqlite3.Connection, cycle: Cycle, now: datetime) -> None:
     if job.quarantine is not None and job.quarantine["reason"] == BY_HAND:
         # What an administrator imposed, only an administrator lifts.
         impose(connection, job, BY_HAND, job.quarantine["error"], now)
+    elif error is not None:
+        impose(connection, job, "TooManyDeletes", error, now)
     elif (found := _judge(job, cycle, tally)) is not None:
         reason, message = found
         if cycle.kind == "initial" and reason in BY_NUMBERS and not is_on(job.settings, "quarantineAfterInitialCycle"):
@@ -133,8 +135,6 @@ def tally_of(connection: sqlite3.Connection, cycle: Cycle) -> Tally:
 
 
 def _judge(job: Job, cycle: Cycle, tally: Tally) -> tuple[Reason, str] | None:
-    if cycle.is_held:
-        return "TooManyDeletes", "more objects would lose access than the job's settings allow in one cycle"
     limits = thresholds(job.settings)
     found = verdict(tally, limits)
     if found is not None or not is_on(job.settings, "smallTenantQuarantine"):

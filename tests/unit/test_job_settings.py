@@ -5,6 +5,7 @@ import pytest
 from joiner.errors import InvalidValueError
 from joiner.provisioning import modes
 from joiner.provisioning.job_settings import (
+    SETTINGS,
     DeletionLimits,
     check_changes,
     deletion_limits,
@@ -87,6 +88,12 @@ def test_a_mode_sets_every_switch_and_each_can_be_set_alone() -> None:
         assert not modes.is_on({"Mode": "entra"}, switch.name)
         assert modes.is_on({"Mode": "entra", f"parity.{switch.name}": "on"}, switch.name)
         assert not modes.is_on({f"parity.{switch.name}": "off"}, switch.name)
+
+
+def test_the_page_about_jobs_has_every_setting_as_it_is() -> None:
+    page = (ROOT / "docs/jobs.md").read_text("utf-8")
+    for setting in SETTINGS:
+        assert f"| `{setting.name}` | {setting.default or 'not set'} | {setting.meaning} |" in page
 
 
 def test_the_page_about_modes_has_every_switch_as_it_is() -> None:
