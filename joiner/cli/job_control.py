@@ -1,6 +1,7 @@
 """More of `joiner job`: settings, provisioning on demand, quarantine by hand, and the deletions that are held back."""
 
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import quote
 
 import typer
 
@@ -10,7 +11,7 @@ from joiner.cli.jobs import JobArgument
 from joiner.cli.jobs import app as app
 from joiner.cli.lookup import Document, FoundJob, find_job, find_principal
 from joiner.cli.output import Output, short_time
-from joiner.errors import InvalidValueError
+from joiner.errors import InvalidValueError, NotFoundError
 
 ACTIONS: Final = {"disable": "disable", "delete": "delete", "removeMember": "remove from the group"}
 ANSWERS: Final = {"allow": "allowed", "reject": "rejected"}
@@ -74,6 +75,29 @@ async def deletes(
     number = answer[ANSWERS[action]]
     after = {"allow": "The next cycle sends them.", "reject": "They are not sent."}[action]
     output.show(answer, lambda out: out.say(f"{number} deletions {ANSWERS[action]}. {after}"))
+
+
+@command(app, "connection")
+async def connection(
+    client: Client,
+    output: Output,
+    name: JobArgument,
+    principal: Annotated[str, typer.Argument(metavar="USER", help="A user or group, by name or id; or a target id.")],
+    forget: Annotated[bool, typer.Option("--forget", help="Forget it: the object is matched anew.")] = False,
+) -> None:
+    """Show which account belongs to a user or group, or forget it; the job must be paused for that."""
+    found = await find_job(client, name)
+    try:
+        anchor = str((await find_principal(client, principal))[1]["id"])
+    except NotFoundError:
+        anchor = principal
+    path = f"{found.path}/joiner.objectConnections/{quote(anchor, safe='')}"
+    known = await client.get(path)
+    if forget:
+        await client.delete(path)
+    said = "Forgotten: " if forget else ""
+    told = f"{said}{known['objectTypeName']} {known['sourceAnchor']} is {known['targetAnchor']} in the application."
+    output.show(known, lambda out: out.say(told))
 
 
 @command(app, "on-demand", engine=True)

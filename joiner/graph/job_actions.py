@@ -45,6 +45,9 @@ class JobActions:
             (f"{job}/joiner.run", self.run, "POST"),
             (f"{job}/joiner.cycles/{{cycle}}", self.get_cycle, "GET"),
             (f"{job}/joiner.quarantine", self.quarantine, "POST"),
+            (f"{job}/joiner.objectConnections", self.refuse_connections, "GET"),
+            (f"{job}/joiner.objectConnections/{{anchor}}", self.get_connection, "GET"),
+            (f"{job}/joiner.objectConnections/{{anchor}}", self.delete_connection, "DELETE"),
             (f"{job}/joiner.deletes", self.list_deletes, "GET"),
             (f"{job}/joiner.deletes/allow", self.allow_deletes, "POST"),
             (f"{job}/joiner.deletes/reject", self.reject_deletes, "POST"),
@@ -91,6 +94,20 @@ class JobActions:
         if not isinstance(reason, str):
             raise InvalidValueError("reason must be text")
         await self._service.quarantine(self._job(request).id, reason, actor_of(request))
+        return no_content(request)
+
+    # Object connections
+
+    async def refuse_connections(self, request: Request) -> Response:
+        raise InvalidValueError("name one object connection by the id of its source or target object")
+
+    async def get_connection(self, request: Request) -> Response:
+        found = self._service.object_connection(self._job(request).id, request.path_params["anchor"])
+        return json_response(request, msgspec.to_builtins(found))
+
+    async def delete_connection(self, request: Request) -> Response:
+        job = self._job(request)
+        await self._service.delete_object_connection(job.id, request.path_params["anchor"], actor_of(request))
         return no_content(request)
 
     # Deletions that are held back

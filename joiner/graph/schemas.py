@@ -19,6 +19,7 @@ from joiner.errors import InvalidValueError
 from joiner.expressions.environment import Environment
 from joiner.expressions.function import Function
 from joiner.expressions.functions import FUNCTIONS
+from joiner.graph.actors import actor_of
 from joiner.graph.errors import GraphError
 from joiner.graph.http import body_text, collection, endpoint, json_body, json_response, no_content
 from joiner.provisioning.document.shape import Problem, read_shape
@@ -81,11 +82,11 @@ class SchemaRoutes:
 
     async def replace(self, request: Request) -> Response:
         job_id = self._job_id(request)
-        await self._schemas.replace(job_id, await _sent_document(request))
+        await self._schemas.replace(job_id, await _sent_document(request), by=actor_of(request))
         return no_content(request)
 
     async def restore(self, request: Request) -> Response:
-        await self._schemas.restore(self._job_id(request))
+        await self._schemas.restore(self._job_id(request), actor_of(request))
         return no_content(request)
 
     async def check(self, request: Request) -> Response:
@@ -112,7 +113,7 @@ class SchemaRoutes:
         name = (await json_body(request)).get("version")
         if not isinstance(name, str):
             raise InvalidValueError("version is required")
-        await self._schemas.roll_back(job_id, name)
+        await self._schemas.roll_back(job_id, name, actor_of(request))
         return no_content(request)
 
     async def template(self, request: Request) -> Response:
@@ -131,7 +132,8 @@ class SchemaRoutes:
         """Reads the target's schemas; 200 with the directory as it is now."""
         job_id = self._job_id(request)
         try:
-            found, _ = await self._schemas.discover(job_id, request.path_params["directory"])
+            directory_id = request.path_params["directory"]
+            found, _ = await self._schemas.discover(job_id, directory_id, actor_of(request))
         except TargetError as error:
             raise GraphError(400, "DiscoveryFailed", error.reason) from None
         return json_response(request, _plain(found))

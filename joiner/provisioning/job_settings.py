@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import orjson
+
 from joiner.errors import InvalidValueError
 from joiner.provisioning.modes import BY_NAME, MODE_SETTING, MODES, PREFIX, is_on
 from joiner.provisioning.quarantine import Thresholds
@@ -131,6 +133,28 @@ def check_changes(pairs: Iterable[tuple[str, str | None]]) -> dict[str, str | No
         except InvalidValueError as error:
             raise InvalidValueError(f"the job setting {setting.name} {error}, not '{value}'") from None
     return changes
+
+
+def from_notification_settings(text: str) -> list[tuple[str, str | None]]:
+    """The settings that the reference keeps in its secret `SyncNotificationSettings`, a JSON text.
+
+    `DeleteThresholdEnabled: false` is what its portal always sends, and says nothing. Raises InvalidValueError.
+    """
+    try:
+        told = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        told = None
+    if not isinstance(told, dict):
+        raise InvalidValueError("SyncNotificationSettings must be a JSON object")
+    pairs: list[tuple[str, str | None]] = []
+    if "Recipients" in told:
+        pairs.append((EMAIL, str(told["Recipients"] or "")))
+    if "Enabled" in told:
+        pairs.append((SENDS_MAIL, str(told["Enabled"])))
+    if told.get("DeleteThresholdEnabled") is True:
+        threshold = told.get("DeleteThresholdValue")
+        pairs += [(PREVENT, "true"), (DELETES, None if threshold is None else str(threshold))]
+    return pairs
 
 
 def merge(settings: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[str, str]:

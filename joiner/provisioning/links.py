@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
+import msgspec
 import orjson
 
 from joiner.clock import from_iso, to_iso
@@ -68,6 +69,41 @@ def change_link(
         " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (job_id, source_id) DO UPDATE SET target_id = excluded.target_id,"
         " is_managed = excluded.is_managed, is_disabled = excluded.is_disabled",
         (job_id, source_id, object_type, target_id, is_managed, is_disabled, to_iso(now)),
+    )
+
+
+class ObjectConnection(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A link as an administrator sees it."""
+
+    object_id: str
+    source_anchor: str
+    target_anchor: str
+    object_type_name: str
+
+
+def connection_of(connection: sqlite3.Connection, job_id: str, anchor: str) -> ObjectConnection | None:
+    """The link with this source id, else the one with this target id (REQ-P-071)."""
+    row = connection.execute(
+        "SELECT source_id, target_id, object_type FROM link WHERE job_id = ?1 AND ?2 IN (source_id, target_id)"
+        " ORDER BY source_id = ?2 DESC LIMIT 1",
+        (job_id, anchor),
+    ).fetchone()
+    if row is None:
+        return None
+    return ObjectConnection(
+        object_id=row["source_id"],
+        source_anchor=row["source_id"],
+        target_anchor=row["target_id"],
+        object_type_name=row["object_type"],
+    )
+
+
+def forget_connection(connection: sqlite3.Connection, job_id: str, source_id: str) -> None:
+    """The object is matched anew when it is looked at, and is due at once; neither side's object is touched."""
+    for table in (*OF_LINKS, "intent"):
+        connection.execute(f"DELETE FROM {table} WHERE job_id = ? AND source_id = ?", (job_id, source_id))
+    connection.execute(
+        "UPDATE escrow SET next_attempt = first_failure WHERE job_id = ? AND source_id = ?", (job_id, source_id)
     )
 
 

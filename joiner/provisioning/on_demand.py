@@ -225,8 +225,8 @@ def _run_of(job: Job, now: datetime) -> Cycle:
     moment = to_iso(now)
     return Cycle(
         id=new_id(), job_id=job.id, kind="incremental", state="running", from_position=0, to_position=0,
-        phase=PHASES[0], cursor="", completed_pages=0, total_pages=0, is_held=False, counts={}, began_at=moment,
-        ended_at=None, observed_at=moment, error=None,
+        schema_version=None, phase=PHASES[0], cursor="", completed_pages=0, total_pages=0, is_held=False, counts={},
+        began_at=moment, ended_at=None, observed_at=moment, error=None,
     )  # fmt: skip
 
 

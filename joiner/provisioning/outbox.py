@@ -36,12 +36,14 @@ def next_due(connection: sqlite3.Connection) -> str | None:
 
 
 class Outbox:
-    """Sends what waits in `db` through `server`; without one it waits, in case one is set up."""
+    """Sends what waits in `db` through `server`; without one it waits, in case one is set up. `address`: where our own
+    pages are, to be told at the end of each e-mail."""
 
-    def __init__(self, db: Database, server: MailServer | None, clock: Clock) -> None:
+    def __init__(self, db: Database, server: MailServer | None, clock: Clock, address: str | None = None) -> None:
         self._db = db
         self._server = server
         self._clock = clock
+        self._ending = f"\n{address}\n" if address else ""
 
     async def send_due(self) -> int:
         """Tries every e-mail whose time has come and returns how many were taken. Never raises for one that was not
@@ -54,7 +56,7 @@ class Outbox:
             try:
                 if self._server is None:
                     raise MailError("no mail server is set (smtp_host)")
-                await self._server.send(row["recipients"], row["subject"], row["body"], row["id"])
+                await self._server.send(row["recipients"], row["subject"], row["body"] + self._ending, row["id"])
             except MailError as error:
                 await self._postpone(row, str(error))
             else:

@@ -6,11 +6,13 @@ Each change is one transaction, and refused as a whole if the document cannot be
 import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from typing import Any
 
 from joiner.clock import Clock, to_iso
 from joiner.errors import InvalidStateError, NotFoundError
-from joiner.provisioning import credentials, jobs
+from joiner.provisioning import audit, credentials, jobs, standing
+from joiner.provisioning.audit import SERVICE_ITSELF, Actor, AuditChange
 from joiner.provisioning.document.changes import Change, changes_between
 from joiner.provisioning.document.check import Before, check_document
 from joiner.provisioning.document.completion import complete_document
@@ -64,7 +66,9 @@ class Schemas:
         before = self._before(self._db.reader, job)
         return check_document(document, before), changes_between(before.stored, _named(document, job, before.stored))
 
-    async def replace(self, job_id: str, document: Document, reason: Reason = "replaced") -> None:
+    async def replace(
+        self, job_id: str, document: Document, reason: Reason = "replaced", by: Actor = SERVICE_ITSELF
+    ) -> None:
         """The document becomes the job's; a cycle that runs ends on the old one, the next one is initial.
 
         A document that changes nothing makes no new version. Raises SchemaError with every problem.
@@ -79,17 +83,19 @@ class Schemas:
             now = self._clock()
             if write_document(_named(document, job, before.stored)) == schema_text(connection, job_id):
                 look_at_everything(connection, job_id, now)
-                return
-            completed = _named(document, job, before.stored, version=job.schema_version + 1)
-            save_schema(connection, job, write_document(completed), reason, now, reevaluates=True)
+            else:
+                completed = _named(document, job, before.stored, version=job.schema_version + 1)
+                save_schema(connection, job, write_document(completed), reason, now, reevaluates=True)
+                _note(connection, job, reason, now, by)
+            standing.lift(connection, job, now, by)
 
         await self._db.write(work)
         self._wake()
 
-    async def restore(self, job_id: str) -> None:
+    async def restore(self, job_id: str, by: Actor = SERVICE_ITSELF) -> None:
         """The template's mappings, filters and attribute lists again (REQ-P-018)."""
         job = jobs.job_by_id(self._db.reader, job_id)
-        await self.replace(job_id, template_by_id(job.template_id).schema, "restored")
+        await self.replace(job_id, template_by_id(job.template_id).schema, "restored", by)
 
     def versions(self, job_id: str) -> list[SchemaVersion]:
         """Newest first; the first of them is the present one."""
@@ -99,12 +105,12 @@ class Schemas:
         """The document of a version such as `v1.3`. Raises NotFoundError."""
         return version_text(self._db.reader, job_id, self._version(job_id, name))
 
-    async def roll_back(self, job_id: str, name: str) -> None:
+    async def roll_back(self, job_id: str, name: str, by: Actor = SERVICE_ITSELF) -> None:
         """An earlier version becomes the next one. Raises NotFoundError, SchemaError."""
         document = read_document(self.version_text(job_id, name))
-        await self.replace(job_id, document, "rolled back")
+        await self.replace(job_id, document, "rolled back", by)
 
-    async def discover(self, job_id: str, directory_id: str) -> tuple[Document, list[str]]:
+    async def discover(self, job_id: str, directory_id: str, by: Actor = SERVICE_ITSELF) -> tuple[Document, list[str]]:
         """Adds to the target's attribute list what its `/Schemas` has besides; the directory and the new names.
 
         Mappings stay as they are, so the next cycle is what it would have been. Raises NotFoundError,
@@ -125,6 +131,7 @@ class Schemas:
             directory["version"] = str(_next_version(directory))
             named = _named(document, current, document, version=current.schema_version + 1)
             save_schema(connection, current, write_document(named), "discovered", now, reevaluates=False)
+            _note(connection, current, "discovered", now, by)
             return directory, added
 
         return await self._db.write(work)
@@ -142,6 +149,15 @@ class Schemas:
             if version.name == name:
                 return version.version
         raise NotFoundError(f"there is no version '{name}' of this schema; `v1.0` is the first")
+
+
+def _note(connection: sqlite3.Connection, job: Job, reason: Reason, now: datetime, by: Actor) -> None:
+    version = job.schema_version
+    change = AuditChange("schema.version", version_name(version), version_name(version + 1))
+    audit.note(
+        connection, "Update attribute mappings or scope", now, by, job.service_principal_id, job_id=job.id,
+        changes=(change,), reason=f"the schema was {reason}",
+    )  # fmt: skip
 
 
 def directories_of(document: Document) -> list[dict[str, Any]]:

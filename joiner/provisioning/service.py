@@ -11,7 +11,7 @@ from typing import Any
 from joiner.clock import Clock
 from joiner.directory.store import DirectoryStore
 from joiner.errors import InvalidStateError, InvalidValueError, NotFoundError
-from joiner.provisioning import audit, credentials, cycles, deletions, job_settings, jobs, standing, status
+from joiner.provisioning import audit, credentials, cycles, deletions, job_settings, jobs, links, standing, status
 from joiner.provisioning.audit import SERVICE_ITSELF, Activity, Actor, AuditChange
 from joiner.provisioning.client.connection import connection_of
 from joiner.provisioning.client.pool import TargetPool
@@ -22,6 +22,7 @@ from joiner.provisioning.cycles import Cycle
 from joiner.provisioning.deletions import StagedRemoval
 from joiner.provisioning.document.completion import object_mappings_of
 from joiner.provisioning.jobs import Job
+from joiner.provisioning.links import ObjectConnection
 from joiner.provisioning.modes import is_on
 from joiner.provisioning.prepare import check_roles, context_of, plan_of_document
 from joiner.provisioning.templates import Template, template_by_id, templates_of
@@ -79,8 +80,10 @@ class ProvisioningService:
         def work(connection: sqlite3.Connection) -> Job:
             now = self._clock()
             job = jobs.add_job(connection, service_principal_id, template_id, schema, now)
+            stored = credentials.read_credentials(connection, self._vault, service_principal_id)
+            jobs.write_settings(connection, job.id, job_settings.merge({}, _told_settings(stored)))
             _note(connection, "Add provisioning configuration", now, by, job)
-            return job
+            return jobs.job_by_id(connection, job.id)
 
         return await self._db.write(work)
 
@@ -183,6 +186,35 @@ class ProvisioningService:
 
         await self._db.write(work)
 
+    # Object connections
+
+    def object_connection(self, job_id: str, anchor: str) -> ObjectConnection:
+        """By the id of the source or the target object. Raises NotFoundError."""
+        found = links.connection_of(self._db.reader, job_id, anchor)
+        if found is None:
+            raise NotFoundError(f"no object connection has the source or target id '{anchor}'")
+        return found
+
+    async def delete_object_connection(self, job_id: str, anchor: str, by: Actor = SERVICE_ITSELF) -> None:
+        """Forgets which target object belongs to the source object; nothing happens if nothing is known (REQ-P-071).
+
+        Raises InvalidStateError unless the job is paused or disabled.
+        """
+
+        def work(connection: sqlite3.Connection) -> None:
+            job = jobs.job_by_id(connection, job_id)
+            if job.schedule_state == "Active":
+                raise InvalidStateError("pause the job first: a cycle could be using the object connection")
+            found = links.connection_of(connection, job_id, anchor)
+            if found is not None:
+                links.forget_connection(connection, job_id, found.source_anchor)
+                told = (AuditChange(f"object connection of {found.source_anchor}", found.target_anchor, None),)
+                _note(connection, "Other", self._clock(), by, job, told)
+
+        # A paused job may still have a cycle that goes on to its end.
+        async with self._turns.of(job_id):
+            await self._db.write(work)
+
     # Deletions that are held back
 
     def staged_removals(self, job_id: str) -> list[StagedRemoval]:
@@ -205,9 +237,11 @@ class ProvisioningService:
                 standing.lift(connection, job, now, by)
             if number:
                 jobs.run_soon(connection, job_id, now)
-                told = "deletions allowed" if allows else "deletions rejected"
-                change = AuditChange(told, None, ", ".join(items) if items else f"all {number}")
-                _note(connection, "Other", now, by, job, (change,))
+                reason = f"{number} held deletions {'allowed' if allows else 'rejected'}"
+                audit.note(
+                    connection, "Other", now, by, job.service_principal_id, job_id=job.id, reason=reason,
+                    details={"Items": ", ".join(items or ())},
+                )  # fmt: skip
             return number
 
         async with self._turns.of(job_id):
@@ -259,12 +293,16 @@ class ProvisioningService:
 
         Raises InvalidValueError.
         """
+        told_settings = _told_settings(dict(pairs))
 
         def work(connection: sqlite3.Connection) -> None:
             stored = credentials.read_credentials(connection, self._vault, service_principal_id)
             merged = credentials.merge_credentials(stored, pairs)
             credentials.write_credentials(connection, self._vault, service_principal_id, merged)
             now = self._clock()
+            if told_settings:
+                for job in jobs.jobs_of(connection, service_principal_id):
+                    jobs.write_settings(connection, job.id, job_settings.merge(job.settings, told_settings))
             jobs.retry_quarantined(connection, service_principal_id, now)
             narrows = credentials.is_true(stored.get("SyncAll")) and not credentials.is_true(merged.get("SyncAll"))
             for job in jobs.jobs_of(connection, service_principal_id):
@@ -369,6 +407,12 @@ def _note(
     changes: Sequence[AuditChange] = (),
 ) -> None:
     audit.note(connection, activity, now, by, job.service_principal_id, job_id=job.id, changes=changes)
+
+
+def _told_settings(pairs: Mapping[str, str | None]) -> dict[str, str | None]:
+    """What the secret `SyncNotificationSettings` says of a job's settings. Raises InvalidValueError."""
+    text = pairs.get("SyncNotificationSettings")
+    return job_settings.check_changes(job_settings.from_notification_settings(text)) if text else {}
 
 
 def _to_state(job: Job, state: str) -> tuple[AuditChange, ...]:

@@ -52,7 +52,7 @@ log = structlog.get_logger(__name__)
 class ProvisioningSide:
     """Owns the engine. `allow_loopback` and `allow_private` say which targets may be called, `sleep` is how to wait
     between tries, `connect` how targets are spoken to if not over sockets, `logs_kept` how long log entries stay,
-    `mail_server` where notifications go out."""
+    `mail_server` where notifications go out, `public_url` the address that they name."""
 
     def __init__(
         self,
@@ -70,6 +70,7 @@ class ProvisioningSide:
         engine: CycleEngine | None = None,
         logs_kept: timedelta = LOGS_KEPT,
         mail_server: MailServer | None = None,
+        public_url: str | None = None,
     ) -> None:
         self._db = db
         self._directory = directory
@@ -88,7 +89,7 @@ class ProvisioningSide:
         self._mailer: asyncio.Task[None] | None = None
         self._purged: datetime | None = None
         self._retention = Retention(db, directory, clock, logs_kept)
-        self.outbox = Outbox(db, mail_server, clock)
+        self.outbox = Outbox(db, mail_server, clock, public_url)
         db.write_now(jobs.ensure_tenant)
         self.service = ProvisioningService(
             db=db,

@@ -146,6 +146,7 @@ class Instance:
             clock=self._clock,
             logs_kept=timedelta(days=self._settings.logs_kept_days),
             mail_server=self._settings.mail_server,
+            public_url=self._settings.public_url,
         )
         service, on_demand = self._provisioning.service, self._provisioning.on_demand
         routes = [

@@ -83,7 +83,9 @@ def test_on_demand_settings_held_deletions_quarantine_audit_and_export(office: O
 
     audits = as_json("logs", "ALVAO", "--audit", "--top", "1", data=office.data)
     assert [entry["activityDisplayName"] for entry in audits] == ["Enable/restart provisioning configuration"]
-    assert "deletions rejected" in office.say("logs", "ALVAO", "--audit")
+    reasons = [entry["resultReason"] for entry in as_json("logs", "ALVAO", "--audit", data=office.data)]
+    assert {"1 held deletions rejected", "9 held deletions allowed"} <= set(reasons)
+    assert "moving house" in " ".join(office.say("logs", "ALVAO", "--audit").split())
     assert_exports(office, tmp_path)
 
 

@@ -261,3 +261,99 @@ async def test_a_quarantine_is_tried_after_6_12_24_hours_then_daily_and_given_up
     assert len(waits) == 4 + 27, "at once, after 6, 12 and 24 hours, and daily to the 28th day"
     job = await api.ask("GET", api.job)
     assert (job["schedule"]["state"], job["status"]["code"]) == ("Disabled", "Quarantine")
+
+
+@pytest.mark.req("REQ-P-071", "REQ-P-068", "REQ-P-051")
+async def test_an_object_connection_is_found_by_either_id_and_forgotten_while_the_job_is_paused(api: Api) -> None:
+    world = api.world
+    ada = await world.add_user("ada")
+    await world.assign(ada)
+    await api.ask("POST", f"{api.job}/start", status=204)
+    await world.run_due()
+    account = (await world.accounts())["ada"]["id"]
+    connections = f"{api.job}/joiner.objectConnections"
+    found = await api.ask("GET", f"{connections}/{ada}")
+    assert (found["sourceAnchor"], found["targetAnchor"], found["objectTypeName"]) == (ada, account, "User")
+    assert await api.ask("GET", f"{connections}/{account}") == found
+    await api.ask("GET", f"{connections}/nobody", status=404)
+    await api.ask("GET", connections, status=400)
+    await api.ask("DELETE", f"{connections}/{ada}", status=409)
+    await world.change_user(ada, jobTitle="New")
+    await world.run()
+    assert [sent.path for sent in world.sent if sent.method == "PATCH"] == [f"/scim/Users/{account}"]
+    await world.application_delete(account)
+    await world.change_user(ada, jobTitle="Newer")
+    assert await world.run() == {"ada": "update failure"}
+    await api.ask("POST", f"{api.job}/pause", status=204)
+    for _ in range(2):
+        await api.ask("DELETE", f"{connections}/{account}", status=204)
+    subject = {"parameters": [{"subjects": [{"objectId": ada, "objectTypeName": "User"}]}]}
+    await api.ask("POST", f"{api.job}/provisionOnDemand", subject)
+    assert set(await world.accounts()) == {"ada"}
+
+
+@pytest.mark.req("REQ-P-130")
+async def test_the_references_own_place_for_notification_settings_is_understood(api: Api) -> None:
+    async def put(value: str, status: int = 204) -> None:
+        body = {"value": [{"key": "SyncNotificationSettings", "value": value}]}
+        await api.ask("PUT", f"{api.base}/secrets", body, status)
+
+    async def settings() -> dict[str, str]:
+        pairs = (await api.ask("GET", api.job))["synchronizationJobSettings"]
+        return {pair["name"]: pair["value"] for pair in pairs}
+
+    await put(
+        '{"Enabled":true,"Recipients":"ops@fjord.example","DeleteThresholdEnabled":true,"DeleteThresholdValue":7}'
+    )
+    assert await settings() == {
+        "NotificationEmail": "ops@fjord.example",
+        "SendNotificationEmail": "true",
+        "PreventAccidentalDeletions": "true",
+        "QuarantineTooManyDeletesThreshold": "7",
+    }
+    await put('{"Enabled":false,"DeleteThresholdEnabled":false}')
+    assert (await settings())["SendNotificationEmail"] == "false"
+    await put("nonsense", 400)
+    second = await api.ask("POST", f"{api.base}/jobs", {"templateId": "alvaoScim"}, 201)
+    assert {"name": "SendNotificationEmail", "value": "false"} in second["synchronizationJobSettings"]
+
+
+@pytest.mark.req("REQ-P-126", "REQ-P-128")
+async def test_the_status_names_the_last_executions_and_when_nothing_was_left_to_do(api: Api) -> None:
+    world = api.world
+    ada = await world.add_user("ada")
+    await world.assign(ada)
+    await world.run()
+    writing = world.cycle().id
+    first = world.status()["steadyStateFirstAchievedTime"]
+    assert first == world.cycle().ended_at
+    world.clock.move(timedelta(minutes=40))
+    await world.run()
+    quiet = world.cycle().id
+    await world.assign(await world.add_user("bea"))
+    world.fail(lambda method, path: 400 if method == "POST" else None)
+    world.clock.move(timedelta(minutes=40))
+    await world.run()
+    status = world.status()
+    assert status["lastExecution"]["activityIdentifier"] == world.cycle().id
+    assert (status["lastExecution"]["state"], status["lastExecution"]["countEscrowed"]) == ("EntryLevelErrors", 1)
+    assert status["lastSuccessfulExecution"]["activityIdentifier"] == quiet
+    assert status["lastSuccessfulExecutionWithExports"]["activityIdentifier"] == writing
+    assert status["steadyStateFirstAchievedTime"] == first < status["steadyStateLastAchievedTime"]
+    world.fail(None)
+    [progress] = status["progress"]
+    assert (progress["units"], progress["completedUnits"]) == ("pages", progress["totalUnits"])
+
+
+@pytest.mark.req("REQ-P-139", "REQ-P-047")
+async def test_a_saved_schema_is_in_the_audit_log_and_lifts_a_quarantine(api: Api) -> None:
+    await api.ask("POST", f"{api.job}/joiner.quarantine", {"reason": "x"}, 204)
+    schema = await api.ask("GET", f"{api.job}/schema")
+    schema["synchronizationRules"][0]["objectMappings"][1]["enabled"] = False
+    await api.ask("PUT", f"{api.job}/schema", schema, 204)
+    assert api.world.status()["quarantine"] is None
+    entries = (await api.ask("GET", "/auditLogs/directoryAudits", params={"$top": "2"}))["value"]
+    lifted, saved = entries
+    assert (lifted["activityDisplayName"], lifted["resultReason"]) == ("Quarantine", "the quarantine is lifted")
+    assert saved["activityDisplayName"] == "Update attribute mappings or scope"
+    assert saved["initiatedBy"]["user"]["displayName"] == "root"

@@ -143,11 +143,13 @@ async def test_a_mail_reaches_the_server_with_reason_job_and_next_attempt_and_wi
     await world.configure(NotificationEmail=f"{TO}, boss@fjord.example")
     world.fail(lambda method, path: 401)
     await world.run_due()
-    assert await Outbox(world.db, server, world.clock).send_due() == 1
+    page = "https://joiner.fjord.example"
+    assert await Outbox(world.db, server, world.clock, page).send_due() == 1
     [message] = box.arrived
     assert (message["From"], message["Subject"]) == ("Joiner <joiner@fjord.example>", IN_QUARANTINE)
     body = message.get_content()
     for told in (
+        page,
         "ALVAO",
         world.job_id,
         "EncounteredQuarantineException",
