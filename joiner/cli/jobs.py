@@ -67,9 +67,14 @@ async def start(client: Client, output: Output, name: JobArgument) -> None:
 
 
 @command(app, "pause")
-async def pause(client: Client, output: Output, name: JobArgument) -> None:
+async def pause(
+    client: Client,
+    output: Output,
+    name: JobArgument,
+    now: Annotated[bool, typer.Option("--now", help="Do not wait for the end of a cycle that runs.")] = False,
+) -> None:
     """Begin no further cycle; one that runs is finished."""
-    await _act(client, output, name, "pause", "is paused")
+    await _act(client, output, name, "joiner.stop" if now else "pause", "is paused")
 
 
 @command(app, "restart")

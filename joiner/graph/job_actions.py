@@ -39,6 +39,7 @@ class JobActions:
             (job, self.change_settings, "PATCH"),
             (f"{job}/start", self.start, "POST"),
             (f"{job}/pause", self.pause, "POST"),
+            (f"{job}/joiner.stop", self.stop, "POST"),
             (f"{job}/restart", self.restart, "POST"),
             (f"{job}/provisionOnDemand", self.provision_on_demand, "POST"),
             (f"{job}/joiner.search", self.search, "GET"),
@@ -67,6 +68,11 @@ class JobActions:
 
     async def pause(self, request: Request) -> Response:
         await self._service.pause(self._job(request).id, actor_of(request))
+        return no_content(request)
+
+    async def stop(self, request: Request) -> Response:
+        """Pauses the job, and ends a cycle that runs at its next page."""
+        await self._service.pause(self._job(request).id, actor_of(request), at_once=True)
         return no_content(request)
 
     async def restart(self, request: Request) -> Response:

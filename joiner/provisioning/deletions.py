@@ -67,9 +67,8 @@ LOSERS: Final = (
 )
 """Who loses both the account and memberships is one loss."""
 DROP_CAUSELESS: Final = f"""
-DELETE FROM staged_removal WHERE job_id = :job AND (NOT is_allowed OR NOT EXISTS (
-  SELECT 1 FROM ({OBJECTS} UNION ALL {MEMBERSHIPS}) AS found
-  WHERE found.source_id = staged_removal.source_id AND found.related_id = staged_removal.related_id))
+DELETE FROM staged_removal WHERE job_id = :job AND (NOT is_allowed OR (source_id, related_id) NOT IN (
+  SELECT source_id, related_id FROM ({OBJECTS} UNION ALL {MEMBERSHIPS})))
 """
 
 
@@ -80,7 +79,7 @@ def weigh(connection: sqlite3.Connection, run: Run) -> bool:
     limits = deletion_limits(run.job.settings)
     counted = f"{OBJECTS} UNION ALL {MEMBERSHIPS}" if _guards_memberships(run) else OBJECTS
     number: int = connection.execute(LOSERS.format(found=counted), parameters).fetchone()[0] if limits else 0
-    holds = limits is not None and limits.is_exceeded(number, _count_managed(connection, run.job.id))
+    holds = limits is not None and number > 0 and limits.is_exceeded(number, _count_managed(connection, run.job.id))
     if _has_staged(connection, run.job.id):
         connection.execute(DROP_CAUSELESS, parameters)
     if holds:

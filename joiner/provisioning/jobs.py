@@ -150,6 +150,16 @@ def pause_job(connection: sqlite3.Connection, job_id: str) -> None:
     connection.execute("UPDATE job SET schedule_state = 'Paused', next_run_at = NULL WHERE id = ?", (job_id,))
 
 
+def stop_cycle(connection: sqlite3.Connection, job_id: str) -> None:
+    """The cycle that runs, if there is one, ends at its next page and keeps no watermark: what it has done is found
+    done by the next one."""
+    connection.execute(
+        "UPDATE job SET restart_requested = EXISTS (SELECT 1 FROM cycle WHERE job_id = ?1 AND state = 'running')"
+        " WHERE id = ?1",
+        (job_id,),
+    )
+
+
 def reset_job(connection: sqlite3.Connection, job_id: str, resets: frozenset[Reset], now: datetime) -> None:
     """Forgets what `resets` names and makes the job run (provisioning service §6.2).
 
@@ -172,11 +182,8 @@ def reset_job(connection: sqlite3.Connection, job_id: str, resets: frozenset[Res
 
 def look_at_everything(connection: sqlite3.Connection, job_id: str) -> None:
     """The next cycle is an initial one; the one that runs, if there is one, ends at its next page."""
-    connection.execute(
-        "UPDATE job SET watermark = NULL, restart_requested = EXISTS"
-        " (SELECT 1 FROM cycle WHERE job_id = ?1 AND state = 'running') WHERE id = ?1",
-        (job_id,),
-    )
+    connection.execute("UPDATE job SET watermark = NULL WHERE id = ?", (job_id,))
+    stop_cycle(connection, job_id)
 
 
 def run_soon(connection: sqlite3.Connection, job_id: str, now: datetime) -> None:

@@ -144,12 +144,15 @@ class ProvisioningService:
         await self._db.write(work)
         self._wake()
 
-    async def pause(self, job_id: str, by: Actor = SERVICE_ITSELF) -> None:
-        """No further cycle begins; one that runs goes on to its end (REQ-P-057)."""
+    async def pause(self, job_id: str, by: Actor = SERVICE_ITSELF, *, at_once: bool = False) -> None:
+        """No further cycle begins; one that runs goes on to its end (REQ-P-057), or, `at_once`, ends at its next
+        page."""
 
         def work(connection: sqlite3.Connection) -> None:
             job = jobs.job_by_id(connection, job_id)
             jobs.pause_job(connection, job_id)
+            if at_once:
+                jobs.stop_cycle(connection, job_id)
             told = _to_state(job, "Paused")
             _note(connection, "Disable/pause provisioning configuration", self._clock(), by, job, told)
 

@@ -129,7 +129,8 @@ def tally_of(connection: sqlite3.Connection, cycle: Cycle) -> Tally:
     """Failures are what waits in escrow, successes what is linked, managed and not in escrow: numbers that do not
     depend on how few objects an incremental cycle looks at."""
     failures, references = links.count_escrows(connection, cycle.job_id)
-    in_step = links.count_in_step(connection, cycle.job_id)
+    # Without failures nobody asks how many succeeded.
+    in_step = links.count_in_step(connection, cycle.job_id) if failures else 0
     done = sum(cycle.counts.get(name, 0) for name in ("create", "update", "disable", "delete"))
     return Tally(failures, references, max(in_step, done))
 

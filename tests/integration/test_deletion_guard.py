@@ -7,6 +7,7 @@ import pytest
 
 from joiner.directory import users
 from joiner.errors import NotFoundError
+from joiner.provisioning import cycles
 from tests.world import World, opened
 
 
@@ -249,3 +250,48 @@ async def test_with_the_guard_off_everything_is_sent(world: World) -> None:
     for id_ in ids.values():
         await world.unassign(id_)
     assert await world.run() == dict.fromkeys(FIVE, "disable success")
+
+
+@pytest.mark.req("REQ-P-112")
+async def test_an_initial_cycle_holds_back_who_was_purged_while_nobody_looked(world: World) -> None:
+    ids = await employed(world, *FIVE)
+    for name in FIVE[:4]:
+        await world.directory.change(lambda c, now, id_=ids[name]: users.delete_user(c, id_, now))  # type: ignore[misc] # binds id_
+        await world.directory.change(lambda c, now, id_=ids[name]: users.purge_user(c, id_, now))  # type: ignore[misc] # binds id_
+    await world.service.restart(world.job_id, None)
+    [outcome] = await world.run_due()
+    assert [outcome[name] for name in FIVE[:4]] == ["stagedDelete skipped"] * 4
+    assert await active(world) == set(FIVE)
+    await world.service.allow_removals(world.job_id, None)
+    assert await world.run_due() == [dict.fromkeys(FIVE[:4], "delete success")]
+    assert await active(world) == {"eve"}
+
+
+async def test_a_share_of_the_managed_objects_is_too_many_by_default(tmp_path: Path) -> None:
+    async with opened(tmp_path) as world:
+        names = [f"user{number}" for number in range(60)]
+        ids = await employed(world, *names)
+        for name in names[:25]:
+            await world.unassign(ids[name])
+        assert set((await world.run()).values()) == {"disable success"}, "25 are never too many"
+        for name in names[25:51]:
+            await world.unassign(ids[name])
+        assert set((await world.run()).values()) == {"stagedDelete skipped"}
+        assert len(await active(world)) == 35
+
+
+async def test_what_is_held_back_survives_a_page_that_was_cut_off(world: World) -> None:
+    ids = await employed(world, *FIVE)
+    for name in FIVE[:4]:
+        await world.unassign(ids[name])
+    cycle = await world.service.run_now(world.job_id)
+    await world.engine.wait(cycle.id)
+    before = staged(world)
+    position = world.directory.feed_position()
+    again = await world.db.write(lambda c: cycles.begin_cycle(c, world.job_id, position, world.clock()))
+    for _ in range(6):
+        # A new worker for every page: each takes over from the one before.
+        fence = await world.side.runner.take(again.id)
+        await world.side.runner.run_page(again.id, fence)
+    assert staged(world) == before
+    assert (await active(world), reason(world)) == (set(FIVE), "TooManyDeletes")

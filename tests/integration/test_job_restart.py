@@ -201,3 +201,18 @@ async def test_references_that_fail_are_counted_apart_and_tried_at_their_times(w
     assert await world.run() == {"Team": "update success"}
     assert await world.held_groups() == {"Team": {"ada", "bea"}}
     assert links.count_escrows(world.db.reader, world.job_id) == (0, 0)
+
+
+async def test_a_stop_at_once_ends_the_cycle_at_its_page_and_start_does_the_rest(world: World) -> None:
+    ada = await provisioned(world)
+    await world.change_user(ada, jobTitle="Late")
+    watermark = world.job().watermark
+    position = world.directory.feed_position()
+    cycle = await world.db.write(lambda c: cycles.begin_cycle(c, world.job_id, position, world.clock()))
+    fence = await world.side.runner.take(cycle.id)
+    await world.service.pause(world.job_id, at_once=True)
+    assert not await world.side.runner.run_page(cycle.id, fence)
+    assert (world.cycle().state, world.job().watermark) == ("abandoned", watermark)
+    await world.service.start(world.job_id)
+    assert await world.run_due() == [{"ada": "update success"}]
+    assert world.cycle().kind == "incremental"

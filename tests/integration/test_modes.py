@@ -1,0 +1,65 @@
+"""The documented gaps that a switch opens, seen from the application; others are where their subject is."""
+
+from pathlib import Path
+
+import pytest
+
+from joiner.provisioning.audit import SERVICE_ITSELF
+from joiner.provisioning.on_demand import Subject
+from tests.world import World, opened
+
+ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+
+
+async def late_manager_and_member(world: World) -> tuple[bool, dict[str, set[str]]]:
+    """Whether Ada has her manager, and who is in the group, when the manager comes into scope after her."""
+    boss = await world.add_user("boss")
+    ada = await world.add_user("ada", manager=boss)
+    team = await world.add_group("Team", ada)
+    await world.assign(team)
+    await world.run()
+    await world.change_user(boss, account_enabled=False)
+    await world.add_member(team, boss)
+    await world.run()
+    await world.change_user(boss, account_enabled=True)
+    await world.run()
+    assert "boss" in await world.accounts()
+    has_manager = "manager" in (await world.accounts())["ada"].get(ENTERPRISE, {})
+    return has_manager, await world.held_groups()
+
+
+@pytest.mark.req("REQ-P-108")
+async def test_late_references_are_set_in_that_cycle_or_as_documented_after_a_restart(tmp_path: Path) -> None:
+    for mode, expected in (("improved", (True, {"Team": {"ada", "boss"}})), ("entra", (False, {"Team": {"ada"}}))):
+        folder = tmp_path / mode
+        folder.mkdir()
+        async with opened(folder) as world:
+            await world.configure(Mode=mode)
+            assert await late_manager_and_member(world) == expected
+            await world.service.restart(world.job_id, None)
+            await world.run()
+            assert await world.held_groups() == {"Team": {"ada", "boss"}}
+            assert "manager" in (await world.accounts())["ada"][ENTERPRISE]
+
+
+@pytest.mark.req("REQ-P-111")
+async def test_on_demand_writes_as_a_cycle_does_or_as_documented_without_the_flag(tmp_path: Path) -> None:
+
+    for mode, expected in (("improved", "replace"), ("entra", "Replace")):
+        folder = tmp_path / mode
+        folder.mkdir()
+        async with opened(folder) as world:
+            await world.configure(Mode=mode)
+            token, _ = await world.application.tokens.create()
+            flagged = [("BaseAddress", f"{world.url}/scim?aadOptscim062020"), ("SecretToken", token)]
+            await world.service.put_credentials(world.principal_id, flagged)
+            ada = await world.add_user("ada", jobTitle="Old")
+            await world.assign(ada)
+            await world.run()
+            await world.change_user(ada, jobTitle="New")
+            await world.side.on_demand.provision(world.job(), Subject("User", ada), SERVICE_ITSELF)
+            patch = next(sent.body for sent in world.sent if sent.method == "PATCH")
+            assert patch["Operations"][0]["op"] == expected
+            await world.change_user(ada, jobTitle="Newer")
+            await world.run()
+            assert world.sent[-1].body["Operations"][0]["op"] == "replace"
