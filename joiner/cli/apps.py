@@ -134,6 +134,7 @@ async def connect(
     credential: CredentialOption = None,
     untested: UntestedOption = False,
     scope: Annotated[Scope | None, SCOPE_OPTION] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a narrower scope takes accounts away.")] = False,
 ) -> None:
     """Enter new credentials, for example a rotated token, or another scope. The connection is tested first."""
     token = _secret(secret_token, secret_token_file, secret_token_stdin)
@@ -142,10 +143,22 @@ async def connect(
         fail_use("nothing to change: give --tenant-url, a secret token, other credentials or --scope")
     application = await find_application(client, name)
     sync_all = None if scope is None else scope == "all"
+    if scope == "assigned" and not yes:
+        await _confirm_narrower_scope(client, application)
     await connect_application(client, application, credentials, sync_all=sync_all, tested=not untested)
     described = await describe(client, application)
     tested = TESTED if credentials and not untested else ""
     output.show(described, lambda out: out.say(f"Changed {described['displayName']}.{tested}"))
+
+
+async def _confirm_narrower_scope(client: Client, application: Document) -> None:
+    """Asks, where somebody can answer, before managed objects leave the scope (REQ-P-035)."""
+    leaving = 0
+    for job in await client.every(jobs_path(application)):
+        leaving += (await client.get(f"{jobs_path(application)}/{job['id']}/joiner.narrowerScope"))["leaving"]
+    if leaving and sys.stdin.isatty():
+        question = f"{leaving} objects that are not assigned leave the scope in the next cycle. Go on?"
+        typer.confirm(question, abort=True)
 
 
 @command(app, "show")

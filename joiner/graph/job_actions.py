@@ -45,6 +45,7 @@ class JobActions:
             (f"{job}/joiner.search", self.search, "GET"),
             (f"{job}/joiner.run", self.run, "POST"),
             (f"{job}/joiner.cycles/{{cycle}}", self.get_cycle, "GET"),
+            (f"{job}/joiner.narrowerScope", self.narrower_scope, "GET"),
             (f"{job}/joiner.quarantine", self.quarantine, "POST"),
             (f"{job}/joiner.objectConnections", self.refuse_connections, "GET"),
             (f"{job}/joiner.objectConnections/{{anchor}}", self.get_connection, "GET"),
@@ -101,6 +102,10 @@ class JobActions:
             raise InvalidValueError("reason must be text")
         await self._service.quarantine(self._job(request).id, reason, actor_of(request))
         return no_content(request)
+
+    async def narrower_scope(self, request: Request) -> Response:
+        """What a change from all users and groups to assigned ones would mean."""
+        return json_response(request, {"leaving": self._service.count_leaving(self._job(request))})
 
     # Object connections
 

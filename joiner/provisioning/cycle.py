@@ -164,7 +164,10 @@ class CycleRunner:
         return max(1, _pages(users, OBJECTS_PER_PAGE)) + max(1, _pages(groups, OBJECTS_PER_PAGE)) + 2
 
     def _finish(self, connection: sqlite3.Connection, run: Run) -> None:
-        cycles.set_counts(connection, run.cycle.id, journal_rows.outcomes(connection, run.cycle.id))
+        counts = journal_rows.outcomes(connection, run.cycle.id)
+        if cycles.cycle_by_id(connection, run.cycle.id).is_held:
+            counts["staged"] = deletions.count_undecided(connection, run.job.id)
+        cycles.set_counts(connection, run.cycle.id, counts)
         cycles.count_synchronized(connection, run.job.id)
         standing.settle(connection, cycles.cycle_by_id(connection, run.cycle.id), self._clock())
 

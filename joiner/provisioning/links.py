@@ -1,7 +1,7 @@
 """Links between source and target objects, and the failures kept for another try: rows and set-wise reading."""
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -13,6 +13,7 @@ from joiner.provisioning.decision import Link, LinkChange, ObjectType, Problem, 
 from joiner.provisioning.jobs import OF_LINKS
 from joiner.provisioning.quarantine import is_over, next_attempt
 
+IDS_AT_ONCE: Final = 500
 STATES: Final[Mapping[LinkChange, tuple[bool, bool]]] = {
     LinkChange.MANAGE: (True, False),
     LinkChange.DISABLE: (True, True),
@@ -231,6 +232,17 @@ def count_in_step(connection: sqlite3.Connection, job_id: str) -> int:
         (job_id,),
     ).fetchone()[0]
     return number
+
+
+def managed_ids(connection: sqlite3.Connection, job_id: str) -> Iterator[tuple[ObjectType, list[str]]]:
+    """The managed objects by type, some hundred ids at a time."""
+    types: tuple[ObjectType, ...] = ("User", "Group")
+    for object_type in types:
+        rows = connection.execute(
+            "SELECT source_id FROM link WHERE job_id = ? AND object_type = ? AND is_managed", (job_id, object_type)
+        )
+        while found := rows.fetchmany(IDS_AT_ONCE):
+            yield object_type, [row[0] for row in found]
 
 
 def forget_escrows(connection: sqlite3.Connection, job_id: str) -> None:

@@ -175,8 +175,11 @@ class ProvisioningService:
             told = (AuditChange("resetScope", None, reset_scope or jobs.RESTART_DEFAULT),)
             _note(connection, "Enable/restart provisioning configuration", now, by, job, told)
 
-        # Not while a page is under way: it would write links that have just been forgotten.
-        async with self._turns.of(job_id):
+        if "links" in resets:
+            # Not while a page is under way: it would write links that have just been forgotten.
+            async with self._turns.of(job_id):
+                await self._db.write(work)
+        else:
             await self._db.write(work)
         self._wake()
 
@@ -247,8 +250,7 @@ class ProvisioningService:
                 )  # fmt: skip
             return number
 
-        async with self._turns.of(job_id):
-            number = await self._db.write(work)
+        number = await self._db.write(work)
         self._wake()
         return number
 
@@ -287,6 +289,20 @@ class ProvisioningService:
             template_id = self.templates(service_principal_id)[0].id
             await self.validate_credentials(service_principal_id, template_id, pairs)
         await self.put_credentials(service_principal_id, pairs, by)
+
+    def count_leaving(self, job: Job) -> int:
+        """How many objects that the job manages are not assigned: who leaves when only assigned ones stay
+        (REQ-P-035)."""
+        leaving = 0
+        for object_type, ids in links.managed_ids(self._db.reader, job.id):
+            resource_id = job.service_principal_id
+            assigned = (
+                self._directory.entitlements(resource_id, ids).keys()
+                if object_type == "User"
+                else self._directory.assigned_group_ids(resource_id, ids)
+            )
+            leaving += len(ids) - len(assigned)
+        return leaving
 
     async def put_credentials(
         self, service_principal_id: str, pairs: Sequence[tuple[str, str | None]], by: Actor = SERVICE_ITSELF

@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from joiner.clock import Clock, from_iso, system_clock
+from joiner.clock import Clock, from_iso, system_clock, to_iso
 from joiner.directory.store import DirectoryStore
 from joiner.ids import derived_id
 from joiner.net.addresses import checked_addresses
@@ -157,15 +157,19 @@ class ProvisioningSide:
                 await asyncio.wait_for(self._wakeup.wait(), self._seconds_to_next())
 
     def _seconds_to_next(self) -> float:
-        moments = [moment for moment in (jobs.next_due(self._db.reader), next_mail(self._db.reader)) if moment]
+        is_sending = self._mailer is not None and not self._mailer.done()
+        mail = None if is_sending else next_mail(self._db.reader)
+        moments = [moment for moment in (jobs.next_due(self._db.reader), mail) if moment]
         if not moments:
             return LONGEST_SLEEP
         return min(max((from_iso(min(moments)) - self._clock()).total_seconds(), SHORTEST_SLEEP), LONGEST_SLEEP)
 
     def _send_mail(self) -> None:
         """Beside the scheduler: a mail server that does not answer delays no cycle."""
-        if self._mailer is None or self._mailer.done():
+        due = next_mail(self._db.reader)
+        if due is not None and due <= to_iso(self._clock()) and (self._mailer is None or self._mailer.done()):
             self._mailer = asyncio.create_task(self._send_due_mail(), name="mail")
+            self._mailer.add_done_callback(lambda _: self._wakeup.set())
 
     async def _send_due_mail(self) -> None:
         try:

@@ -128,6 +128,7 @@ async def test_a_narrower_scope_restarts_the_job_unless_the_mode_waits_for_the_a
             await world.configure(Mode=mode)
             await world.add_user("ada")
             assert await world.run() == {"ada": "create success"}
+            assert world.service.count_leaving(world.job()) == 1
             await world.service.put_credentials(world.principal_id, [("SyncAll", "false")])
             outcome = await world.run()
             assert world.cycle().kind == kind
