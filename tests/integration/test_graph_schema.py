@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 
 from joiner.directory.api_keys import ApiKeys, Principal
 from joiner.graph.endpoint import graph_routes
+from joiner.graph.job_actions import JobActions
 from joiner.graph.schemas import SchemaRoutes
 from joiner.graph.synchronization import Synchronization
 from joiner.provisioning.document.text import read_document, write_document
@@ -64,6 +65,7 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
             [
                 *Synchronization(world.service, world.directory).routes(),
                 *SchemaRoutes(world.service, world.side.schemas, world.directory).routes(),
+                *JobActions(world.service, world.side.on_demand, world.directory).routes(),
             ],
         )
         transport = httpx.ASGITransport(app=Starlette(routes=routes))
