@@ -353,6 +353,8 @@ def _commit(run: Run, plan: ObjectPlan, items: list[Item]) -> Commit:
 
 def _is_settled(item: Item) -> bool:
     """What became of the object in the target is known."""
+    if item.is_held:
+        return False
     return item.is_refused or (item.outcome is not None and item.outcome.status is not Status.FAILURE)
 
 

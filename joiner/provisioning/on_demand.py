@@ -96,6 +96,7 @@ class OnDemand:
                 directory=self._directory,
                 job=jobs.job_by_id(self._db.reader, job.id),
                 cycle=cycle,
+                fence=None,
                 context=context,
                 target=target,
                 log=self._describe_log(job, cycle, by),

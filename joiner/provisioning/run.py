@@ -49,8 +49,8 @@ class Run:
     directory: DirectoryStore
     job: Job
     cycle: Cycle
-    fence: int
-    """The number under which this worker holds the job."""
+    fence: int | None
+    """The number under which this worker holds the job; None on demand, which is in turn with the pages of cycles."""
     context: JobContext
     target: ScimTarget
     log: LogContext
@@ -70,7 +70,8 @@ class Run:
 
         To be called before each request that writes, and, with its connection, in every transaction.
         """
-        check_fence(connection or self.reader, self.cycle, self.fence)
+        if self.fence is not None:
+            check_fence(connection or self.reader, self.cycle, self.fence)
 
     @property
     def is_initial(self) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from joiner.clock import from_iso
+from joiner.provisioning.journal_rows import EPOCH, MICROSECOND, source_key
 from tests.simulation.world import World
 
 BLOCKED = ("Conflict", "DuplicateSourceEntries")
@@ -38,13 +38,13 @@ def is_blocked(world: World) -> bool:
 
 def unlogged_writes(world: World) -> Iterator[str]:
     """Every write that took effect has a log entry of its object, of that cycle or the one that went on with it."""
-    rows = world.rows("SELECT source_id, max(activity_at) AS latest FROM journal GROUP BY source_id")
-    latest = {row["source_id"]: from_iso(row["latest"]) for row in rows}
+    rows = world.rows("SELECT source_id, max(at) AS latest FROM journal GROUP BY source_id")
+    latest = {row["source_id"]: EPOCH + row["latest"] * MICROSECOND for row in rows}
     for write in world.target.effects:
         if write.owner not in world.intention.people and write.owner not in world.intention.teams:
             # The update that made it the job's was acknowledged and lost.
             continue
-        logged = latest.get(write.owner)
+        logged = latest.get(source_key(write.owner))
         if logged is None or logged < write.at:
             yield f"the log does not know of {write.request}, which wrote {world.named(write.owner)} at {write.at}"
 
@@ -53,10 +53,12 @@ def unlogged_objects(world: World) -> Iterator[str]:
     """An initial cycle says of every object what it decided (REQ-P-131)."""
     cycle = world.last_cycle()
     assert cycle is not None
-    rows = world.rows("SELECT source_id FROM journal WHERE cycle_id = ?", cycle.id)
+    rows = world.rows(
+        "SELECT source_id FROM journal WHERE run = (SELECT number FROM journal_run WHERE cycle_id = ?)", cycle.id
+    )
     logged = {row["source_id"] for row in rows}
     known = {person.id: person.name for person in world.intention.people.values() if not person.is_purged}
     known |= {team.id: team.name for team in world.intention.teams.values() if not team.is_deleted}
     for id_, name in known.items():
-        if id_ not in logged:
+        if source_key(id_) not in logged:
             yield f"the log of the {cycle.kind} cycle does not name {name}"
