@@ -33,7 +33,7 @@ class Template:
 def templates() -> Mapping[str, Template]:
     """Id → template."""
     alvao = orjson.loads(files("joiner.provisioning").joinpath("data/alvao.json").read_bytes())
-    generic = _renamed(alvao, "ALVAO", GENERIC_DIRECTORY)
+    generic = _with_addresses_in_place(_renamed(alvao, "ALVAO", GENERIC_DIRECTORY))
     return {
         "alvaoScim": Template("alvaoScim", "alvaoScim", "Users and groups to ALVAO", template_id_of("alvao"), alvao),
         GENERIC: Template(GENERIC, "CustomSCIM", "Users and groups to a SCIM 2.0 application", None, generic),
@@ -62,4 +62,19 @@ def _renamed(document: Any, old: str, new: str) -> Any:
         return [_renamed(item, old, new) for item in document]
     if isinstance(document, str):
         return new if document == old else document.replace(f" to {old}", f" to {new}")
+    return document
+
+
+def _with_addresses_in_place(document: Any) -> Any:
+    """ALVAO takes the country from `region` and keeps what is in `country` elsewhere; other applications mean what the
+    names say (RFC 7643 §4.1.2)."""
+    flows = [
+        flow
+        for rule in document["synchronizationRules"]
+        for mapping in rule["objectMappings"]
+        for flow in mapping["attributeMappings"]
+    ]
+    by_target = {flow["targetAttributeName"]: flow for flow in flows}
+    region, country = (by_target[f'addresses[type eq "work"].{name}'] for name in ("region", "country"))
+    region["source"], country["source"] = country["source"], region["source"]
     return document

@@ -11,7 +11,7 @@ from joiner.provisioning.mapping import compile_plan
 from joiner.provisioning.plan import AttributeFlow
 from joiner.provisioning.schema import SchemaError, parse_schema
 from joiner.provisioning.target_path import compile_path
-from joiner.provisioning.templates import templates, templates_of
+from joiner.provisioning.templates import template_by_id, templates, templates_of
 from joiner.provisioning.wire import resource_of
 from tests.mappings import ALVAO, ENTERPRISE, document, flow_of, mapping, users_of, values
 
@@ -446,3 +446,16 @@ def test_a_document_of_the_wrong_shape_is_refused_with_its_place(path: tuple[Any
     holder[path[-1]] = value
     with pytest.raises(SchemaError, match=place):
         parse_schema(schema)
+
+
+def test_a_country_is_a_region_for_alvao_alone() -> None:
+    def sources(template_id: str) -> dict[str, str]:
+        schema = template_by_id(template_id).schema
+        return {
+            flow["targetAttributeName"].rpartition(".")[2]: flow["source"]["name"]
+            for flow in schema["synchronizationRules"][0]["objectMappings"][0]["attributeMappings"]
+            if flow["targetAttributeName"].startswith("addresses")
+        }
+
+    assert (sources("alvaoScim")["region"], sources("alvaoScim")["country"]) == ("country", "state")
+    assert (sources("scim")["region"], sources("scim")["country"]) == ("state", "country")
