@@ -141,34 +141,36 @@ class CycleRunner:
             phase = SUCCESSORS[phase]
             page = await PAGES[phase](run, "", ())
         place = run.cycle.phase, cursor
-        committing: asyncio.Future[bool] | None = None
         claims: list[Claims] = []
-        while True:
-            claims = [*claims[-1:], page.claims]
-            ahead: asyncio.Task[Page] | None = None
-            if page.cursor is not None and not page.is_last and goes_on() and not self._is_interrupted(run.job):
-                ahead = asyncio.create_task(PAGES[phase](run, page.cursor, tuple(claims)))
-            try:
+        ahead: asyncio.Task[Page] | None = None
+        committing: asyncio.Future[bool] | None = None
+        try:
+            while True:
+                claims = [*claims[-1:], page.claims]
+                if page.cursor is not None and not page.is_last and goes_on() and not self._is_interrupted(run.job):
+                    ahead = asyncio.create_task(PAGES[phase](run, page.cursor, tuple(claims)))
                 result = await page.finish()
                 if committing is not None:
                     await committing
                 commit = partial(self._commit_page, run=run, place=place, phase=phase, result=result, fence=fence)
                 committing = asyncio.wrap_future(self._db.submit(commit))
-                if result.failure is not None and ahead is not None:
-                    await self._abandon(ahead)
-                if ahead is None or result.failure is not None:
+                if ahead is None:
                     return await committing
-                await asyncio.wait((ahead,))
-            except BaseException:
-                if ahead is not None:
+                if result.failure is not None:
                     await self._abandon(ahead)
-                raise
-            try:
-                page = ahead.result()
-            except Exception:
-                await committing
-                raise
-            place = phase, result.cursor
+                    return await committing
+                page, ahead = await ahead, None
+                place = phase, result.cursor
+        except asyncio.CancelledError:
+            if ahead is not None:
+                ahead.cancel()
+            raise
+        except Exception:
+            if ahead is not None:
+                await self._abandon(ahead)
+            if committing is not None:
+                await asyncio.gather(committing, return_exceptions=True)
+            raise
 
     def _is_interrupted(self, job: Job) -> bool:
         """An administrator wants something else than this cycle, or the job is gone."""
