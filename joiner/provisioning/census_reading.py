@@ -8,7 +8,7 @@ none twice, and no attribute left out that a read shows. Otherwise nothing of it
 import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
-from typing import Final, Literal
+from typing import Final
 
 from joiner.clock import to_iso
 from joiner.provisioning import census
@@ -17,11 +17,10 @@ from joiner.provisioning.client.answers import Page as ListPart
 from joiner.provisioning.client.answers import Resource
 from joiner.provisioning.decision import ObjectType
 from joiner.provisioning.failures import TargetError
+from joiner.provisioning.job_settings import prefetch
 from joiner.provisioning.plan import ObjectPlan
 from joiner.provisioning.run import ENDPOINTS, UNREAD, Claims, Page, PageResult, Run, empty_page
 
-Prefetch = Literal["auto", "on", "off"]
-SETTING: Final = "Prefetch"
 REQUESTS_PER_PAGE: Final = 8
 """Parts of a list that are read side by side, and committed together."""
 PART_COSTS: Final = 5
@@ -128,7 +127,7 @@ async def _part(run: Run, plan: ObjectPlan, place: int | str, size: int) -> List
 
 
 def _is_worth_asking(run: Run, plan: ObjectPlan) -> bool:
-    wanted = run.job.settings.get(SETTING, "auto")
+    wanted = prefetch(run.job.settings)
     if run.context.profile.paging == "none":
         return False
     if wanted == "auto":
@@ -138,7 +137,7 @@ def _is_worth_asking(run: Run, plan: ObjectPlan) -> bool:
 
 def _check_cost(run: Run, plan: ObjectPlan, first: ListPart) -> None:
     """Raises UntrustworthyListError if asking about each object takes less than reading them all."""
-    if run.job.settings.get(SETTING, "auto") == "on" or not first.resources or first.total is None:
+    if prefetch(run.job.settings) == "on" or not first.resources or first.total is None:
         return
     parts = -(-first.total // len(first.resources))
     lookups = _lookups(run, plan)
