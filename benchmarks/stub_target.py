@@ -1,7 +1,7 @@
 """A SCIM application that answers at once, so that whoever provisions into it is what is measured: a raw protocol over
 dictionaries, no validation, nothing durable. `python -m benchmarks.stub_target` prints its port and serves.
 
-It finds by equality, lists by index, and takes PATCH for done.
+It finds by equality, lists by index, and of a PATCH keeps the manager; the rest it takes for done.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ import uvloop
 
 LIST: Final = "urn:ietf:params:scim:api:messages:2.0:ListResponse"
 INDEXED: Final = ("userName", "externalId", "displayName")
+ENTERPRISE: Final = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 
 
 class Store:
@@ -32,6 +33,15 @@ class Store:
                 self.found[endpoint, name, resource[name]] = id_
         bodies[id_] = orjson.dumps({**resource, "id": id_})
         return bodies[id_]
+
+    def modify(self, endpoint: str, id_: str, body: bytes) -> None:
+        if b"manager" not in body:
+            return
+        resource = orjson.loads(self.bodies[endpoint][id_])
+        for operation in orjson.loads(body)["Operations"]:
+            if operation["path"].endswith("manager"):
+                resource.setdefault(ENTERPRISE, {})["manager"] = operation["value"]
+        self.bodies[endpoint][id_] = orjson.dumps(resource)
 
     def find(self, endpoint: str, condition: str) -> list[bytes]:
         attribute, _, literal = condition.partition(" eq ")
@@ -87,6 +97,8 @@ class Protocol(asyncio.Protocol):
             self._store.writes += 1
             if method == "POST":
                 return b"201 Created", self._store.create(endpoint, body)
+            if method == "PATCH":
+                self._store.modify(endpoint, unquote(parts[2]), body)
             return b"204 No Content", b""
         if len(parts) > 2:
             found = self._store.bodies[endpoint].get(unquote(parts[2]))

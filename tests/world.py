@@ -70,7 +70,11 @@ class PlainEngine:
     async def run(self, cycle_id: str) -> None:
         assert self.runner is not None
         if cycle_id not in self._tasks:
-            self._tasks[cycle_id] = asyncio.create_task(run_pages(self.runner, cycle_id, self.runner.run_page))
+            self._tasks[cycle_id] = asyncio.create_task(run_pages(self.runner, cycle_id, self._run_some))
+
+    async def _run_some(self, cycle_id: str, fence: int) -> bool:
+        assert self.runner is not None
+        return await self.runner.run_pages(cycle_id, fence, lambda: True)
 
     async def wait(self, cycle_id: str) -> None:
         """Returns when the cycle has ended."""
@@ -121,16 +125,24 @@ class Asked(msgspec.Struct, frozen=True):
     body: Any
 
 
-class Watched:
-    """An exchange that notes what is sent through it."""
+Falsify = Callable[[dict[str, Any]], dict[str, Any]]
 
-    def __init__(self, exchange: Exchange, asked: list[Asked]) -> None:
+
+class Watched:
+    """An exchange that notes what is sent through it. `falsify` is done to lists; one that becomes empty is refused."""
+
+    def __init__(self, exchange: Exchange, asked: list[Asked], falsify: Falsify | None) -> None:
         self._exchange = exchange
         self._asked = asked
+        self._falsify = falsify
 
     async def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
         self._asked.append(Asked(method, unquote(path), orjson.loads(body) if body else None))
-        return await self._exchange.send(method, path, headers, body)
+        answer = await self._exchange.send(method, path, headers, body)
+        if self._falsify is None or "count=" not in path or answer.status != 200:
+            return answer
+        content = self._falsify(orjson.loads(answer.content))
+        return Answer(200 if content else 501, answer.headers, orjson.dumps(content))
 
 
 Fault = Callable[[str, str], int | None]
@@ -171,6 +183,8 @@ class World:
         self.engine = engine = PlainEngine()
         self.asked: list[Asked] = []
         """What the engine's client sent, reads as well, in order."""
+        self.falsify: Falsify | None = None
+        """Changes lists on their way to connections that are made from now on."""
         self._over_sockets = over_sockets(checked_addresses(allow_loopback=True, allow_private=False))
         self.side = ProvisioningSide(
             self.db,
@@ -196,7 +210,7 @@ class World:
     @asynccontextmanager
     async def _connect(self, base_url: str, **options: Any) -> AsyncIterator[Exchange]:
         async with self._over_sockets(base_url, **options) as exchange:
-            yield Watched(exchange, self.asked)
+            yield Watched(exchange, self.asked, self.falsify)
 
     def fail(self, fault: Fault | None) -> None:
         """From now on the application fails as told; None: it works again."""

@@ -179,6 +179,23 @@ def entitlements(
     return {user_id: tuple(roles.values()) for user_id, roles in found.items()}
 
 
+COUNT_ENTITLED: Final = """
+SELECT count(*) FROM (
+  SELECT principal_id FROM app_role_assignment WHERE resource_id = ?1 AND principal_type = 'User'
+  UNION
+  SELECT m.member_id FROM app_role_assignment a
+    JOIN grp ON grp.id = a.principal_id AND grp.security_enabled
+    JOIN membership m ON m.group_id = a.principal_id AND m.member_type = 'User'
+    WHERE a.resource_id = ?1 AND a.principal_type = 'Group')
+"""
+
+
+def count_entitled(connection: sqlite3.Connection, resource_id: str) -> int:
+    """How many users `entitlements` knows roles of."""
+    number: int = connection.execute(COUNT_ENTITLED, (resource_id,)).fetchone()[0]
+    return number
+
+
 def assigned_groups(connection: sqlite3.Connection, resource_id: str, group_ids: Sequence[str]) -> set[str]:
     """Those of `group_ids` that are assigned to the application."""
     marks = ", ".join("?" * len(group_ids))

@@ -139,22 +139,33 @@ class _Writing:
     def run(self) -> None:
         self._free_names()
         self._restore()
-        stored = self._stored()
-        wanted = {id_: self._user(id_, row, stored.get(id_)) for id_, row in self._rows.items()}
         # Managers may stand further down: first everybody new without, then everybody as they are.
-        for id_, user in wanted.items():
-            if id_ not in stored:
-                users.add_user(self._connection, msgspec.structs.replace(user, manager_id=None), self._now)
-                self._report.users_added += 1
-        for id_, user in wanted.items():
-            if id_ not in stored:
-                # The feed needs one entry for a new user, not two: nothing has read in between.
-                self._connection.execute("UPDATE user SET manager_id = ? WHERE id = ?", (user.manager_id, id_))
-            elif users.update_user(self._connection, user, self._now) or self._known[id_].is_deleted:
-                self._report.users_updated += 1
-            else:
-                self._report.users_unchanged += 1
+        self._add_new()
+        self._update_known()
         self._warn_of_circles()
+
+    def _add_new(self) -> None:
+        managers: list[tuple[str | None, str]] = []
+        for id_, row in self._rows.items():
+            if id_ not in self._known:
+                user = self._user(id_, row, None)
+                managers.append((user.manager_id, id_))
+                users.add_user(self._connection, msgspec.structs.replace(user, manager_id=None), self._now)
+        # The feed needs one entry for a new user, not two: nothing has read in between.
+        self._connection.executemany("UPDATE user SET manager_id = ? WHERE id = ?", managers)
+        self._report.users_added += len(managers)
+
+    def _update_known(self) -> None:
+        ids = [id_ for id_ in self._rows if id_ in self._known]
+        # No more of them at once: a large directory would fill the memory.
+        for start in range(0, len(ids), READ_AT_ONCE):
+            stored = users.users_by_id(self._connection, ids[start : start + READ_AT_ONCE])
+            for id_ in ids[start : start + READ_AT_ONCE]:
+                user = self._user(id_, self._rows[id_], stored[id_])
+                if users.update_user(self._connection, user, self._now) or self._known[id_].is_deleted:
+                    self._report.users_updated += 1
+                else:
+                    self._report.users_unchanged += 1
 
     def _free_names(self) -> None:
         """Takes their names from users that get another one, since somebody else may get theirs."""
@@ -173,13 +184,6 @@ class _Writing:
                 )
                 users.restore_user(self._connection, id_, self._now)
                 self._report.warn(FILE, row, f"'{name}' was in the recycle bin and has been restored")
-
-    def _stored(self) -> dict[str, User]:
-        ids = [id_ for id_ in self._rows if id_ in self._known]
-        found: dict[str, User] = {}
-        for start in range(0, len(ids), READ_AT_ONCE):
-            found |= users.users_by_id(self._connection, ids[start : start + READ_AT_ONCE])
-        return found
 
     def _user(self, id_: str, row: Row, stored: User | None) -> User:
         attributes: dict[str, Any] = {}

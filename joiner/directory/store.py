@@ -83,6 +83,9 @@ class DirectoryStore:
     def entitlements(self, resource_id: str, user_ids: Sequence[str]) -> dict[str, tuple[AppRole, ...]]:
         return applications.entitlements(self.reader, resource_id, user_ids)
 
+    def count_entitled(self, resource_id: str) -> int:
+        return applications.count_entitled(self.reader, resource_id)
+
     def assigned_group_ids(self, resource_id: str, group_ids: Sequence[str]) -> set[str]:
         return applications.assigned_groups(self.reader, resource_id, group_ids)
 

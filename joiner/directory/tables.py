@@ -20,6 +20,7 @@ MARKS: Final = (
 )
 SEPARATORS: Final = (",", ";", "\t")
 SHOWN: Final = 20
+MOST_KNOWN: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +68,10 @@ def read_table(content: bytes, file: str, naming: Naming) -> Table:
     Raises ImportFileError if the text cannot be decoded, there are no headings, or two mean the same.
     """
     text = _decode(content, file)
-    lines = text.splitlines()
-    if not lines or not lines[0].strip():
+    first = text[: text.find("\n")] if "\n" in text else text
+    if not first.strip():
         raise ImportFileError(file, [Problem(1, "there are no column headings")])
-    separator = max(SEPARATORS, key=lines[0].count)
+    separator = max(SEPARATORS, key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
         headings = next(reader)
@@ -87,6 +88,8 @@ def read_table(content: bytes, file: str, naming: Naming) -> Table:
 
 def _read_rows(reader: Any, columns: list[str], table: Table) -> None:
     line = reader.line_num + 1
+    # Departments, cities and the like come again and again: each is kept once.
+    known: dict[str, str] = {}
     while True:
         try:
             cells = next(reader)
@@ -100,8 +103,11 @@ def _read_rows(reader: Any, columns: list[str], table: Table) -> None:
             if len(cells) != len(columns):
                 table.problems.append(Problem(line, f"has {len(cells)} fields, but there are {len(columns)} columns"))
             else:
-                pairs = zip(columns, cells, strict=True)
-                table.rows.append(Row(line, {name: cell.strip() for name, cell in pairs if name and cell.strip()}))
+                pairs = ((name, cell.strip()) for name, cell in zip(columns, cells, strict=True))
+                shared = {name: known.setdefault(cell, cell) for name, cell in pairs if name and cell}
+                table.rows.append(Row(line, shared))
+                if len(known) > MOST_KNOWN:
+                    known.clear()
         line = reader.line_num + 1
 
 

@@ -17,8 +17,13 @@ def pinned_session(
     `tls` None: the system's authorities. `options` are aiohttp's. Whoever uses it follows no redirects: they lead to
     addresses that nobody checked.
     """
-    connector = aiohttp.TCPConnector(resolver=_Pinned(addresses), ssl=tls or True)
+    connector = pinned_connector(addresses, tls=tls)
     return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), **options)
+
+
+def pinned_connector(addresses: Sequence[str], *, tls: ssl.SSLContext | None = None) -> aiohttp.TCPConnector:
+    """Connects to these addresses whatever the host; for whoever needs no session."""
+    return aiohttp.TCPConnector(resolver=_Pinned(addresses), ssl=tls or True)
 
 
 class _Pinned(AbstractResolver):

@@ -4,15 +4,19 @@
 A page that was cut off runs again from the stored cursor; a worker whose fencing number is old cannot commit.
 """
 
+import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Final
 
 from joiner.clock import Clock
 from joiner.directory.store import DirectoryStore
 from joiner.errors import JoinerError
 from joiner.provisioning import cycles, deletions, jobs, journal_rows, objects, references, standing
+from joiner.provisioning.census_reading import census_page
 from joiner.provisioning.connection_check import checks_of, probe
 from joiner.provisioning.cycles import PHASES, Cycle, CycleState
 from joiner.provisioning.decision import ObjectType
@@ -23,9 +27,11 @@ from joiner.provisioning.run import (
     ENDPOINTS,
     OBJECTS_PER_PAGE,
     REFERENCES_PER_PAGE,
+    BeginPage,
+    Claims,
     JobContext,
+    Page,
     PageResult,
-    PhasePage,
     Run,
 )
 from joiner.provisioning.schema_versions import job_at_version
@@ -33,12 +39,16 @@ from joiner.provisioning.target import ScimTarget
 from joiner.provisioning.turns import Turns
 from joiner.storage.sqlite import Database
 
-PAGES: Final[Mapping[str, PhasePage]] = {
+PAGES: Final[Mapping[str, BeginPage]] = {
+    "census": census_page,
     "users": objects.users_page,
     "groups": objects.groups_page,
     "references": references.references_page,
     "removals": objects.removals_page,
 }
+
+SUCCESSORS: Final[Mapping[str, str]] = {"census": "users", "users": "groups"}
+"""Phases that a page goes on with when there is nothing to look at in the one before; others are entered first."""
 
 Prepare = Callable[[Job], JobContext]
 """Gives the compiled plan, settings and credentials of a job. Raises JoinerError if the job cannot run."""
@@ -77,10 +87,19 @@ class CycleRunner:
 
         Raises InvalidStateError if another worker has taken the job over, NotFoundError if the job was deleted.
         """
-        async with self._turns.of(cycles.cycle_by_id(self._db.reader, cycle_id).job_id):
-            return await self._run_page(cycle_id, fence)
+        return await self.run_pages(cycle_id, fence, lambda: False)
 
-    async def _run_page(self, cycle_id: str, fence: int) -> bool:
+    async def run_pages(self, cycle_id: str, fence: int, goes_on: Callable[[], bool]) -> bool:
+        """Runs the next page, and further ones while `goes_on` says so; False when the cycle has ended.
+
+        Each page is begun while the one before it is sent, and sent while that one is committed. Raises as `run_page`.
+        """
+        job_id = cycles.cycle_by_id(self._db.reader, cycle_id).job_id
+        async with self._turns.of(job_id):
+            # Who wants something of the job meanwhile waits for the page at hand, not for all of them.
+            return await self._run_pages(cycle_id, fence, lambda: goes_on() and not self._turns.is_wanted(job_id))
+
+    async def _run_pages(self, cycle_id: str, fence: int, goes_on: Callable[[], bool]) -> bool:
         cycle = cycles.cycle_by_id(self._db.reader, cycle_id)
         if cycle.state != "running":
             return False
@@ -106,14 +125,63 @@ class CycleRunner:
                     log=self._describe_log(job, cycle),
                     clock=self._clock,
                 )
-                result = await PAGES[cycle.phase](run, cycle.cursor)
+                return await self._run_phase(run, fence, goes_on)
         except TargetError as error:
-            await self._give_up(cycle, fence, error)
-            return False
+            failure = error
         except JoinerError as error:
-            await self._give_up(cycle, fence, TargetUnusableError("InternalError", str(error)))
-            return False
-        return await self._db.write(lambda connection: self._commit_page(connection, run, result, fence))
+            failure = TargetUnusableError("InternalError", str(error))
+        await self._give_up(cycle_id, fence, failure)
+        return False
+
+    async def _run_phase(self, run: Run, fence: int, goes_on: Callable[[], bool]) -> bool:
+        """The pages of one phase, or of the first one that has any."""
+        phase, cursor = run.cycle.phase, run.cycle.cursor
+        page = await PAGES[phase](run, cursor, ())
+        while page.is_empty and phase in SUCCESSORS:
+            phase = SUCCESSORS[phase]
+            page = await PAGES[phase](run, "", ())
+        place = run.cycle.phase, cursor
+        claims: list[Claims] = []
+        ahead: asyncio.Task[Page] | None = None
+        committing: asyncio.Future[bool] | None = None
+        try:
+            while True:
+                claims = [*claims[-1:], page.claims]
+                if page.cursor is not None and not page.is_last and goes_on() and not self._is_interrupted(run.job):
+                    ahead = asyncio.create_task(PAGES[phase](run, page.cursor, tuple(claims)))
+                result = await page.finish()
+                if committing is not None:
+                    await committing
+                commit = partial(self._commit_page, run=run, place=place, phase=phase, result=result, fence=fence)
+                committing = asyncio.wrap_future(self._db.submit(commit))
+                if ahead is None:
+                    return await committing
+                if result.failure is not None:
+                    await self._abandon(ahead)
+                    return await committing
+                page, ahead = await ahead, None
+                place = phase, result.cursor
+        except asyncio.CancelledError:
+            if ahead is not None:
+                ahead.cancel()
+            raise
+        except Exception:
+            if ahead is not None:
+                await self._abandon(ahead)
+            if committing is not None:
+                await asyncio.gather(committing, return_exceptions=True)
+            raise
+
+    def _is_interrupted(self, job: Job) -> bool:
+        """An administrator wants something else than this cycle, or the job is gone."""
+        row = self._db.reader.execute("SELECT restart_requested FROM job WHERE id = ?", (job.id,)).fetchone()
+        return row is None or bool(row[0])
+
+    async def _abandon(self, ahead: "asyncio.Task[Page]") -> None:
+        """Undoes the page that was begun and will not be sent."""
+        with contextlib.suppress(Exception):
+            page = await ahead
+            await self._db.write(page.abandon)
 
     async def fail(self, cycle_id: str, fence: int, reason: str) -> None:
         """Ends the cycle as failed without a watermark; the job stays as it is and runs again at its time."""
@@ -126,26 +194,41 @@ class CycleRunner:
 
         await self._db.write(work)
 
-    def _commit_page(self, connection: sqlite3.Connection, run: Run, result: PageResult, fence: int) -> bool:
-        cycle = run.cycle
-        cycles.check_fence(connection, cycle, fence)
+    def _commit_page(
+        self,
+        connection: sqlite3.Connection,
+        *,
+        run: Run,
+        place: tuple[str, str],
+        phase: str,
+        result: PageResult,
+        fence: int,
+    ) -> bool:
+        """Writes what followed from the page that was begun at `place`, phase and cursor."""
+        cycle = cycles.cycle_by_id(connection, run.cycle.id)
+        cycles.check_fence(connection, cycle, fence, stands=place)
         result.commit(connection)
         if result.failure is not None:
             cycles.add_counts(connection, cycle, result.counts)
             standing.fail(connection, cycles.cycle_by_id(connection, cycle.id), result.failure, self._clock())
             return False
-        completed, total = cycle.completed_pages + 1, cycle.total_pages
+        completed, total = cycle.completed_pages + 1, cycle.total_pages + result.more_pages
         if not cycle.total_pages:
-            total = self._expected_pages(connection, run)
-        phase, cursor = cycle.phase, result.cursor
-        if result.is_last:
+            total += self._expected_pages(connection, run)
+        cursor, pages = result.cursor, 0 if result.is_last else 1
+        while not pages:
             position = PHASES.index(phase) + 1
             if position == len(PHASES):
-                cycles.add_counts(connection, cycle, result.counts)
+                total = max(total, completed)
+                cycles.advance_cycle(
+                    connection, cycle, phase=phase, cursor=cursor, completed=total, total=total,
+                    counts=result.counts, now=self._clock(),
+                )  # fmt: skip
                 self._finish(connection, run)
                 return False
             phase, cursor = PHASES[position], ""
-            total += _enter(connection, run, phase)
+            pages = _enter(connection, run, phase)
+            total += max(0, pages - 1)
         cycles.advance_cycle(
             connection,
             cycle,
@@ -159,9 +242,10 @@ class CycleRunner:
         return True
 
     def _expected_pages(self, connection: sqlite3.Connection, run: Run) -> int:
-        """Pages of users and groups, and at least one each of references and removals."""
+        """Pages of users and groups, at least one each of references and removals, and two of the census."""
         users, groups = _numbers_of_objects(run)
-        return max(1, _pages(users, OBJECTS_PER_PAGE)) + max(1, _pages(groups, OBJECTS_PER_PAGE)) + 2
+        census = 2 if run.is_initial else 0
+        return census + max(1, _pages(users, OBJECTS_PER_PAGE)) + max(1, _pages(groups, OBJECTS_PER_PAGE)) + 2
 
     def _finish(self, connection: sqlite3.Connection, run: Run) -> None:
         counts = journal_rows.outcomes(connection, run.cycle.id)
@@ -171,8 +255,9 @@ class CycleRunner:
         cycles.count_synchronized(connection, run.job.id)
         standing.settle(connection, cycles.cycle_by_id(connection, run.cycle.id), self._clock())
 
-    async def _give_up(self, cycle: Cycle, fence: int, error: TargetError) -> None:
+    async def _give_up(self, cycle_id: str, fence: int, error: TargetError) -> None:
         def work(connection: sqlite3.Connection) -> None:
+            cycle = cycles.cycle_by_id(connection, cycle_id)
             cycles.check_fence(connection, cycle, fence)
             standing.fail(connection, cycle, error, self._clock())
 
@@ -194,7 +279,7 @@ def _numbers_of_objects(run: Run) -> tuple[int, int]:
 
 
 def _enter(connection: sqlite3.Connection, run: Run, phase: str) -> int:
-    """What a phase needs at its beginning; returns the pages that it has beyond the one expected."""
+    """What a phase needs at its beginning; returns the number of its pages, 1 if that is not known before."""
     if phase == "references":
         references.note_changed_memberships(connection, run)
         if run.is_initial:
@@ -202,11 +287,11 @@ def _enter(connection: sqlite3.Connection, run: Run, phase: str) -> int:
             connection.execute(SWEEP, {"cycle": run.cycle.id, "job": run.job.id, **deletes})
         # Members leave groups in this phase: the last moment at which everything can still be held back.
         deletions.weigh(connection, run)
-        return max(0, _pages(references.count_pending(connection, run.job.id), REFERENCES_PER_PAGE) - 1)
+        return _pages(references.count_pending(connection, run.job.id), REFERENCES_PER_PAGE)
     if phase == "removals":
         number = connection.execute("SELECT count(*) FROM removal WHERE cycle_id = ?", (run.cycle.id,)).fetchone()[0]
-        return max(0, _pages(number, OBJECTS_PER_PAGE) - 1)
-    return 0
+        return _pages(number, OBJECTS_PER_PAGE)
+    return 1
 
 
 def _deletes(run: Run, object_type: ObjectType) -> bool:

@@ -19,7 +19,9 @@ from joiner.provisioning.rows import from_row, to_json
 CycleKind = Literal["initial", "incremental"]
 CycleState = Literal["running", "succeeded", "entry_level_errors", "failed", "abandoned"]
 ENDED: Final[tuple[CycleState, ...]] = ("succeeded", "entry_level_errors", "failed", "abandoned")
-PHASES: Final = ("users", "groups", "references", "removals")
+PHASES: Final = ("census", "users", "groups", "references", "removals")
+FIRST_PHASES: Final[Mapping[CycleKind, str]] = {"initial": "census", "incremental": "users"}
+"""Few objects are asked about one by one."""
 JSON_COLUMNS: Final = ("counts", "error")
 
 
@@ -57,17 +59,18 @@ def begin_cycle(connection: sqlite3.Connection, job_id: str, feed_position: int,
         return running
     cycle_id = new_id()
     moment = to_iso(now)
+    kind: CycleKind = "initial" if job.watermark is None else "incremental"
     connection.execute(
         "INSERT INTO cycle (id, job_id, kind, state, from_position, to_position, schema_version, phase, cursor, counts,"
         " began_at, observed_at) VALUES (?, ?, ?, 'running', ?, ?, ?, ?, '', '{}', ?, ?)",
         (
             cycle_id,
             job_id,
-            "initial" if job.watermark is None else "incremental",
+            kind,
             job.watermark or 0,
             feed_position,
             job.schema_version,
-            PHASES[0],
+            FIRST_PHASES[kind],
             moment,
             moment,
         ),
@@ -124,14 +127,18 @@ def take_fence(connection: sqlite3.Connection, job_id: str) -> int:
     return fence
 
 
-def check_fence(connection: sqlite3.Connection, cycle: Cycle, fence: int) -> None:
-    """Raises InvalidStateError unless `fence` is the newest of the job and the cycle stands where `cycle` says."""
+def check_fence(
+    connection: sqlite3.Connection, cycle: Cycle, fence: int, *, stands: tuple[str, str] | None = None
+) -> None:
+    """Raises InvalidStateError unless `fence` is the newest of the job, the cycle runs, and stands there: at a phase
+    and a cursor."""
     row = connection.execute(
         "SELECT job.fence, cycle.state, cycle.phase, cycle.cursor FROM cycle JOIN job ON job.id = cycle.job_id"
         " WHERE cycle.id = ?",
         (cycle.id,),
     ).fetchone()
-    if row is None or tuple(row) != (fence, "running", cycle.phase, cycle.cursor):
+    is_owned = row is not None and tuple(row[:2]) == (fence, "running")
+    if not is_owned or (stands is not None and tuple(row[2:]) != stands):
         raise InvalidStateError(f"another worker has taken over cycle {cycle.id}; this page is not kept")
 
 
@@ -185,6 +192,8 @@ def end_cycle(
     """Ends the cycle. Only one that ran through stores its watermark (REQ-P-053, REQ-P-054)."""
     connection.execute("DELETE FROM removal WHERE cycle_id = ?", (cycle.id,))
     moment = to_iso(now)
+    for table in ("census", "census_object", "census_value"):
+        connection.execute(f"DELETE FROM {table} WHERE cycle_id = ?", (cycle.id,))
     done = state in ("succeeded", "entry_level_errors")
     connection.execute(
         "UPDATE cycle SET state = ?, ended_at = ?, observed_at = ?, error = ?,"

@@ -1,4 +1,4 @@
-"""Cycles as durable workflows of DBOS Transact: one step a page, resumed after a crash.
+"""Cycles as durable workflows of DBOS Transact: a step for the pages of some seconds, resumed after a crash.
 
 The port that the rest of the engine sees is `CycleEngine`; DBOS is imported when the engine starts, because that
 takes longer than everything else together. DBOS is one per process, and so is the engine.
@@ -7,6 +7,7 @@ takes longer than everything else together. DBOS is one per process, and so is t
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -24,6 +25,8 @@ EXECUTOR_ID: Final = "embedded"
 
 FORGOTTEN_AT_ONCE: Final = 100
 ENDED: Final = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
+SECONDS_FOR_A_STEP: Final = 5.0
+"""Then a step ends with the page at hand: pages are durable by themselves, and changed credentials count from here."""
 SECONDS_FOR_A_PAGE: Final = 30.0
 """How long a stop waits for the pages under way; one that takes longer is run again by the next start."""
 
@@ -73,13 +76,14 @@ class DbosEngine:
         )
         runner = self._runner
 
-        @DBOS.step(name="page")
-        async def page(cycle_id: str, fence: int) -> bool:
-            return await runner.run_page(cycle_id, fence)
+        @DBOS.step(name="pages")
+        async def pages(cycle_id: str, fence: int) -> bool:
+            end = time.monotonic() + SECONDS_FOR_A_STEP
+            return await runner.run_pages(cycle_id, fence, lambda: not self._is_stopping and time.monotonic() < end)
 
         @DBOS.workflow(name="cycle")
         async def cycle(cycle_id: str) -> None:
-            await run_pages(runner, cycle_id, lambda id_, fence: self._counted(lambda: page(id_, fence)))
+            await run_pages(runner, cycle_id, lambda id_, fence: self._counted(lambda: pages(id_, fence)))
             self._on_end()
 
         self._workflow = cycle
@@ -130,7 +134,7 @@ class DbosEngine:
             await self._dbos.delete_workflows_async([workflow.workflow_id for workflow in ended])
 
 
-async def run_pages(runner: CycleRunner, cycle_id: str, run_page: Callable[[str, int], Awaitable[bool]]) -> None:
+async def run_pages(runner: CycleRunner, cycle_id: str, run_some: Callable[[str, int], Awaitable[bool]]) -> None:
     """Runs the cycle to its end, or until its job is deleted or taken over by another worker.
 
     What nobody expected (a full disk, a mistake of ours) ends the cycle as failed; the next one starts at its time.
@@ -138,7 +142,7 @@ async def run_pages(runner: CycleRunner, cycle_id: str, run_page: Callable[[str,
     with contextlib.suppress(InvalidStateError, NotFoundError):
         fence = await runner.take(cycle_id)
         try:
-            while await run_page(cycle_id, fence):
+            while await run_some(cycle_id, fence):
                 pass
         except JoinerError:
             raise

@@ -26,6 +26,8 @@ PREVENT: Final = "PreventAccidentalDeletions"
 EMAIL: Final = "NotificationEmail"
 SENDS_MAIL: Final = "SendNotificationEmail"
 MAILS_WHEN_LIFTED: Final = "NotifyWhenQuarantineIsLifted"
+PREFETCH: Final = "Prefetch"
+PREFETCHES: Final = ("auto", "on", "off")
 START: Final = "QuarantineEvaluationThreshold"
 PERCENT: Final = "QuarantineEscrowPercent"
 BASE: Final = "QuarantineBaseEscrowThreshold"
@@ -54,6 +56,12 @@ def _yes_or_no(text: str) -> str:
 def _on_or_off(text: str) -> str:
     if text.strip().lower() not in ("on", "off"):
         raise InvalidValueError("must be on or off")
+    return text.strip().lower()
+
+
+def _prefetch(text: str) -> str:
+    if text.strip().lower() not in PREFETCHES:
+        raise InvalidValueError(f"must be {', '.join(PREFETCHES)}")
     return text.strip().lower()
 
 
@@ -101,6 +109,10 @@ SETTINGS: Final = (
     JobSetting(PERCENT, "40", "percent of the objects that may fail", _percent),
     JobSetting(BASE, "40000", "failures that are too many whatever succeeded, references left out", _number),
     JobSetting(TOTAL, "60000", "the same, references counted", _number),
+    JobSetting(
+        PREFETCH, "auto", "whether initial cycles read the lists first: `auto` (where that takes less), `on`, `off`",
+        _prefetch,
+    ),
     JobSetting("AzureIngestionAttributeOptimization", "", "kept for the reference's tools; has no effect", _text),
     JobSetting("LookaheadQueryEnabled", "", "kept for the reference's tools; has no effect", _text),
 )  # fmt: skip
@@ -203,6 +215,11 @@ def thresholds(settings: Mapping[str, str]) -> Thresholds:
 def recipients(settings: Mapping[str, str]) -> str:
     """To whom e-mails go; empty if nobody wants any (REQ-P-130)."""
     return settings.get(EMAIL, "") if _value(settings, SENDS_MAIL) == "true" else ""
+
+
+def prefetch(settings: Mapping[str, str]) -> str:
+    """`auto`, `on` or `off`."""
+    return _value(settings, PREFETCH)
 
 
 def mails_when_lifted(settings: Mapping[str, str]) -> bool:

@@ -44,32 +44,29 @@ def sources_linked_to(
     return {row[0]: row[1] for row in rows}
 
 
-def change_link(
+def change_links(
     connection: sqlite3.Connection,
     job_id: str,
-    source_id: str,
     object_type: ObjectType,
-    target_id: str,
-    change: LinkChange,
+    changes: Sequence[tuple[str, str, LinkChange]],
     now: datetime,
 ) -> None:
-    """Makes, changes or drops the link; a dropped one takes its references with it, also those that failed."""
-    if change is LinkChange.KEEP:
-        return
-    if change is LinkChange.DROP:
-        for table in OF_LINKS:
-            connection.execute(
-                f"DELETE FROM {table} WHERE job_id = ? AND source_id = ?",
-                (job_id, source_id),
-            )
+    """Makes, changes or drops links, given source id and target id; a dropped one takes its references with it, also
+    those that failed."""
+    dropped = [(job_id, source_id) for source_id, _, change in changes if change is LinkChange.DROP]
+    for table in OF_LINKS:
+        connection.executemany(f"DELETE FROM {table} WHERE job_id = ? AND source_id = ?", dropped)
+    for _, source_id in dropped:
         release(connection, job_id, source_id, is_reference=True)
-        return
-    is_managed, is_disabled = STATES[change]
-    connection.execute(
+    connection.executemany(
         "INSERT INTO link (job_id, source_id, object_type, target_id, is_managed, is_disabled, linked_at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (job_id, source_id) DO UPDATE SET target_id = excluded.target_id,"
         " is_managed = excluded.is_managed, is_disabled = excluded.is_disabled",
-        (job_id, source_id, object_type, target_id, is_managed, is_disabled, to_iso(now)),
+        (
+            (job_id, source_id, object_type, target_id, *STATES[change], to_iso(now))
+            for source_id, target_id, change in changes
+            if change in STATES
+        ),
     )
 
 
@@ -187,6 +184,17 @@ def release(connection: sqlite3.Connection, job_id: str, source_id: str, *, is_r
     )
 
 
+def escrowed(
+    connection: sqlite3.Connection, job_id: str, source_ids: Sequence[str], *, is_reference: bool = False
+) -> set[str]:
+    """Those of `source_ids` that have failed and not succeeded since."""
+    rows = connection.execute(
+        f"SELECT source_id FROM escrow WHERE job_id = ? AND is_reference = ? AND source_id IN ({_marks(source_ids)})",
+        (job_id, is_reference, *source_ids),
+    )
+    return {row[0] for row in rows}
+
+
 def due_escrows(
     connection: sqlite3.Connection, job_id: str, object_type: ObjectType, now: str, after: str, limit: int
 ) -> list[str]:
@@ -197,15 +205,6 @@ def due_escrows(
         (job_id, object_type, now, after, limit),
     )
     return [row[0] for row in rows]
-
-
-def escrowed(connection: sqlite3.Connection, job_id: str, source_ids: Sequence[str]) -> set[str]:
-    """Those of `source_ids` that have failed and not succeeded since."""
-    rows = connection.execute(
-        f"SELECT source_id FROM escrow WHERE job_id = ? AND is_reference = 0 AND source_id IN ({_marks(source_ids)})",
-        (job_id, *source_ids),
-    )
-    return {row[0] for row in rows}
 
 
 def hurry_references(connection: sqlite3.Connection, job_id: str, source_ids: Iterable[str], now: datetime) -> None:

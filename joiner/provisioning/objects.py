@@ -4,18 +4,18 @@ Everything that decides is elsewhere and pure (`scope`, `matching`, `decide`); h
 belongs into one transaction.
 """
 
-import asyncio
 import secrets
 import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from joiner.clock import to_iso
 from joiner.expressions.environment import Environment
-from joiner.provisioning import deletions, references, wire
+from joiner.provisioning import census, deletions, references, wire
+from joiner.provisioning.census import Answers
 from joiner.provisioning.decide import as_staged, decide
 from joiner.provisioning.decision import (
     Action,
@@ -40,7 +40,7 @@ from joiner.provisioning.failures import TargetError, TargetUnusableError
 from joiner.provisioning.journal import Outcome, build_entry, given_up
 from joiner.provisioning.journal_rows import Journal
 from joiner.provisioning.links import (
-    change_link,
+    change_links,
     escrow,
     escrowed,
     forget_intents,
@@ -50,11 +50,28 @@ from joiner.provisioning.links import (
     release,
     sources_linked_to,
 )
-from joiner.provisioning.matching import next_lookup
+from joiner.provisioning.matching import match_queries, next_lookup
 from joiner.provisioning.plan import ObjectPlan
-from joiner.provisioning.run import ENDPOINTS, OBJECTS_PER_PAGE, UNREAD, Commit, PageResult, Run
+from joiner.provisioning.run import (
+    ENDPOINTS,
+    OBJECTS_PER_PAGE,
+    UNREAD,
+    Claims,
+    Commit,
+    Page,
+    PageResult,
+    Run,
+    empty_page,
+    nothing,
+)
 from joiner.provisioning.scope import judge_scope, source_values
 from joiner.provisioning.sources import page_of_sources, sources_by_id
+from joiner.provisioning.window import side_by_side
+
+Known = Sequence[Claims]
+"""The claims of the pages that are not committed yet, the one at hand last."""
+OUTDATED: Final = frozenset({404, 409})
+"""Answers that say that the census is not true any more: somebody else has written to the target meanwhile."""
 
 
 @dataclass(slots=True)
@@ -74,19 +91,32 @@ class Item:
     """The guard against accidental deletions holds the decision back."""
     was_escrowed: bool = False
     """An earlier try failed."""
+    is_listed: bool = False
+    """What is known of the target comes from the census, at least in part."""
 
 
-async def users_page(run: Run, cursor: str) -> PageResult:
+@dataclass(slots=True)
+class Decided:
+    """What there is to know of a page's items beside themselves."""
+
+    plan: ObjectPlan
+    known: Known
+    waiting: Sequence[Item]
+    """Not decided yet: what they are looked for by is about to be written for others."""
+    listed: Answers | None
+
+
+async def users_page(run: Run, cursor: str, before: Known) -> Page:
     """The users in id order after `cursor`."""
-    return await _object_page(run, "User", cursor)
+    return await _object_page(run, "User", cursor, before)
 
 
-async def groups_page(run: Run, cursor: str) -> PageResult:
+async def groups_page(run: Run, cursor: str, before: Known) -> Page:
     """The groups in id order after `cursor`."""
-    return await _object_page(run, "Group", cursor)
+    return await _object_page(run, "Group", cursor, before)
 
 
-async def removals_page(run: Run, cursor: str) -> PageResult:
+async def removals_page(run: Run, cursor: str, before: Known) -> Page:
     """What the earlier phases put off: disables and deletes; users first, then groups."""
     after = tuple(cursor.split(" ", 1)) if cursor else ("", "")
     rows = run.reader.execute(
@@ -95,7 +125,7 @@ async def removals_page(run: Run, cursor: str) -> PageResult:
         (run.cycle.id, int(after[0] or 0), after[1], OBJECTS_PER_PAGE),
     ).fetchall()
     if not rows:
-        return PageResult(cursor, True, _nothing)
+        return empty_page(cursor)
     object_type: ObjectType = rows[0]["object_type"]
     ids = [row["source_id"] for row in rows if row["object_type"] == object_type]
     plan = run.plan_of(object_type)
@@ -103,10 +133,10 @@ async def removals_page(run: Run, cursor: str) -> PageResult:
     is_last = len(rows) < OBJECTS_PER_PAGE and len(ids) == len(rows)
     cursor = f"{int(object_type == 'Group')} {ids[-1]}"
     if plan is None:
-        return PageResult(cursor, is_last, _nothing)
-    await decide_items(run, plan, items)
+        return empty_page(cursor)
+    decided = await decide_items(run, plan, items, before)
     _hold_back(run, items)
-    return await _export_items(run, plan, items, cursor, is_last)
+    return await _begin(run, decided, items, cursor, is_last)
 
 
 def _hold_back(run: Run, items: Sequence[Item]) -> None:
@@ -122,43 +152,50 @@ async def one_object(run: Run, object_type: ObjectType, source_id: str) -> PageR
     """One object, looked up, decided and exported at once, whatever the decision (REQ-P-119)."""
     plan = run.plan_of(object_type)
     if plan is None:
-        return PageResult(source_id, True, _nothing)
+        return PageResult(source_id, True, nothing)
     items = _items(run, object_type, sources_by_id(run, object_type, [source_id]), plan)
-    await decide_items(run, plan, items)
-    return await _export_items(run, plan, items, source_id, True)
+    page = await _begin(run, await decide_items(run, plan, items), items, source_id, True)
+    return await page.finish()
 
 
-async def _object_page(run: Run, object_type: ObjectType, cursor: str) -> PageResult:
+async def _object_page(run: Run, object_type: ObjectType, cursor: str, before: Known) -> Page:
     plan = run.plan_of(object_type)
     if plan is None:
-        return PageResult(cursor, True, _nothing)
+        return empty_page(cursor)
     sources = page_of_sources(run, object_type, cursor)
     if not sources:
-        return PageResult(cursor, True, _nothing)
+        return empty_page(cursor)
     items = _items(run, object_type, sources, plan)
-    await decide_items(run, plan, items)
+    decided = await decide_items(run, plan, items, before)
     # Taking access away waits for the last phase, so that its extent is known before it begins.
     deferred = [item for item in items if item.outcome is None and item.decision and item.decision.is_removal]
-    waiting = {item.source.id for item in deferred}
-    rest = [item for item in items if item.source.id not in waiting]
-    result = await _export_items(run, plan, rest, sources[-1].id, len(sources) < OBJECTS_PER_PAGE)
-    commit = result.commit
+    later = {item.source.id for item in deferred}
+    rest = [item for item in items if item.source.id not in later]
+    page = await _begin(run, decided, rest, sources[-1].id, len(sources) < OBJECTS_PER_PAGE)
+    send = page.finish
 
-    def commit_with_removals(connection: sqlite3.Connection) -> None:
-        commit(connection)
-        connection.executemany(
-            "INSERT OR IGNORE INTO removal VALUES (?, ?, ?, ?)",
-            (
-                (run.cycle.id, object_type, item.source.id, item.decision.action.value)
-                for item in deferred
-                if item.decision is not None
-            ),
-        )
+    async def finish() -> PageResult:
+        result = await send()
+        commit = result.commit
 
-    result.commit = commit_with_removals
-    result.counts["imported"] = len(sources)
-    result.counts["entitled"] = sum(item.scope.in_scope for item in items)
-    return result
+        def commit_with_removals(connection: sqlite3.Connection) -> None:
+            commit(connection)
+            connection.executemany(
+                "INSERT OR IGNORE INTO removal VALUES (?, ?, ?, ?)",
+                (
+                    (run.cycle.id, object_type, item.source.id, item.decision.action.value)
+                    for item in deferred
+                    if item.decision is not None
+                ),
+            )
+
+        result.commit = commit_with_removals
+        result.counts["imported"] = len(sources)
+        result.counts["entitled"] = sum(item.scope.in_scope for item in items)
+        return result
+
+    page.finish = finish
+    return page
 
 
 def _items(run: Run, object_type: ObjectType, sources: list[SourceObject], plan: ObjectPlan | None) -> list[Item]:
@@ -193,40 +230,97 @@ def _entitlements(run: Run, object_type: ObjectType, ids: list[str]) -> dict[str
 # Carrying out
 
 
-async def decide_items(run: Run, plan: ObjectPlan, items: Sequence[Item]) -> None:
-    """Looks `items` up in the target and decides on them; what could not be asked has its outcome already."""
+async def decide_items(run: Run, plan: ObjectPlan, items: Sequence[Item], before: Known = ()) -> Decided:
+    """Looks `items` up in the target and decides on them; what could not be asked has its outcome already, and what is
+    in the way of another object has to wait."""
     # A target that cannot be used at all ends the cycle here, before anything is written.
     # A unique value that one object of the page was promised is not free for the next one.
     promised: set[tuple[str, str]] = set()
-    looked_up = await asyncio.gather(*(_look_up(run, plan, item, promised) for item in items), return_exceptions=True)
-    _raise_unexpected(looked_up)
-    _claim(run, plan.object_type, items)
-    for item in items:
-        if item.outcome is None:
-            item.decision = decide(
-                item.source, item.values, item.scope, item.link, item.state, plan, run.context.settings
-            )
+    listed = census.answers(run.reader, run.cycle.id, plan, run.clock())
+    unknown = items if listed is None else [item for item in items if not _answer(listed, plan, item)]
+    failure = await side_by_side(lambda item: _look_up(run, plan, item, promised), unknown, run.at_once)
+    if failure is not None:
+        raise failure
+    known = (*before, Claims())
+    _claim(run, plan.object_type, items, known)
+    waiting = [item for item in items if not _decide(run, plan, item, known)]
+    return Decided(plan, known, waiting, listed)
 
 
-async def _export_items(run: Run, plan: ObjectPlan, items: Sequence[Item], cursor: str, is_last: bool) -> PageResult:
-    """Exports what was decided; the result's `commit` writes all that followed."""
-    creates = {
-        item.source.id: [query for query, _ in item.state.queries]
-        for item in items
-        if item.decision and isinstance(item.decision.request, Create)
-    }
-    if creates:
+async def _begin(run: Run, decided: Decided, items: Sequence[Item], cursor: str, is_last: bool) -> Page:
+    """The page of these of the items; finishing it exports them, and its `commit` writes all that followed."""
+    plan, known = decided.plan, decided.known
+    creates = [item for item in items if item.decision and isinstance(item.decision.request, Create)]
+    await _announce(run, plan, creates)
 
-        def announce(connection: sqlite3.Connection) -> None:
-            run.check_owned(connection)
-            intend(connection, run.job.id, plan.object_type, creates)
+    async def finish() -> PageResult:
+        ready = [item for item in items if item.decision is not None]
+        failure = await side_by_side(lambda item: _export(run, plan, item, known), ready, run.at_once)
+        if failure is None:
+            # What these are found by has just been written for others.
+            failure = await side_by_side(lambda item: _export_anew(run, plan, item, known), decided.waiting, 1)
+        done = [item for item in items if item.outcome is not None]
+        return PageResult(cursor, is_last, _commit(run, plan, done, decided.listed), _counts(done), failure=failure)
 
-        await run.db.write(announce)
-    exported = await asyncio.gather(*(_export(run, item) for item in items), return_exceptions=True)
-    failure = next((e for e in exported if isinstance(e, TargetUnusableError)), None)
-    _raise_unexpected([error for error in exported if not isinstance(error, TargetUnusableError)])
-    done = [item for item in items if item.outcome is not None]
-    return PageResult(cursor, is_last, _commit(run, plan, done), _counts(done), failure)
+    def abandon(connection: sqlite3.Connection) -> None:
+        forget_intents(connection, run.job.id, (i.source.id for i in creates if not i.state.was_intended))
+
+    return Page(cursor, is_last, finish, known[-1], abandon=abandon)
+
+
+def _decide(run: Run, plan: ObjectPlan, item: Item, known: Known) -> bool:
+    """Decides on the item; False if that has to wait, because what it was looked for by is about to be written."""
+    if item.outcome is not None:
+        return True
+    asked = [_key(query) for query, _ in item.state.queries]
+    if item.scope.in_scope and any(key in claims.written for claims in known for key in asked):
+        return False
+    item.decision = decide(item.source, item.values, item.scope, item.link, item.state, plan, run.context.settings)
+    match item.decision.request:
+        case Create():
+            known[-1].written.update(asked)
+        case Modify():
+            known[-1].written.update(map(_key, match_queries(plan, item.values)))
+    return True
+
+
+async def _announce(run: Run, plan: ObjectPlan, items: Sequence[Item]) -> None:
+    """Writes down that these are about to be created."""
+    if not items:
+        return
+    creates = {item.source.id: [query for query, _ in item.state.queries] for item in items}
+
+    def announce(connection: sqlite3.Connection) -> None:
+        run.check_owned(connection)
+        intend(connection, run.job.id, plan.object_type, creates)
+
+    await run.db.write(announce)
+
+
+def _key(query: QueryMatch) -> tuple[str, str]:
+    return query.attribute, query.value.casefold()
+
+
+def _answer(listed: Answers, plan: ObjectPlan, item: Item) -> bool:
+    """Takes from the census what the decision needs to know; False if the target has to be asked for the rest."""
+    if item.state.was_intended:
+        # What an interrupted attempt created may be younger than the census.
+        return False
+    while (lookup := next_lookup(plan, item.values, item.scope, item.link, item.state)) is not None:
+        if isinstance(lookup, ReadLinked):
+            resource = listed.read(lookup.target_id)
+            if resource is None:
+                return False
+            item.state = replace(item.state, resource=resource)
+        elif isinstance(lookup, QueryMatch):
+            found = listed.match(lookup)
+            if found is None:
+                return False
+            item.state = _matched(item.state, lookup, found)
+        else:
+            return False
+        item.is_listed = True
+    return True
 
 
 async def _look_up(run: Run, plan: ObjectPlan, item: Item, promised: set[tuple[str, str]]) -> None:
@@ -260,26 +354,35 @@ async def _match(
     run: Run, endpoint: str, unread: tuple[str, ...], query: QueryMatch, state: TargetState
 ) -> TargetState:
     found = await run.target.query(endpoint, query.attribute, query.value, case_exact=query.case_exact, exclude=unread)
+    return _matched(state, query, found)
+
+
+def _matched(state: TargetState, query: QueryMatch, found: Sequence[Mapping[str, Any]]) -> TargetState:
     return replace(state, queries=(*state.queries, (query, len(found))), resource=found[0] if len(found) == 1 else None)
 
 
-def _claim(run: Run, object_type: ObjectType, items: Sequence[Item]) -> None:
-    """Marks the matches whose target object belongs to another source object already; the first one keeps it."""
+def _claim(run: Run, object_type: ObjectType, items: Iterable[Item], known: Known) -> None:
+    """Marks the matches whose target object belongs to another source object already; the first one keeps it.
+
+    What the pages of `known` have claimed counts, and is not in the database yet; the last one is that of the items.
+    """
     matched = {
         item.source.id: str(item.state.resource["id"])
         for item in items
         if item.link is None and item.state.resource is not None
     }
-    owners = sources_linked_to(run.reader, run.job.id, object_type, list(matched.values()))
+    linked = sources_linked_to(run.reader, run.job.id, object_type, list(matched.values()))
     for item in items:
         target_id = matched.get(item.source.id)
         if target_id is not None:
-            owner = owners.setdefault(target_id, item.source.id)
+            claimed = (claims.owners[target_id] for claims in known if target_id in claims.owners)
+            owner = linked.get(target_id) or next(claimed, item.source.id)
+            known[-1].owners.setdefault(target_id, owner)
             if owner != item.source.id:
                 item.state = replace(item.state, linked_to=owner)
 
 
-async def _export(run: Run, item: Item) -> None:
+async def _export(run: Run, plan: ObjectPlan, item: Item, known: Known) -> None:
     """Sends the decision's request, if it has one, and notes the outcome."""
     decision = item.decision
     if decision is None or item.outcome is not None:
@@ -294,11 +397,28 @@ async def _export(run: Run, item: Item) -> None:
     except TargetUnusableError:
         raise
     except TargetError as error:
+        if item.is_listed and error.status in OUTDATED:
+            await _export_anew(run, plan, item, known)
+            return
         item.outcome = _failed(error, item, began)
         # A conflict with an account that an earlier attempt may have made says nothing about that attempt.
         item.is_refused = not item.state.was_intended and error.status is not None and error.status < 500
         return
     item.outcome = Outcome(Status.SUCCESS, target_id, None, _milliseconds(began), exported=True)
+    known[-1].owners.setdefault(target_id, item.source.id)
+
+
+async def _export_anew(run: Run, plan: ObjectPlan, item: Item, known: Known) -> None:
+    """Decides by what the target says now: what was known of it is not true any more."""
+    item.is_listed, item.decision = False, None
+    item.state = TargetState(intended=item.state.intended, unique=item.state.unique)
+    await _look_up(run, plan, item, set())
+    if item.outcome is None:
+        _claim(run, plan.object_type, [item], known)
+        item.decision = decide(item.source, item.values, item.scope, item.link, item.state, plan, run.context.settings)
+        if isinstance(item.decision.request, Create):
+            await _announce(run, plan, [item])
+        await _export(run, plan, item, known)
 
 
 async def _send(run: Run, object_type: ObjectType, decision: Decision) -> str:
@@ -321,13 +441,14 @@ def _failed(error: TargetError, item: Item, began: float) -> Outcome:
     return Outcome(Status.FAILURE, target_id, Problem(error.code, error.reason), _milliseconds(began))
 
 
-def _commit(run: Run, plan: ObjectPlan, items: list[Item]) -> Commit:
+def _commit(run: Run, plan: ObjectPlan, items: list[Item], listed: Answers | None) -> Commit:
     object_type = plan.object_type
 
     def commit(connection: sqlite3.Connection) -> None:
         now = run.clock()
         journal = Journal(connection, run.log)
         linked = []
+        changes: list[tuple[str, str, LinkChange]] = []
         for item in items:
             decision, outcome, source = item.decision, item.outcome, item.source
             if decision is None or outcome is None:
@@ -336,14 +457,19 @@ def _commit(run: Run, plan: ObjectPlan, items: list[Item]) -> Commit:
             if not failed and not item.is_held and outcome.target_id is not None:
                 if _is_entering(item):
                     linked.append(source.id)
-                change_link(connection, run.job.id, source.id, object_type, outcome.target_id, decision.link, now)
+                changes.append((source.id, outcome.target_id, decision.link))
             if not failed or outcome.problem is None:
-                release(connection, run.job.id, source.id)
+                if item.was_escrowed:
+                    release(connection, run.job.id, source.id)
             elif not escrow(connection, run.job.id, source.id, object_type, outcome.problem, now):
                 decision = replace(decision, steps=(*decision.steps, given_up(source)))
             journal.write(build_entry(run.log, run.cycle.kind, source, decision, outcome, to_iso(now)))
+        change_links(connection, run.job.id, object_type, changes, now)
         deletions.settle(connection, run.job.id, [item.source.id for item in items if not item.is_held])
         forget_intents(connection, run.job.id, (item.source.id for item in items if _is_settled(item)))
+        if listed is not None:
+            written = [_written(plan, item) for item in items if item.outcome and item.outcome.exported]
+            census.note_written(connection, run.cycle.id, object_type, [each for each in written if each[0]])
         references.note_read(connection, run, _read_references(plan, items))
         references.note_linked(connection, run, object_type, linked)
         references.note_seen(connection, run, object_type, [i.source.id for i in items if i.scope.in_scope])
@@ -356,6 +482,14 @@ def _is_settled(item: Item) -> bool:
     if item.is_held:
         return False
     return item.is_refused or (item.outcome is not None and item.outcome.status is not Status.FAILURE)
+
+
+def _written(plan: ObjectPlan, item: Item) -> tuple[str, Sequence[QueryMatch]]:
+    """Target id, and what it is found by from now on."""
+    assert item.outcome is not None
+    asked = [query for query, _ in item.state.queries]
+    is_new = item.decision is not None and isinstance(item.decision.request, Create)
+    return item.outcome.target_id or "", asked if is_new else match_queries(plan, item.values)
 
 
 def _is_entering(item: Item) -> bool:
@@ -403,13 +537,3 @@ def _counts(items: list[Item]) -> dict[str, int]:
 
 def _milliseconds(began: float) -> int:
     return round((time.perf_counter() - began) * 1000)
-
-
-def _raise_unexpected(results: Iterable[Any]) -> None:
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
-
-
-def _nothing(connection: sqlite3.Connection) -> None:
-    """A page without objects has nothing to commit but the cursor."""

@@ -20,7 +20,7 @@ from joiner.ids import new_id
 from joiner.provisioning import audit, cycles, jobs, references
 from joiner.provisioning.audit import Actor
 from joiner.provisioning.connection_check import checks_of, probe
-from joiner.provisioning.cycles import PHASES, Cycle
+from joiner.provisioning.cycles import Cycle
 from joiner.provisioning.decision import Action, Decision, ObjectType, Problem, SourceObject, Status, Step
 from joiner.provisioning.failures import TargetError
 from joiner.provisioning.jobs import Job
@@ -226,7 +226,7 @@ def _run_of(job: Job, now: datetime) -> Cycle:
     moment = to_iso(now)
     return Cycle(
         id=new_id(), job_id=job.id, kind="incremental", state="running", from_position=0, to_position=0,
-        schema_version=None, phase=PHASES[0], cursor="", completed_pages=0, total_pages=0, is_held=False, counts={},
+        schema_version=None, phase="users", cursor="", completed_pages=0, total_pages=0, is_held=False, counts={},
         began_at=moment, ended_at=None, observed_at=moment, error=None,
     )  # fmt: skip
 

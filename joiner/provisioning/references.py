@@ -7,7 +7,6 @@ cycle that links it (REQ-P-108), a failed one stays pending, and a membership th
 The statements here join the directory's tables with the engine's: both live in the directory side's database.
 """
 
-import asyncio
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,10 +35,18 @@ from joiner.provisioning.decision import (
 from joiner.provisioning.failures import TargetError, TargetUnusableError
 from joiner.provisioning.journal import MOST_CHANGES, Outcome, add_to_entry, build_entry, given_up
 from joiner.provisioning.journal_rows import Journal
-from joiner.provisioning.links import escrow, hurry_references, release
+from joiner.provisioning.links import escrow, escrowed, hurry_references, release
 from joiner.provisioning.modes import is_on
 from joiner.provisioning.plan import AttributeFlow
-from joiner.provisioning.run import ENDPOINTS, REFERENCES_PER_PAGE, PageResult, Run
+from joiner.provisioning.run import (
+    ENDPOINTS,
+    REFERENCES_PER_PAGE,
+    Claims,
+    Page,
+    PageResult,
+    Run,
+)
+from joiner.provisioning.window import side_by_side
 
 MEMBERS: Final = "members"
 MANAGER: Final = "manager"
@@ -92,6 +99,9 @@ ONE_OBJECT: Final = PAGE.format(
 
 
 ATTEMPT: Final = "REPLACE INTO reference_intent VALUES (?, ?, ?, ?, ?)"
+FORGET_ATTEMPT: Final = (
+    "DELETE FROM reference_intent WHERE job_id = ? AND source_id = ? AND attribute = ? AND related_id = ?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +177,7 @@ class Reference:
         return self.held if self.own_is_active and is_gone and not self.is_held else None
 
 
-async def references_page(run: Run, cursor: str) -> PageResult:
+async def references_page(run: Run, cursor: str, before: Sequence[Claims]) -> Page:
     """The pending references in order of their objects, after `cursor`."""
     source_id, attribute, related_id = cursor.split(" ") if cursor else ("", "", "")
     window = {"source": source_id, "attribute": attribute, "related": related_id}
@@ -177,10 +187,11 @@ async def references_page(run: Run, cursor: str) -> PageResult:
 async def references_of(run: Run, source_id: str, member_ids: Sequence[str]) -> PageResult:
     """The pending references of one object; of a group's members only these."""
     window = {"source": source_id, "attribute": "", "related": "", "members": orjson.dumps(member_ids).decode()}
-    return await _page(run, ONE_OBJECT, window, "")
+    page = await _page(run, ONE_OBJECT, window, "")
+    return await page.finish()
 
 
-async def _page(run: Run, sql: str, window: Mapping[str, str], cursor: str) -> PageResult:
+async def _page(run: Run, sql: str, window: Mapping[str, str], cursor: str) -> Page:
     # An attempt to get out of quarantine, and a run on demand, try whatever failed.
     due = run.cycle.began_at if not run.job.quarantine and sql is CYCLE else FOREVER
     fixed = {"job": run.job.id, "cycle": run.cycle.id, "due": due, "limit": REFERENCES_PER_PAGE}
@@ -193,35 +204,45 @@ async def _page(run: Run, sql: str, window: Mapping[str, str], cursor: str) -> P
     for reference in (item for item in references if item.attribute in mapped):
         by_object[reference.source_id, reference.attribute].append(reference)
     works = [Work(run, items) for items in by_object.values()]
-    attempts = [attempt for work in works for attempt in work.attempts()]
-    if attempts:
-
-        def announce(connection: sqlite3.Connection) -> None:
-            run.check_owned(connection)
-            connection.executemany(ATTEMPT, attempts)
-
-        await run.db.write(announce)
-    # Different objects go side by side; the batches of one object stay in order.
-    results = await asyncio.gather(*(work.export() for work in works), return_exceptions=True)
-    failure = next((error for error in results if isinstance(error, TargetUnusableError)), None)
-    for error in results:
-        if isinstance(error, BaseException) and not isinstance(error, TargetUnusableError):
-            raise error
+    last = " ".join(references[-1].key) if references else cursor
+    is_last = len(rows) < REFERENCES_PER_PAGE
+    await _announce(run, [attempt for work in works for attempt in work.attempts()])
 
     def commit(connection: sqlite3.Connection) -> None:
-        _settle(connection, run, unmapped)
+        _settle(connection, run, unmapped, works)
+        failed_before = escrowed(connection, run.job.id, [id_ for id_, _ in by_object], is_reference=True)
         journal = Journal(connection, run.log)
         for work in works:
-            work.commit(connection, journal)
+            work.commit(connection, journal, was_escrowed=work.source_id in failed_before)
 
-    counts = {
-        "reference_deltas": len(references),
-        "exports": sum(work.number_exported + work.number_failed for work in works),
-        "exported": sum(work.number_exported for work in works),
-        "escrowed": sum(work.number_failed > 0 for work in works),
-    }
-    last = " ".join(references[-1].key) if references else cursor
-    return PageResult(last, len(rows) < REFERENCES_PER_PAGE, commit, counts, failure)
+    async def finish() -> PageResult:
+        # Different objects go side by side; the batches of one object stay in order.
+        failure = await side_by_side(Work.export, works, run.at_once)
+        counts = {
+            "reference_deltas": len(references),
+            "exports": sum(work.number_exported + work.number_failed for work in works),
+            "exported": sum(work.number_exported for work in works),
+            "escrowed": sum(work.number_failed > 0 for work in works),
+        }
+        return PageResult(last, is_last, commit, counts, failure=failure)
+
+    def abandon(connection: sqlite3.Connection) -> None:
+        new = (item for work in works for item in work.changes if item.attempted is None)
+        connection.executemany(FORGET_ATTEMPT, ((run.job.id, *item.key) for item in new))
+
+    return Page(last, is_last, finish, abandon=abandon)
+
+
+async def _announce(run: Run, attempts: Sequence[tuple[str, ...]]) -> None:
+    """Writes down what is about to be written."""
+    if not attempts:
+        return
+
+    def announce(connection: sqlite3.Connection) -> None:
+        run.check_owned(connection)
+        connection.executemany(ATTEMPT, attempts)
+
+    await run.db.write(announce)
 
 
 class Work:
@@ -236,6 +257,29 @@ class Work:
         self._written: list[Reference] = []
         self._unwritten: list[Reference] = []
         self._problem: Problem | None = None
+
+    @property
+    def source_id(self) -> str:
+        return self._first.source_id
+
+    @property
+    def settled(self) -> Sequence[Reference]:
+        """What the target holds as the directory wants it."""
+        return [*self._done, *self._written]
+
+    @property
+    def written(self) -> Sequence[Reference]:
+        return self._written
+
+    @property
+    def tried(self) -> Sequence[Reference]:
+        """Those of which it is known whether they are written."""
+        return [*self._written, *self._unwritten]
+
+    @property
+    def changes(self) -> Sequence[Reference]:
+        """Those that are about to be written."""
+        return [item for item in self._references if item.adds is not None or item.removes is not None]
 
     @property
     def number_exported(self) -> int:
@@ -275,28 +319,10 @@ class Work:
                 return
             self._written.extend(batch)
 
-    def commit(self, connection: sqlite3.Connection, journal: Journal) -> None:
-        """Writes what is now known of the target, what is no longer pending, and what the log says of it."""
+    def commit(self, connection: sqlite3.Connection, journal: Journal, *, was_escrowed: bool) -> None:
+        """Keeps a failure for another try, and writes what the log says."""
         run = self._run
         job_id = run.job.id
-        settled = [*self._done, *self._written]
-        _settle(connection, run, settled)
-        connection.executemany(
-            "REPLACE INTO exported_reference VALUES (?, ?, ?, ?, ?)",
-            ((job_id, *item.key, item.adds) for item in self._written if item.adds is not None),
-        )
-        connection.executemany(
-            "DELETE FROM exported_reference WHERE job_id = ? AND source_id = ? AND attribute = ? AND related_id = ?",
-            ((job_id, *item.key) for item in self._written if item.removes is not None),
-        )
-        connection.executemany(
-            "DELETE FROM reference_intent WHERE job_id = ? AND source_id = ? AND attribute = ? AND related_id = ?",
-            ((job_id, *item.key) for item in (*self._written, *self._unwritten)),
-        )
-        connection.executemany(
-            "DELETE FROM staged_removal WHERE job_id = ? AND source_id = ? AND related_id = ?",
-            ((job_id, item.source_id, item.related_id) for item in settled if item.attribute == MEMBERS),
-        )
         steps = [*self._unresolved_steps(), *self._held_steps(), *self._export_steps()]
         if self._problem is None:
             # Also if there is nothing left to write: what failed before is no longer wanted.
@@ -406,10 +432,28 @@ class Work:
         return Change(target, None, item.related_name) if item.adds else Change(target, item.related_name, None)
 
 
-def _settle(connection: sqlite3.Connection, run: Run, references: Iterable[Reference]) -> None:
+def _settle(connection: sqlite3.Connection, run: Run, unmapped: Iterable[Reference], works: Iterable[Work]) -> None:
+    """Writes what is now known of the target, and what is no longer pending."""
+    job_id = run.job.id
+    written = [item for work in works for item in work.written]
+    connection.executemany(
+        "REPLACE INTO exported_reference VALUES (?, ?, ?, ?, ?)",
+        ((job_id, *item.key, item.adds) for item in written if item.adds is not None),
+    )
+    connection.executemany(
+        "DELETE FROM exported_reference WHERE job_id = ? AND source_id = ? AND attribute = ? AND related_id = ?",
+        ((job_id, *item.key) for item in written if item.removes is not None),
+    )
+    known = (item for work in works for item in work.tried)
+    connection.executemany(FORGET_ATTEMPT, ((job_id, *item.key) for item in known))
+    settled = [item for work in works for item in work.settled]
+    connection.executemany(
+        "DELETE FROM staged_removal WHERE job_id = ? AND source_id = ? AND related_id = ?",
+        ((job_id, item.source_id, item.related_id) for item in settled if item.attribute == MEMBERS),
+    )
     connection.executemany(
         "DELETE FROM pending_reference WHERE job_id = ? AND source_id = ? AND attribute = ? AND related_id = ?",
-        ((run.job.id, *item.key) for item in references),
+        ((job_id, *item.key) for item in chain(unmapped, settled)),
     )
 
 

@@ -1,9 +1,9 @@
 """What one page of a cycle works with: the job's compiled plan, its target, the directory, and where it stands."""
 
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from joiner.clock import Clock
 from joiner.directory.store import DirectoryStore
@@ -26,8 +26,11 @@ UNREAD: Final[dict[ObjectType, tuple[str, ...]]] = {"User": (), "Group": ("membe
 OBJECTS_PER_PAGE: Final = 100
 REFERENCES_PER_PAGE: Final = 1000
 
-T = TypeVar("T")
 Commit = Callable[[sqlite3.Connection], None]
+
+
+def nothing(connection: sqlite3.Connection) -> None:
+    """Commits nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,11 @@ class Run:
         return self.db.reader
 
     @property
+    def at_once(self) -> int:
+        """How many requests may be under way: further ones would only wait in line."""
+        return self.context.profile.most_concurrent
+
+    @property
     def window(self) -> tuple[int, int]:
         """The feed positions (after, up to and including) that an incremental cycle looks at."""
         return self.cycle.from_position, self.cycle.to_position
@@ -84,22 +92,56 @@ class Run:
 
 
 @dataclass(slots=True)
+class Claims:
+    """What a page does to the target that nobody can read in the database yet: the next page begins before this one
+    is committed."""
+
+    owners: dict[str, str] = field(default_factory=dict)
+    """Target id → id of the source object that it belongs to."""
+    written: set[tuple[str, str]] = field(default_factory=set)
+    """Matching attribute and folded value of what is created or changed."""
+
+
+@dataclass(slots=True)
+class Page:
+    """A page that has begun: everything is decided, nothing is sent."""
+
+    cursor: str | None
+    """Where the next page begins; None if that turns out when this one is finished."""
+    is_last: bool
+    """The phase has nothing after this page."""
+    finish: Callable[[], Awaitable["PageResult"]]
+    """Sends what was decided."""
+    claims: Claims = field(default_factory=Claims)
+    is_empty: bool = False
+    """There is nothing to look at."""
+    abandon: Commit = nothing
+    """Undoes what was written down for a page that is not finished."""
+
+
+@dataclass(slots=True)
 class PageResult:
     """What a page has to commit. `commit` runs in the same transaction as the cursor."""
 
     cursor: str
     """Where the phase goes on."""
     is_last: bool
-    """The phase has nothing after this page."""
     commit: Commit
     counts: dict[str, int] = field(default_factory=dict)
+    more_pages: int = 0
+    """Pages that the phase turned out to have beyond what was expected."""
     failure: TargetUnusableError | None = None
     """The target became unusable during the page: what was done is kept, then the cycle ends."""
 
 
-PhasePage = Callable[[Run, str], Awaitable[PageResult]]
+BeginPage = Callable[[Run, str, Sequence[Claims]], Coroutine[Any, Any, Page]]
+"""Begins the page after a cursor; the claims are those of the pages before that are not committed yet."""
 
 
-def first_of(results: Sequence[Any], kind: type[T]) -> T | None:
-    """The first element of the kind, or None."""
-    return next((item for item in results if isinstance(item, kind)), None)
+def empty_page(cursor: str = "") -> Page:
+    """A page without objects has nothing to commit but the cursor, and the next phase can begin at once."""
+
+    async def finish() -> PageResult:
+        return PageResult(cursor, True, nothing)
+
+    return Page(cursor, True, finish, is_empty=True)

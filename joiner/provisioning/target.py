@@ -117,6 +117,11 @@ class ScimTarget:
             for resource in page.resources:
                 yield resource
 
+    async def page(self, endpoint: str, *, place: int | str, count: int, exclude: Sequence[str] = ()) -> Page:
+        """One page of the list of `/Users` or `/Groups`; `place` is an index, from 1, or a cursor."""
+        asked = {"startIndex" if isinstance(place, int) else "cursor": str(place), "count": str(count)}
+        return await self._page(endpoint, {**self._excluding(exclude), **asked})
+
     async def read(self, endpoint: str, target_id: str, *, exclude: Sequence[str] = ()) -> Resource | None:
         """The resource, or None if it no longer exists."""
         return await self._read(_path(endpoint, target_id), self._excluding(exclude))

@@ -62,6 +62,18 @@ class TargetPath:
             value = _member(value, VALUE)
         return None if value is None or value in ("", [], {}) else value
 
+    def values(self, resource: Mapping[str, Any]) -> Sequence[Any]:
+        """All values that a filter on the path may look at: those of every element, whatever the path selects."""
+        holder = resource if self.extension is None else _member(resource, self.extension)
+        value = _member(holder, self.attribute)
+        name = self.sub_attribute or (VALUE if self.is_reference else None)
+        found = []
+        for item in value if isinstance(value, list) else (value,):
+            single = _member(item, name or VALUE) if isinstance(item, dict) else None if name else item
+            if single is not None and not isinstance(single, (dict, list)):
+                found.append(single)
+        return found
+
     def elements(self, resource: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
         """All elements of the multi-valued attribute, whatever the path selects."""
         value = _member(resource if self.extension is None else _member(resource, self.extension), self.attribute)

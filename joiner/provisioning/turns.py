@@ -30,6 +30,11 @@ class Turns:
         finally:
             self._leave(key, turn)
 
+    def is_wanted(self, key: str) -> bool:
+        """Whether somebody waits for whoever holds the turn."""
+        with self._lock:
+            return len(self._queues.get(key, ())) > 1
+
     def _leave(self, key: str, turn: "Future[None]") -> None:
         with self._lock:
             queue = self._queues[key]

@@ -1,7 +1,7 @@
 """What a world is made of, beside its events: drawn once for each seed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, Final
 
@@ -27,6 +27,8 @@ class Conditions:
     objects_per_page: int = 100
     references_per_page: int = 1000
     members_per_request: int = 100
+    prefetch: str = "auto"
+    listed_per_page: int = 100
 
     @property
     def profile(self) -> dict[str, Any]:
@@ -34,6 +36,7 @@ class Conditions:
         return {
             "membersAddedPerPatch": self.members_per_request,
             "membersRemovedPerPatch": self.members_per_request,
+            "pageSize": self.listed_per_page,
             "pathlessPatch": not self.traits.refuses_pathless,
         }
 
@@ -68,8 +71,13 @@ def draw_conditions(rng: Random) -> Conditions:
         refuses_pathless=rng.random() < 0.3,
         members_per_operation=rng.choice((1, 1000)),
     )
+    # By chance of its own, so that the seeds that failed before are the worlds that they were.
+    listing = Random(f"{rates} {traits}")
+    traits = replace(traits, lists=listing.choice(("", "", "", "", "not", "twice", "not all", "briefly")))
     return Conditions(
         traits=traits,
+        prefetch=listing.choice(("on", "on", "auto", "off")),
+        listed_per_page=listing.choice((1, 2, 3, 100)),
         rates=rates,
         dialect=dialect,
         sync_all=rng.random() < 0.15,

@@ -7,6 +7,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from random import Random
 from types import TracebackType
@@ -155,7 +156,9 @@ class TaskEngine:
     async def run(self, cycle_id: str) -> None:
         assert self.runner is not None
         if cycle_id not in self.tasks:
-            self.tasks[cycle_id] = asyncio.create_task(run_pages(self.runner, cycle_id, self.runner.run_page))
+            # One page begins while the one before it is sent and committed.
+            run_some = partial(self.runner.run_pages, goes_on=lambda: True)
+            self.tasks[cycle_id] = asyncio.create_task(run_pages(self.runner, cycle_id, run_some))
 
     async def stop(self) -> None:
         for task in self.tasks.values():

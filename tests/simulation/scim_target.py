@@ -5,12 +5,12 @@ What it does wrong for good are its `Traits`; what goes wrong now and then are t
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 import orjson
@@ -49,6 +49,8 @@ class Traits:
     """A PATCH operation without a path is refused."""
     members_per_operation: int = 1000
     """More values of `members` in one operation are refused."""
+    lists: Literal["", "not", "twice", "not all", "briefly"] = ""
+    """What is wrong with its lists."""
     unfilterable: frozenset[str] = frozenset()
     """A filter by one of these attributes is answered with everything."""
 
@@ -163,9 +165,27 @@ class SimulatedTarget:
         if request.id:
             found = self._visible(request)
             return _error(404, "no such resource") if found is None else _json(200, _without(found, exclude))
+        if "filter" not in request.params:
+            return self._list(request, exclude)
         matching = [item for item in self.resources[request.endpoint].values() if self._passes(item, request)]
         resources = [_without(item, exclude) for item in matching]
         return _json(200, {"schemas": [LIST_SCHEMA], "totalResults": len(resources), "Resources": resources})
+
+    def _list(self, request: Request, exclude: Sequence[str]) -> Answer:
+        start, count = (int(request.params[name]) for name in ("startIndex", "count"))
+        shown = [item for id_, item in self.resources[request.endpoint].items() if not self.is_hidden(id_)]
+        total = len(shown)
+        part = [_without(item, exclude) for item in shown[start - 1 : start - 1 + count]]
+        match self.traits.lists:
+            case "not":
+                return _error(501, "there are no lists here")
+            case "twice":
+                part = [*part, *part[:1]]
+            case "not all":
+                part = part[1:]
+            case "briefly":
+                part = [{name: item[name] for name in ("id", "displayName") if name in item} for item in part]
+        return _json(200, {"schemas": [LIST_SCHEMA], "totalResults": total, "Resources": part})
 
     def _post(self, request: Request) -> Answer:
         resource = dict(request.body)

@@ -7,6 +7,8 @@ from datetime import timedelta
 from random import Random
 from typing import Any, TypeVar
 
+import orjson
+
 from joiner.clock import to_iso
 from joiner.directory import applications
 from joiner.ids import derived_id
@@ -68,6 +70,8 @@ class World:
         # Not through the service: its checks of the document would take most of the time. Edits go through them.
         self.change(lambda c, now: save_schema(c, self.job, text, "replaced", self.clock(), reevaluates=False))
         await service.change_profile(self.job_id, self.conditions.profile)
+        settings = orjson.dumps({"Prefetch": self.conditions.prefetch}).decode()
+        self.change(lambda c, now: c.execute("UPDATE job SET settings = ?", (settings,)).rowcount)
         await service.start(self.job_id)
         await self.start_process()
 

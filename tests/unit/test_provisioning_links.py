@@ -34,7 +34,7 @@ def job_id(db: Database) -> str:
 
 
 def change(db: Database, job_id: str, what: LinkChange, target_id: str = "t1") -> dict[str, Link]:
-    db.write_now(lambda c: links.change_link(c, job_id, "u1", "User", target_id, what, START))
+    db.write_now(lambda c: links.change_links(c, job_id, "User", [("u1", target_id, what)], START))
     return links.links_of(db.reader, job_id, ["u1", "u2"])
 
 

@@ -9,15 +9,16 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import aiohttp
-from yarl import URL
 
 from joiner.errors import ForbiddenTargetError
 from joiner.net.addresses import Addresses
-from joiner.net.pinned import pinned_session
+from joiner.net.pinned import pinned_connector
+from joiner.provisioning.client.connections import Connections, too_long
 from joiner.provisioning.client.exchange import Answer
 from joiner.provisioning.client.tls import TlsMaterial, tls_context
 from joiner.provisioning.failures import TargetError, incompatible
 
+HEADERS: Final[Mapping[str, str]] = {"Accept-Encoding": "identity", "User-Agent": "joiner"}
 REQUEST_TIMEOUT: Final = 60.0
 """Seconds from the beginning of a request to the end of its answer."""
 CONNECT_TIMEOUT: Final = 15.0
@@ -30,9 +31,8 @@ WINDOW_BITS: Final[Mapping[str, int]] = {"gzip": 31, "x-gzip": 31, "deflate": 15
 class HttpExchange:
     """Use `open_exchange`."""
 
-    def __init__(self, session: aiohttp.ClientSession, base_url: str, query: str, seconds: float) -> None:
-        self._session = session
-        self._base_url = base_url
+    def __init__(self, connections: Connections, query: str, seconds: float) -> None:
+        self._connections = connections
         self._query = query
         self._seconds = seconds
 
@@ -40,16 +40,16 @@ class HttpExchange:
         """See `Exchange.send`."""
         if self._query:
             path = f"{path}{'&' if '?' in path else '?'}{self._query}"
-        url = URL(self._base_url + path, encoded=True)
         try:
-            # Redirects lead to addresses that nobody has checked and for which no credentials were entered.
-            async with self._session.request(method, url, data=body, headers=headers, allow_redirects=False) as answer:
-                content = await _read(answer)
-                return Answer(answer.status, answer.headers, content)
+            status, held, content = await self._connections.send(method, path, headers, body)
         except TimeoutError:
             raise TargetError("Timeout", f"no answer within {self._seconds:.0f} seconds") from None
         except (aiohttp.ClientError, OSError) as error:
             raise TargetError("WebExceptionProtocolError", _told(error)) from None
+        coding = held.get("Content-Encoding")
+        if coding and content:
+            content = _decompressed(content, coding.strip().lower())
+        return Answer(status, held, content)
 
 
 @asynccontextmanager
@@ -70,30 +70,9 @@ async def open_exchange(
     context = await asyncio.to_thread(tls_context, tls) if is_encrypted else None
     if context is None and tls.certificate:
         raise ForbiddenTargetError("a client certificate needs an address that begins with https://")
-    async with pinned_session(
-        checked,
-        tls=context,
-        timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=min(seconds, CONNECT_TIMEOUT)),
-        auto_decompress=False,
-        headers={"Accept-Encoding": "identity"},
-        skip_auto_headers=("Content-Type",),
-    ) as session:
-        yield HttpExchange(session, base_url, query, seconds)
-
-
-async def _read(answer: aiohttp.ClientResponse) -> bytes:
-    """The whole body. Raises TargetError if it is too long, or compressed in a way that we do not know."""
-    content = await answer.content.read(MOST_BYTES + 1)
-    if not answer.content.at_eof():
-        parts, size = [content], len(content)
-        while size <= MOST_BYTES and (part := await answer.content.read(MOST_BYTES + 1 - size)):
-            parts.append(part)
-            size += len(part)
-        content = b"".join(parts)
-    if len(content) > MOST_BYTES:
-        raise _too_long()
-    coding = answer.headers.get("Content-Encoding")
-    return _decompressed(content, coding.strip().lower()) if coding and content else content
+    timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=min(seconds, CONNECT_TIMEOUT))
+    async with pinned_connector(checked, tls=context) as connector:
+        yield HttpExchange(Connections(connector, base_url, HEADERS, timeout, MOST_BYTES), query, seconds)
 
 
 def _decompressed(content: bytes, coding: str) -> bytes:
@@ -109,12 +88,8 @@ def _decompressed(content: bytes, coding: str) -> bytes:
     except zlib.error:
         raise incompatible(f"the answer says that it is compressed with {coding}, and is not") from None
     if decompressor.unconsumed_tail:
-        raise _too_long()
+        raise too_long(MOST_BYTES)
     return text
-
-
-def _too_long() -> TargetError:
-    return incompatible(f"the answer is longer than {MOST_BYTES} bytes")
 
 
 def _told(error: Exception) -> str:

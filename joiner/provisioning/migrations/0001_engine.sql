@@ -141,6 +141,36 @@ CREATE TABLE intent (
   PRIMARY KEY (job_id, source_id)
 ) STRICT, WITHOUT ROWID;
 
+-- What an initial cycle has read of the target's lists, so that it need not ask about every object.
+CREATE TABLE census (
+  cycle_id    TEXT NOT NULL REFERENCES cycle (id) ON DELETE CASCADE,
+  object_type TEXT NOT NULL,
+  state       TEXT NOT NULL CHECK (state IN ('reading', 'complete', 'given up')),
+  listed      INTEGER NOT NULL,           -- objects read so far
+  total       INTEGER,                    -- how many there are, as the target says; null: it does not say
+  read_at     TEXT NOT NULL,              -- when reading began
+  reason      TEXT,                       -- why it was given up
+  PRIMARY KEY (cycle_id, object_type)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE census_object (
+  cycle_id    TEXT NOT NULL REFERENCES cycle (id) ON DELETE CASCADE,
+  object_type TEXT NOT NULL,
+  target_id   TEXT NOT NULL,
+  resource    TEXT,                       -- JSON: the attributes that mappings look at; null: it was written to since
+  PRIMARY KEY (cycle_id, object_type, target_id)
+) STRICT, WITHOUT ROWID;
+
+-- By which values objects of the census are found; `value` is case-folded.
+CREATE TABLE census_value (
+  cycle_id    TEXT NOT NULL REFERENCES cycle (id) ON DELETE CASCADE,
+  object_type TEXT NOT NULL,
+  attribute   TEXT NOT NULL,
+  value       TEXT NOT NULL,
+  target_id   TEXT NOT NULL,
+  PRIMARY KEY (cycle_id, object_type, attribute, value, target_id)
+) STRICT, WITHOUT ROWID;
+
 -- What all entries that one cycle, or one run on demand, writes into the provisioning log have in common.
 CREATE TABLE journal_run (
   number               INTEGER PRIMARY KEY AUTOINCREMENT,

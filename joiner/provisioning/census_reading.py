@@ -1,0 +1,192 @@
+"""The first phase of an initial cycle: reading the target's lists instead of asking about every object, where that
+takes less and the lists can be trusted.
+
+A list can be trusted if it is complete and each object in it is: as many different ids as the target says there are,
+none twice, and no attribute left out that a read shows. Otherwise nothing of it is used.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from joiner.clock import to_iso
+from joiner.provisioning import census
+from joiner.provisioning.census import Census
+from joiner.provisioning.client.answers import Page as ListPart
+from joiner.provisioning.client.answers import Resource
+from joiner.provisioning.decision import ObjectType
+from joiner.provisioning.failures import TargetError
+from joiner.provisioning.job_settings import prefetch
+from joiner.provisioning.plan import ObjectPlan
+from joiner.provisioning.run import ENDPOINTS, UNREAD, Claims, Page, PageResult, Run, empty_page
+
+REQUESTS_PER_PAGE: Final = 8
+"""Parts of a list that are read side by side, and committed together."""
+PART_COSTS: Final = 5
+"""One part of a list costs a target as much as so many lookups."""
+FEWEST_LOOKUPS: Final = 10
+"""Below that nothing can be won."""
+TYPES: Final[tuple[ObjectType, ...]] = ("User", "Group")
+
+
+class UntrustworthyListError(Exception):
+    """The list cannot take the place of lookups; the text says why."""
+
+
+async def census_page(run: Run, cursor: str, before: Sequence[Claims]) -> Page:
+    """The next part of the lists; `cursor` is the object type and the place in its list, an index or `=` and the
+    target's own cursor."""
+    name, _, place = cursor.partition(" ")
+    object_type: ObjectType = "Group" if name == "Group" else "User"
+    plan = run.plan_of(object_type)
+    if plan is None or (not place and not _is_worth_asking(run, plan)):
+        following = _following(object_type)
+        return await census_page(run, following, before) if following else empty_page()
+    return Page(None, False, lambda: _read(run, plan, place))
+
+
+async def _read(run: Run, plan: ObjectPlan, place: str) -> PageResult:
+    try:
+        return await (_continue(run, plan, place) if place else _begin(run, plan))
+    except (TargetError, UntrustworthyListError) as error:
+        # Whatever makes the target unusable shows again when the first object is looked up.
+        reason = str(error)
+
+    def give_up(connection: sqlite3.Connection) -> None:
+        census.give_up(connection, run.cycle.id, plan.object_type, reason, run.clock())
+
+    return _next_type(plan.object_type, give_up)
+
+
+async def _begin(run: Run, plan: ObjectPlan) -> PageResult:
+    endpoint = ENDPOINTS[plan.object_type]
+    place = 1 if run.context.profile.paging == "index" else ""
+    first = await _part(run, plan, place, run.context.profile.page_size)
+    if first.next_cursor is None:
+        if first.total is None:
+            raise UntrustworthyListError("the application does not say how many objects there are")
+        _check_cost(run, plan, first)
+    await _check_whole(run, plan, endpoint, first.resources)
+    return _result(run, plan, Census("reading", 0, first.total, to_iso(run.clock())), [first], place)
+
+
+async def _continue(run: Run, plan: ObjectPlan, place: str) -> PageResult:
+    known = census.census_of(run.reader, run.cycle.id, plan.object_type)
+    assert known is not None
+    if place.startswith("="):
+        return _result(run, plan, known, [await _part(run, plan, place[1:], run.context.profile.page_size)], place)
+    assert known.total is not None
+    begin, size = map(int, place.split(" "))
+    begins = range(begin, min(known.total + 1, begin + size * REQUESTS_PER_PAGE), size)
+    # All end before the target is given back, whatever becomes of one.
+    answered = await asyncio.gather(*(_part(run, plan, each, size) for each in begins), return_exceptions=True)
+    for error in answered:
+        if isinstance(error, BaseException):
+            raise error
+    parts = [part for part in answered if not isinstance(part, BaseException)]
+    # A part that is shorter than was asked for is followed from its end.
+    whole = next((at for at, part in enumerate(parts) if len(part.resources) < size), len(parts))
+    return _result(run, plan, known, parts[: whole + 1], begin)
+
+
+def _result(run: Run, plan: ObjectPlan, known: Census, parts: Sequence[ListPart], place: int | str) -> PageResult:
+    """What to commit of these parts, and where to go on."""
+    resources = [resource for part in parts for resource in part.resources]
+    cursor, total = parts[-1].next_cursor, known.total
+    if any(part.total != total for part in parts):
+        raise UntrustworthyListError("the number of objects in the application changed while they were listed")
+    _check_new(run, plan, resources)
+    listed = known.listed + len(resources)
+    is_last = cursor is None if isinstance(place, str) or cursor is not None else listed == total
+    if not is_last and not resources:
+        raise UntrustworthyListError(f"the application lists {listed} of {total} objects")
+    if is_last and total is not None and listed != total:
+        raise UntrustworthyListError(f"the application says that it has {total} objects, and lists {listed}")
+    object_type = plan.object_type
+    size = len(parts[0].resources)
+    state = Census("complete" if is_last else "reading", listed, total, known.read_at)
+
+    def commit(connection: sqlite3.Connection) -> None:
+        census.write_census(connection, run.cycle.id, object_type, state)
+        census.add_objects(connection, run.cycle.id, plan, resources)
+
+    if is_last:
+        return _next_type(object_type, commit)
+    further = f"={cursor}" if cursor is not None else f"{listed + 1} {size}"
+    more = -(-(total - listed) // (size * REQUESTS_PER_PAGE)) if total is not None and place == 1 else 0
+    return PageResult(f"{object_type} {further}", False, commit, more_pages=more)
+
+
+async def _part(run: Run, plan: ObjectPlan, place: int | str, size: int) -> ListPart:
+    object_type = plan.object_type
+    part = await run.target.page(ENDPOINTS[object_type], place=place, count=size, exclude=UNREAD[object_type])
+    if any(resource.get(name) for resource in part.resources for name in UNREAD[object_type]):
+        raise UntrustworthyListError("the application lists groups with their members")
+    return part
+
+
+def _is_worth_asking(run: Run, plan: ObjectPlan) -> bool:
+    wanted = prefetch(run.job.settings)
+    if run.context.profile.paging == "none":
+        return False
+    if wanted == "auto":
+        return bool(plan.matching) and _lookups(run, plan) >= FEWEST_LOOKUPS
+    return bool(plan.matching) and wanted == "on"
+
+
+def _check_cost(run: Run, plan: ObjectPlan, first: ListPart) -> None:
+    """Raises UntrustworthyListError if asking about each object takes less than reading them all."""
+    if prefetch(run.job.settings) == "on" or not first.resources or first.total is None:
+        return
+    parts = -(-first.total // len(first.resources))
+    lookups = _lookups(run, plan)
+    if parts * PART_COSTS > lookups:
+        raise UntrustworthyListError(
+            f"the application has {first.total} objects, and about {lookups} lookups do as well"
+        )
+
+
+def _lookups(run: Run, plan: ObjectPlan) -> int:
+    """About how many lookups the cycle needs: one for each linked object, and one for each matching attribute of the
+    others that are in scope."""
+    directory, resource_id = run.directory, run.job.service_principal_id
+    if plan.object_type == "User":
+        in_scope = directory.count_users() if run.context.settings.sync_all else directory.count_entitled(resource_id)
+    else:
+        in_scope = directory.count_groups()
+    linked: int = run.reader.execute(
+        "SELECT count(*) FROM link WHERE job_id = ? AND object_type = ?", (run.job.id, plan.object_type)
+    ).fetchone()[0]
+    return linked + max(0, in_scope - linked) * len(plan.matching)
+
+
+async def _check_whole(run: Run, plan: ObjectPlan, endpoint: str, resources: Sequence[Resource]) -> None:
+    """Raises UntrustworthyListError if a read of the first object shows more than the list does."""
+    if not resources:
+        return
+    listed = resources[0]
+    read = await run.target.read(endpoint, listed["id"], exclude=UNREAD[plan.object_type])
+    if read is None:
+        raise UntrustworthyListError("the application lists an object that it does not have")
+    for flow in (*plan.flows, *plan.matching):
+        if flow.path.read(listed) is None and flow.path.read(read) is not None:
+            raise UntrustworthyListError(f"the application leaves {flow.target} out of its lists")
+
+
+def _check_new(run: Run, plan: ObjectPlan, resources: Sequence[Resource]) -> None:
+    """Raises UntrustworthyListError if one of the objects was listed before."""
+    ids = [resource["id"] for resource in resources]
+    if len(set(ids)) < len(ids) or census.has_objects(run.reader, run.cycle.id, plan.object_type, ids):
+        raise UntrustworthyListError("the application lists an object twice")
+
+
+def _next_type(object_type: ObjectType, commit: Callable[[sqlite3.Connection], None]) -> PageResult:
+    following = _following(object_type)
+    return PageResult(following, not following, commit)
+
+
+def _following(object_type: ObjectType) -> str:
+    """The cursor of the next type, '' if there is none."""
+    at = TYPES.index(object_type) + 1
+    return TYPES[at] if at < len(TYPES) else ""
