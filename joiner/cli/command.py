@@ -27,6 +27,8 @@ FAILED: Final = 1
 WRONG_USE: Final = 2
 HELD: Final = 3
 """A guard has stopped what was asked for."""
+PENDING: Final = 2
+"""There are changes that have not been made: a plan has them, or drift was found."""
 DETAILS_SHOWN: Final = 20
 Form = Literal["text", "json"]
 

@@ -11,10 +11,12 @@ from joiner.cli import (
     apps,
     connections,
     directory,
+    explain,
     expr,
     job_control,
     logs,
     oauth_clients,
+    plans,
     schema,
     scope,
     serve,
@@ -62,6 +64,7 @@ app.command("tutorial")(tutorial.tutorial)
 app.command("serve")(serve.serve)
 app.command("expr")(expr.expr)
 app.add_typer(logs.app)
+app.add_typer(explain.app)
 app.add_typer(tokens.app, name="token")
 app.add_typer(connections.app, name="connection")
 app.add_typer(oauth_clients.app, name="client")
@@ -70,6 +73,7 @@ app.add_typer(api_keys.app, name="api-key")
 app.add_typer(directory.app, name="directory")
 app.add_typer(apps.app, name="app")
 command(job_control.app, "profile")(target_profiles.profile)
+job_control.app.add_typer(plans.app)
 app.add_typer(job_control.app, name="job")
 app.add_typer(schema.app, name="schema")
 app.add_typer(scope.app)

@@ -8,10 +8,11 @@ from typing import Annotated, Any, Final
 import typer
 
 from joiner.cli.client import Client
-from joiner.cli.command import FAILED, command
+from joiner.cli.command import FAILED, PENDING, command
 from joiner.cli.jobs import JobArgument
 from joiner.cli.lookup import find_job
 from joiner.cli.output import Output, plain, short_time
+from joiner.cli.plans import follow_plan, show
 from joiner.errors import InvalidValueError, NotFoundError
 
 app = typer.Typer(help="Mappings, scoping filters and attribute lists as one document.", no_args_is_help=True)
@@ -72,10 +73,26 @@ async def export(
 
 
 @command(app, "import")
-async def import_schema(client: Client, output: Output, name: JobArgument, file: FileArgument) -> None:
+async def import_schema(
+    client: Client,
+    output: Output,
+    name: JobArgument,
+    file: FileArgument,
+    plan: Annotated[
+        bool,
+        typer.Option("--plan", help="Save nothing: say what would become of whom. Exit code 2 if there are changes."),
+    ] = False,
+) -> None:
     """Replace the job's document, as a whole or not at all, and say what changed."""
     content = _read(file)
     found = await find_job(client, name)
+    if plan:
+        begun = await client.post_raw(f"{found.path}/schema/joiner.plan", content)
+        document = await follow_plan(client, found, begun)
+        await show(client, output, found, document, everything=False)
+        if document["hasChanges"]:
+            raise typer.Exit(PENDING)
+        return
     result = await client.post_raw(f"{found.path}/schema/joiner.check", content)
     if result["errors"]:
         output.show(result, lambda out: _show_problems(out, result))

@@ -82,7 +82,7 @@ class SchemaRoutes:
 
     async def replace(self, request: Request) -> Response:
         job_id = self._job_id(request)
-        await self._schemas.replace(job_id, await _sent_document(request), by=actor_of(request))
+        await self._schemas.replace(job_id, await sent_document(request), by=actor_of(request))
         return no_content(request)
 
     async def restore(self, request: Request) -> Response:
@@ -92,7 +92,7 @@ class SchemaRoutes:
     async def check(self, request: Request) -> Response:
         """What is wrong with the document in the body, and what it would change."""
         job_id = self._job_id(request)
-        report, changes = self._schemas.check(job_id, await _sent_document(request))
+        report, changes = self._schemas.check(job_id, await sent_document(request))
         answer = {
             "errors": [_problem(problem) for problem in report.errors],
             "warnings": [_problem(problem) for problem in report.warnings],
@@ -183,7 +183,7 @@ class SchemaRoutes:
         return self._service.job(principal_id, request.path_params["job"]).id
 
 
-async def _sent_document(request: Request) -> dict[str, Any]:
+async def sent_document(request: Request) -> dict[str, Any]:
     """Raises GraphError if it is longer than any schema, InvalidValueError if it is no JSON object."""
     content = await body_text(request)
     if len(content) > MOST_BYTES:

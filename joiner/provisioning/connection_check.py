@@ -10,8 +10,8 @@ from joiner.provisioning.client.retries import UNANSWERED
 from joiner.provisioning.decision import ObjectType
 from joiner.provisioning.failures import TargetError, incompatible
 from joiner.provisioning.plan import JobPlan
+from joiner.provisioning.ports import TargetReads
 from joiner.provisioning.run import ENDPOINTS, UNREAD
-from joiner.provisioning.target import ScimTarget
 
 CONNECTION = "connection"
 CREDENTIALS = "credentials"
@@ -60,7 +60,7 @@ def checks_of(plan: JobPlan) -> Sequence[Check]:
 
 
 async def test_connection(
-    opening: AbstractAsyncContextManager[ScimTarget], checks: Sequence[Check]
+    opening: AbstractAsyncContextManager[TargetReads], checks: Sequence[Check]
 ) -> list[CheckResult]:
     """Every check with its result: the connection, the credentials, and each query apart."""
     names = [CONNECTION, CREDENTIALS, *(check.name for check in checks)]
@@ -81,7 +81,7 @@ async def test_connection(
     return [*results, *(CheckResult(name, is_done=False) for name in names[len(results) :])]
 
 
-async def _checked(target: ScimTarget, check: Check) -> CheckResult:
+async def _checked(target: TargetReads, check: Check) -> CheckResult:
     try:
         await probe(target, check)
     except TargetError as error:
@@ -90,7 +90,7 @@ async def _checked(target: ScimTarget, check: Check) -> CheckResult:
     return CheckResult(check.name)
 
 
-async def probe(target: ScimTarget, check: Check) -> None:
+async def probe(target: TargetReads, check: Check) -> None:
     """Raises TargetError unless a query for a value that cannot exist is answered with an empty ListResponse.
 
     Of a target without filters the first page must be a list.

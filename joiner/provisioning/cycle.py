@@ -18,11 +18,13 @@ from joiner.errors import JoinerError
 from joiner.provisioning import cycles, deletions, jobs, journal_rows, objects, references, standing
 from joiner.provisioning.census_reading import census_page
 from joiner.provisioning.connection_check import checks_of, probe
-from joiner.provisioning.cycles import PHASES, Cycle, CycleState
+from joiner.provisioning.cycles import PHASES, Cycle
 from joiner.provisioning.decision import ObjectType
 from joiner.provisioning.failures import TargetError, TargetUnusableError
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.journal import LogContext
+from joiner.provisioning.planning import applying
+from joiner.provisioning.ports import Gate, Target
 from joiner.provisioning.run import (
     ENDPOINTS,
     OBJECTS_PER_PAGE,
@@ -35,7 +37,6 @@ from joiner.provisioning.run import (
     Run,
 )
 from joiner.provisioning.schema_versions import job_at_version
-from joiner.provisioning.target import ScimTarget
 from joiner.provisioning.turns import Turns
 from joiner.storage.sqlite import Database
 
@@ -52,8 +53,13 @@ SUCCESSORS: Final[Mapping[str, str]] = {"census": "users", "users": "groups"}
 
 Prepare = Callable[[Job], JobContext]
 """Gives the compiled plan, settings and credentials of a job. Raises JoinerError if the job cannot run."""
-OpenTarget = Callable[[JobContext], AbstractAsyncContextManager[ScimTarget]]
+OpenTarget = Callable[[JobContext], AbstractAsyncContextManager[Target]]
 DescribeLog = Callable[[Job, Cycle], LogContext]
+OpenGate = Callable[[Job, Cycle, JobContext], Gate | None]
+
+
+def no_gate(_job: Job, _cycle: Cycle, _context: JobContext) -> None:
+    """Nobody looks at the decisions of the cycle."""
 
 
 class CycleRunner:
@@ -68,6 +74,7 @@ class CycleRunner:
         describe_log: DescribeLog,
         clock: Clock,
         turns: Turns,
+        open_gate: OpenGate = no_gate,
     ) -> None:
         self._db = db
         self._directory = directory
@@ -76,6 +83,7 @@ class CycleRunner:
         self._describe_log = describe_log
         self._clock = clock
         self._turns = turns
+        self._open_gate = open_gate
 
     async def take(self, cycle_id: str) -> int:
         """Takes the cycle's job over and returns the fencing number to give to `run_page`."""
@@ -105,7 +113,7 @@ class CycleRunner:
             return False
         job = job_at_version(self._db.reader, jobs.job_by_id(self._db.reader, cycle.job_id), cycle.schema_version)
         if job.restart_requested:
-            await self._db.write(lambda connection: self._end(connection, cycle, fence, "abandoned"))
+            await self._db.write(lambda connection: self._end_early(connection, cycle, fence))
             return False
         try:
             context = self._prepare(job)
@@ -124,6 +132,7 @@ class CycleRunner:
                     target=target,
                     log=self._describe_log(job, cycle),
                     clock=self._clock,
+                    gate=self._open_gate(job, cycle, context),
                 )
                 return await self._run_phase(run, fence, goes_on)
         except TargetError as error:
@@ -191,6 +200,7 @@ class CycleRunner:
             cycles.check_fence(connection, cycle, fence)
             error = {"code": "InternalError", "message": reason, "tenantActionable": False}
             cycles.end_cycle(connection, cycle, "failed", self._clock(), error)
+            applying.abandon(connection, cycle)
 
         await self._db.write(work)
 
@@ -211,6 +221,7 @@ class CycleRunner:
         if result.failure is not None:
             cycles.add_counts(connection, cycle, result.counts)
             standing.fail(connection, cycles.cycle_by_id(connection, cycle.id), result.failure, self._clock())
+            applying.abandon(connection, cycle)
             return False
         completed, total = cycle.completed_pages + 1, cycle.total_pages + result.more_pages
         if not cycle.total_pages:
@@ -243,6 +254,8 @@ class CycleRunner:
 
     def _expected_pages(self, connection: sqlite3.Connection, run: Run) -> int:
         """Pages of users and groups, at least one each of references and removals, and two of the census."""
+        if run.cycle.plan is not None:
+            return applying.count_pages(connection, run.cycle, OBJECTS_PER_PAGE) + 2
         users, groups = _numbers_of_objects(run)
         census = 2 if run.is_initial else 0
         return census + max(1, _pages(users, OBJECTS_PER_PAGE)) + max(1, _pages(groups, OBJECTS_PER_PAGE)) + 2
@@ -253,19 +266,25 @@ class CycleRunner:
             counts["staged"] = deletions.count_undecided(connection, run.job.id)
         cycles.set_counts(connection, run.cycle.id, counts)
         cycles.count_synchronized(connection, run.job.id)
-        standing.settle(connection, cycles.cycle_by_id(connection, run.cycle.id), self._clock())
+        cycle = cycles.cycle_by_id(connection, run.cycle.id)
+        if cycle.plan is not None:
+            applying.finish(connection, cycle, self._clock())
+        else:
+            standing.settle(connection, cycle, self._clock())
 
     async def _give_up(self, cycle_id: str, fence: int, error: TargetError) -> None:
         def work(connection: sqlite3.Connection) -> None:
             cycle = cycles.cycle_by_id(connection, cycle_id)
             cycles.check_fence(connection, cycle, fence)
             standing.fail(connection, cycle, error, self._clock())
+            applying.abandon(connection, cycle)
 
         await self._db.write(work)
 
-    def _end(self, connection: sqlite3.Connection, cycle: Cycle, fence: int, state: CycleState) -> None:
+    def _end_early(self, connection: sqlite3.Connection, cycle: Cycle, fence: int) -> None:
         cycles.check_fence(connection, cycle, fence)
-        cycles.end_cycle(connection, cycle, state, self._clock())
+        cycles.end_cycle(connection, cycle, "abandoned", self._clock())
+        applying.abandon(connection, cycle)
 
 
 def _numbers_of_objects(run: Run) -> tuple[int, int]:
@@ -280,6 +299,9 @@ def _numbers_of_objects(run: Run) -> tuple[int, int]:
 
 def _enter(connection: sqlite3.Connection, run: Run, phase: str) -> int:
     """What a phase needs at its beginning; returns the number of its pages, 1 if that is not known before."""
+    if phase == "references" and run.cycle.plan is not None:
+        applying.note_references(connection, run.cycle)
+        return _pages(references.count_pending(connection, run.job.id), REFERENCES_PER_PAGE)
     if phase == "references":
         references.note_changed_memberships(connection, run)
         if run.is_initial:

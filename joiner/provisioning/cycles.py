@@ -13,7 +13,7 @@ import msgspec
 from joiner.clock import to_iso
 from joiner.errors import InvalidStateError, NotFoundError
 from joiner.ids import new_id
-from joiner.provisioning.jobs import job_by_id
+from joiner.provisioning.jobs import Job, job_by_id
 from joiner.provisioning.rows import from_row, to_json
 
 CycleKind = Literal["initial", "incremental"]
@@ -46,6 +46,8 @@ class Cycle(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: str | None
     observed_at: str
     error: Mapping[str, Any] | None
+    plan: int | None
+    """The plan that the cycle carries out; None: it looks at the directory by itself."""
 
 
 def begin_cycle(connection: sqlite3.Connection, job_id: str, feed_position: int, now: datetime) -> Cycle:
@@ -81,6 +83,22 @@ def begin_cycle(connection: sqlite3.Connection, job_id: str, feed_position: int,
     connection.execute(
         "UPDATE job SET next_run_at = ? WHERE id = ? AND schedule_state = 'Active'",
         (to_iso(now + timedelta(seconds=job.interval_seconds)), job_id),
+    )
+    return cycle_by_id(connection, cycle_id)
+
+
+BEGINS_WITH: Final = "users"
+"""The first phase of a cycle that carries out a plan: it reads no lists."""
+
+
+def begin_apply(connection: sqlite3.Connection, job: Job, kind: CycleKind, plan: int, now: datetime) -> Cycle:
+    """A cycle that carries out a plan; it moves neither the watermark nor the schedule."""
+    cycle_id = new_id()
+    moment = to_iso(now)
+    connection.execute(
+        "INSERT INTO cycle (id, job_id, kind, state, from_position, to_position, schema_version, phase, cursor, counts,"
+        " began_at, observed_at, plan) VALUES (?, ?, ?, 'running', 0, 0, ?, ?, '', '{}', ?, ?, ?)",
+        (cycle_id, job.id, kind, job.schema_version, BEGINS_WITH, moment, moment, plan),
     )
     return cycle_by_id(connection, cycle_id)
 
@@ -200,7 +218,7 @@ def end_cycle(
         " completed_pages = iif(?, total_pages, completed_pages) WHERE id = ?",
         (state, moment, moment, to_json(error) if error else None, done, cycle.id),
     )
-    if done:
+    if done and cycle.plan is None:
         connection.execute(
             "UPDATE job SET watermark = iif(restart_requested OR reevaluates, NULL, ?) WHERE id = ?",
             (cycle.to_position, cycle.job_id),

@@ -102,7 +102,7 @@ def build_entry(
             "errorInformation": _error_information(outcome.status, outcome.problem),
         },
         "provisioningSteps": [_step(step) for step in steps],
-        "modifiedProperties": _properties(decision.changes),
+        "modifiedProperties": properties_of(decision.changes),
         "sourceIdentity": _source_identity(source),
         "targetIdentity": {
             "id": outcome.target_id or "",
@@ -127,7 +127,7 @@ def add_to_entry(entry: Entry, steps: Iterable[Step], changes: Sequence[Change],
         "provisioningAction": Action.UPDATE.value if writes else entry["provisioningAction"],
         "provisioningStatusInfo": info,
         "provisioningSteps": [*entry["provisioningSteps"], *(_step(step) for step in steps)],
-        "modifiedProperties": (entry["modifiedProperties"] + _properties(changes))[:MOST_CHANGES],
+        "modifiedProperties": (entry["modifiedProperties"] + properties_of(changes))[:MOST_CHANGES],
     }
 
 
@@ -184,7 +184,8 @@ def _error_information(status: Status, problem: Problem | None) -> dict[str, Any
     }
 
 
-def _properties(changes: Iterable[Change]) -> list[dict[str, Any]]:
+def properties_of(changes: Iterable[Change]) -> list[dict[str, Any]]:
+    """`modifiedProperties`: values as text, secret ones masked."""
     return [
         {
             "displayName": change.attribute,

@@ -91,6 +91,26 @@ def entries_of(connection: sqlite3.Connection, cycle_id: str) -> list[Entry]:
     return [entry for _, entry in documents(rows)]
 
 
+def failures_of(connection: sqlite3.Connection, cycle_id: str) -> Iterator[Entry]:
+    """The entries of the objects that failed in the cycle."""
+    rows = connection.execute(
+        f"SELECT {COLUMNS} FROM journal_run r JOIN journal j ON j.run = r.number WHERE r.cycle_id = ? AND j.status = ?"
+        " ORDER BY j.position",
+        (cycle_id, STATUSES.index("failure")),
+    )
+    return (entry for _, entry in documents(rows))
+
+
+def entries_of_source(connection: sqlite3.Connection, job_id: str, source_id: str, limit: int) -> list[Entry]:
+    """What the job's log has last of the object, newest first."""
+    rows = connection.execute(
+        f"SELECT {COLUMNS} FROM journal j JOIN journal_run r ON r.number = j.run WHERE j.source_id = ? AND r.job_id = ?"
+        " ORDER BY j.position DESC LIMIT ?",
+        (source_key(source_id), job_id, limit),
+    )
+    return [entry for _, entry in documents(rows)]
+
+
 def entry_by_id(connection: sqlite3.Connection, entry_id: str) -> Entry:
     """Raises NotFoundError."""
     try:

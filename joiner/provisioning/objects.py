@@ -52,6 +52,7 @@ from joiner.provisioning.links import (
 )
 from joiner.provisioning.matching import match_queries, next_lookup
 from joiner.provisioning.plan import ObjectPlan
+from joiner.provisioning.ports import Considered, PageGate, watched
 from joiner.provisioning.run import (
     ENDPOINTS,
     OBJECTS_PER_PAGE,
@@ -129,7 +130,7 @@ async def removals_page(run: Run, cursor: str, before: Known) -> Page:
     object_type: ObjectType = rows[0]["object_type"]
     ids = [row["source_id"] for row in rows if row["object_type"] == object_type]
     plan = run.plan_of(object_type)
-    items = _items(run, object_type, sources_by_id(run, object_type, ids), plan) if plan else []
+    items = items_of(run, object_type, sources_by_id(run, object_type, ids), plan) if plan else []
     is_last = len(rows) < OBJECTS_PER_PAGE and len(ids) == len(rows)
     cursor = f"{int(object_type == 'Group')} {ids[-1]}"
     if plan is None:
@@ -153,7 +154,7 @@ async def one_object(run: Run, object_type: ObjectType, source_id: str) -> PageR
     plan = run.plan_of(object_type)
     if plan is None:
         return PageResult(source_id, True, nothing)
-    items = _items(run, object_type, sources_by_id(run, object_type, [source_id]), plan)
+    items = items_of(run, object_type, sources_by_id(run, object_type, [source_id]), plan)
     page = await _begin(run, await decide_items(run, plan, items), items, source_id, True)
     return await page.finish()
 
@@ -165,7 +166,7 @@ async def _object_page(run: Run, object_type: ObjectType, cursor: str, before: K
     sources = page_of_sources(run, object_type, cursor)
     if not sources:
         return empty_page(cursor)
-    items = _items(run, object_type, sources, plan)
+    items = items_of(run, object_type, sources, plan)
     decided = await decide_items(run, plan, items, before)
     # Taking access away waits for the last phase, so that its extent is known before it begins.
     deferred = [item for item in items if item.outcome is None and item.decision and item.decision.is_removal]
@@ -198,7 +199,8 @@ async def _object_page(run: Run, object_type: ObjectType, cursor: str, before: K
     return page
 
 
-def _items(run: Run, object_type: ObjectType, sources: list[SourceObject], plan: ObjectPlan | None) -> list[Item]:
+def items_of(run: Run, object_type: ObjectType, sources: list[SourceObject], plan: ObjectPlan | None) -> list[Item]:
+    """The objects with scope and link; the target has not been asked about them."""
     if plan is None or not sources:
         return []
     ids = [source.id for source in sources]
@@ -252,15 +254,17 @@ async def _begin(run: Run, decided: Decided, items: Sequence[Item], cursor: str,
     plan, known = decided.plan, decided.known
     creates = [item for item in items if item.decision and isinstance(item.decision.request, Create)]
     await _announce(run, plan, creates)
+    gate = run.gate.page() if run.gate is not None else None
 
     async def finish() -> PageResult:
         ready = [item for item in items if item.decision is not None]
-        failure = await side_by_side(lambda item: _export(run, plan, item, known), ready, run.at_once)
+        failure = await side_by_side(lambda item: _export(run, plan, item, known, gate), ready, run.at_once)
         if failure is None:
             # What these are found by has just been written for others.
-            failure = await side_by_side(lambda item: _export_anew(run, plan, item, known), decided.waiting, 1)
+            failure = await side_by_side(lambda item: _export_anew(run, plan, item, known, gate), decided.waiting, 1)
         done = [item for item in items if item.outcome is not None]
-        return PageResult(cursor, is_last, _commit(run, plan, done, decided.listed), _counts(done), failure=failure)
+        commit = _commit(run, plan, done, decided.listed)
+        return PageResult(cursor, is_last, watched(gate, commit), _counts(done), failure=failure)
 
     def abandon(connection: sqlite3.Connection) -> None:
         forget_intents(connection, run.job.id, (i.source.id for i in creates if not i.state.was_intended))
@@ -382,10 +386,14 @@ def _claim(run: Run, object_type: ObjectType, items: Iterable[Item], known: Know
                 item.state = replace(item.state, linked_to=owner)
 
 
-async def _export(run: Run, plan: ObjectPlan, item: Item, known: Known) -> None:
+async def _export(run: Run, plan: ObjectPlan, item: Item, known: Known, gate: PageGate | None) -> None:
     """Sends the decision's request, if it has one, and notes the outcome."""
     decision = item.decision
     if decision is None or item.outcome is not None:
+        return
+    if gate is not None and not gate.admits(
+        Considered(item.source, item.values, item.scope, item.link, item.state, decision)
+    ):
         return
     if decision.request is None:
         item.outcome = Outcome(decision.status, decision.target_id, decision.problem)
@@ -398,7 +406,7 @@ async def _export(run: Run, plan: ObjectPlan, item: Item, known: Known) -> None:
         raise
     except TargetError as error:
         if item.is_listed and error.status in OUTDATED:
-            await _export_anew(run, plan, item, known)
+            await _export_anew(run, plan, item, known, gate)
             return
         item.outcome = _failed(error, item, began)
         # A conflict with an account that an earlier attempt may have made says nothing about that attempt.
@@ -408,7 +416,7 @@ async def _export(run: Run, plan: ObjectPlan, item: Item, known: Known) -> None:
     known[-1].owners.setdefault(target_id, item.source.id)
 
 
-async def _export_anew(run: Run, plan: ObjectPlan, item: Item, known: Known) -> None:
+async def _export_anew(run: Run, plan: ObjectPlan, item: Item, known: Known, gate: PageGate | None) -> None:
     """Decides by what the target says now: what was known of it is not true any more."""
     item.is_listed, item.decision = False, None
     item.state = TargetState(intended=item.state.intended, unique=item.state.unique)
@@ -418,7 +426,7 @@ async def _export_anew(run: Run, plan: ObjectPlan, item: Item, known: Known) -> 
         item.decision = decide(item.source, item.values, item.scope, item.link, item.state, plan, run.context.settings)
         if isinstance(item.decision.request, Create):
             await _announce(run, plan, [item])
-        await _export(run, plan, item, known)
+        await _export(run, plan, item, known, gate)
 
 
 async def _send(run: Run, object_type: ObjectType, decision: Decision) -> str:

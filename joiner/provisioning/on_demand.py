@@ -227,7 +227,7 @@ def _run_of(job: Job, now: datetime) -> Cycle:
     return Cycle(
         id=new_id(), job_id=job.id, kind="incremental", state="running", from_position=0, to_position=0,
         schema_version=None, phase="users", cursor="", completed_pages=0, total_pages=0, is_held=False, counts={},
-        began_at=moment, ended_at=None, observed_at=moment, error=None,
+        began_at=moment, ended_at=None, observed_at=moment, error=None, plan=None,
     )  # fmt: skip
 
 

@@ -38,6 +38,7 @@ from joiner.provisioning.journal_rows import Journal
 from joiner.provisioning.links import escrow, escrowed, hurry_references, release
 from joiner.provisioning.modes import is_on
 from joiner.provisioning.plan import AttributeFlow
+from joiner.provisioning.ports import DecidedReference, watched
 from joiner.provisioning.run import (
     ENDPOINTS,
     REFERENCES_PER_PAGE,
@@ -176,6 +177,21 @@ class Reference:
         is_gone = self.wanted_id is None or (self.wanted_target is None and self.is_outdated)
         return self.held if self.own_is_active and is_gone and not self.is_held else None
 
+    @property
+    def decided(self) -> DecidedReference:
+        verb: Verb | None = "add" if self.adds is not None else "remove" if self.removes is not None else None
+        return DecidedReference(
+            object_type=self.object_type,
+            source_id=self.source_id,
+            source_name=self.own_name,
+            target_id=self.own_target or "",
+            attribute=self.attribute,
+            related_id=self.related_id,
+            wanted_id=self.wanted_id,
+            related_name=self.related_name,
+            verb=verb,
+        )
+
 
 async def references_page(run: Run, cursor: str, before: Sequence[Claims]) -> Page:
     """The pending references in order of their objects, after `cursor`."""
@@ -196,7 +212,9 @@ async def _page(run: Run, sql: str, window: Mapping[str, str], cursor: str) -> P
     due = run.cycle.began_at if not run.job.quarantine and sql is CYCLE else FOREVER
     fixed = {"job": run.job.id, "cycle": run.cycle.id, "due": due, "limit": REFERENCES_PER_PAGE}
     rows = run.reader.execute(sql, {**fixed, **window}).fetchall()
-    references = [_reference(row) for row in rows]
+    found = [_reference(row) for row in rows]
+    gate = run.gate.page() if run.gate is not None else None
+    references = found if gate is None else [item for item in found if gate.admits_reference(item.decided)]
     # What no mapping writes any more is left as it is, in the target too.
     mapped = {attribute for attribute in (MEMBERS, MANAGER) if _is_mapped(run, attribute)}
     unmapped = [reference for reference in references if reference.attribute not in mapped]
@@ -204,7 +222,7 @@ async def _page(run: Run, sql: str, window: Mapping[str, str], cursor: str) -> P
     for reference in (item for item in references if item.attribute in mapped):
         by_object[reference.source_id, reference.attribute].append(reference)
     works = [Work(run, items) for items in by_object.values()]
-    last = " ".join(references[-1].key) if references else cursor
+    last = " ".join(found[-1].key) if found else cursor
     is_last = len(rows) < REFERENCES_PER_PAGE
     await _announce(run, [attempt for work in works for attempt in work.attempts()])
 
@@ -224,7 +242,7 @@ async def _page(run: Run, sql: str, window: Mapping[str, str], cursor: str) -> P
             "exported": sum(work.number_exported for work in works),
             "escrowed": sum(work.number_failed > 0 for work in works),
         }
-        return PageResult(last, is_last, commit, counts, failure=failure)
+        return PageResult(last, is_last, watched(gate, commit), counts, failure=failure)
 
     def abandon(connection: sqlite3.Connection) -> None:
         new = (item for work in works for item in work.changes if item.attempted is None)

@@ -8,6 +8,7 @@ from typing import Final
 from joiner.clock import Clock, to_iso
 from joiner.directory.store import DirectoryStore
 from joiner.provisioning import audit, cycles, journal_rows
+from joiner.provisioning.planning import plans
 from joiner.storage.sqlite import Database
 
 CYCLES_KEPT: Final = timedelta(days=30)
@@ -30,6 +31,7 @@ class Retention:
         before, logged_before = to_iso(now - FEED_KEPT), now - self._logs_kept
         await self._repeat(lambda connection: journal_rows.purge(connection, logged_before))
         await self._repeat(lambda connection: audit.purge(connection, logged_before))
+        await self._repeat(lambda connection: plans.purge_plans(connection, logged_before))
         await self._repeat(lambda connection: cycles.purge_ended(connection, now - CYCLES_KEPT))
         await self._repeat(lambda connection: _purge_feed(connection, before))
         while await self._directory.purge_recycle_bin():

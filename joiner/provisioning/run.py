@@ -15,7 +15,7 @@ from joiner.provisioning.failures import TargetUnusableError
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.journal import LogContext
 from joiner.provisioning.plan import JobPlan, ObjectPlan
-from joiner.provisioning.target import ScimTarget
+from joiner.provisioning.ports import Gate, Target
 from joiner.provisioning.wire import Dialect
 from joiner.storage.sqlite import Database
 
@@ -55,9 +55,11 @@ class Run:
     fence: int | None
     """The number under which this worker holds the job; None on demand, which is in turn with the pages of cycles."""
     context: JobContext
-    target: ScimTarget
+    target: Target
     log: LogContext
     clock: Clock
+    gate: Gate | None = None
+    """Who looks at every decision before anything of it is sent; None: nobody."""
 
     @property
     def reader(self) -> sqlite3.Connection:

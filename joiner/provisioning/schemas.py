@@ -66,6 +66,15 @@ class Schemas:
         before = self._before(self._db.reader, job)
         return check_document(document, before), changes_between(before.stored, _named(document, job, before.stored))
 
+    def as_next(self, job_id: str, document: Document) -> str:
+        """The text that the document would be kept as. Raises SchemaError with every problem."""
+        job = jobs.job_by_id(self._db.reader, job_id)
+        before = self._before(self._db.reader, job)
+        report = check_document(document, before)
+        if report.errors:
+            raise SchemaError(report.errors)
+        return write_document(_named(document, job, before.stored, version=job.schema_version + 1))
+
     async def replace(
         self, job_id: str, document: Document, reason: Reason = "replaced", by: Actor = SERVICE_ITSELF
     ) -> None:

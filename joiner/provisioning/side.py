@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
+from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
@@ -24,11 +25,17 @@ from joiner.provisioning.client.profile import parse_profile
 from joiner.provisioning.cycle import CycleRunner
 from joiner.provisioning.cycles import Cycle
 from joiner.provisioning.durable import CycleEngine, DbosEngine
+from joiner.provisioning.explanation.explain import Explanations
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.journal import LogContext
 from joiner.provisioning.on_demand import OnDemand
 from joiner.provisioning.outbox import Outbox
 from joiner.provisioning.outbox import next_due as next_mail
+from joiner.provisioning.planning import overlay, plans
+from joiner.provisioning.planning.applying import ApplyGate
+from joiner.provisioning.planning.planner import Planner, context_hash
+from joiner.provisioning.planning.service import Planning
+from joiner.provisioning.ports import Gate
 from joiner.provisioning.prepare import PlanCache, context_of
 from joiner.provisioning.retention import Retention
 from joiner.provisioning.run import JobContext
@@ -81,7 +88,10 @@ class ProvisioningSide:
         self._targets = TargetPool(connect, clock, sleep, jitter)
         self._plans = PlanCache()
         turns = Turns()
-        self.runner = CycleRunner(db, directory, self._prepare, self._open_target, self._describe_log, clock, turns)
+        self._fingerprint_key = blake2b(b"fingerprints of plans", key=secret_key).digest()
+        self.runner = CycleRunner(
+            db, directory, self._prepare, self._open_target, self._describe_log, clock, turns, self._open_gate
+        )
         self._engine = engine or DbosEngine(engine_path, self.runner, self._cycle_ended)
         self._wakeup = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -103,6 +113,20 @@ class ProvisioningSide:
         )
         self.schemas = Schemas(db, self._vault, clock, self._open_job_target, self._wake)
         self.on_demand = OnDemand(db, directory, self._prepare, self._open_target, self._describe_log, clock, turns)
+        planner = Planner(
+            db,
+            directory,
+            MIGRATIONS,
+            self._prepare_with,
+            self._open_target,
+            self._describe_log,
+            clock,
+            self._fingerprint_key,
+        )
+        self.explanations = Explanations(
+            db, directory, self._prepare, self._open_target, self._describe_log, self.service.job_document, clock
+        )
+        self.planning = Planning(db, planner, self._prepare_with, clock, self._engine.run)
 
     @property
     def db(self) -> Database:
@@ -112,6 +136,7 @@ class ProvisioningSide:
         """Starts the durable engine, goes on with every cycle that a crash cut off, and schedules."""
         self._loop = asyncio.get_running_loop()
         await self._engine.start()
+        overlay.forget_leftovers(self._db.path.parent)
         for cycle in cycles.running_cycles(self._db.reader):
             log.info("cycle goes on", cycle=cycle.id, job=cycle.job_id, phase=cycle.phase)
             await self._engine.run(cycle.id)
@@ -126,6 +151,7 @@ class ProvisioningSide:
         if self._mailer is not None:
             self._mailer.cancel()
             await asyncio.gather(self._mailer, return_exceptions=True)
+        await self.planning.stop()
         await self._targets.close()
         await self._engine.stop()
 
@@ -193,8 +219,17 @@ class ProvisioningSide:
         self._wake()
 
     def _prepare(self, job: Job) -> JobContext:
+        return self._prepare_with(job, self._plans)
+
+    def _prepare_with(self, job: Job, compiled: PlanCache) -> JobContext:
         stored = credentials.read_credentials(self._db.reader, self._vault, job.service_principal_id)
-        return context_of(self._plans.plan_of(job), stored, parse_profile(job.profile))
+        return context_of(compiled.plan_of(job), stored, parse_profile(job.profile))
+
+    def _open_gate(self, job: Job, cycle: Cycle, context: JobContext) -> Gate | None:
+        if cycle.plan is None:
+            return None
+        plan = plans.plan_by_number(self._db.reader, job.id, cycle.plan)
+        return ApplyGate(self._db.reader, plan, context_hash(job, context), self._fingerprint_key)
 
     def _open_target(self, context: JobContext) -> AbstractAsyncContextManager[ScimTarget]:
         return self._targets.lend(context.connection, context.profile)
@@ -203,6 +238,8 @@ class ProvisioningSide:
         return self._open_target(self._prepare(job))
 
     def _describe_log(self, job: Job, cycle: Cycle, by: Actor = SERVICE_ITSELF) -> LogContext:
+        if cycle.plan is not None and by is SERVICE_ITSELF:
+            by = _applied_by(plans.plan_by_number(self._db.reader, job.id, cycle.plan))
         principal = self._directory.service_principal(job.service_principal_id)
         tenant_id = jobs.tenant_id(self._db.reader)
         rule = job.schema["synchronizationRules"][0]
@@ -228,3 +265,9 @@ class ProvisioningSide:
             },
             target_types=target_names(job),
         )
+
+
+def _applied_by(plan: plans.Plan) -> Actor:
+    """Who carries the plan out, as the log names them."""
+    person = plan.applied_by
+    return SERVICE_ITSELF if person is None else Actor(person["id"], person["displayName"], "user")

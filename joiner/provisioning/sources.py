@@ -9,6 +9,7 @@ from joiner.provisioning.decision import ObjectType, SourceObject
 from joiner.provisioning.deletions import staged_ids
 from joiner.provisioning.journal_rows import last_name
 from joiner.provisioning.links import due_escrows
+from joiner.provisioning.planning.plans import chosen_ids
 from joiner.provisioning.run import OBJECTS_PER_PAGE, Run
 
 FOREVER: Final = "9999"
@@ -16,8 +17,12 @@ FOREVER: Final = "9999"
 
 def page_of_sources(run: Run, object_type: ObjectType, after: str) -> list[SourceObject]:
     """The next objects to look at, in id order after `after`: all of them in an initial cycle; in an incremental one
-    those that changed, those that failed and are due, and those whose removal is held back."""
+    those that changed, those that failed and are due, and those whose removal is held back; of a plan those that were
+    chosen."""
     directory = run.directory
+    if run.cycle.plan is not None:
+        chosen = chosen_ids(run.reader, run.job.id, run.cycle.plan, object_type, after, OBJECTS_PER_PAGE)
+        return sources_by_id(run, object_type, chosen)
     if run.is_initial:
         if object_type == "User":
             return [_user(run, user) for user in directory.users_page(after, OBJECTS_PER_PAGE)]
@@ -58,6 +63,6 @@ def _group(run: Run, group: Group) -> SourceObject:
 
 
 def _gone(run: Run, object_type: ObjectType, id_: str) -> SourceObject:
-    # The log still knows how people called it.
-    name = last_name(run.reader, run.job.id, id_) or id_
+    # The log still knows how people called it, also when the run works on a copy of the job's state.
+    name = last_name(run.directory.reader, run.job.id, id_) or id_
     return SourceObject(object_type, id_, name, {}, False, True, exists=False)

@@ -129,7 +129,9 @@ class Instance:
     def _open_directory(self, database: Database, api_keys: ApiKeys, access: Access) -> list[BaseRoute]:
         from joiner.directory.store import DirectoryStore
         from joiner.graph.endpoint import graph_routes
+        from joiner.graph.explanations import ExplanationRoutes
         from joiner.graph.job_actions import JobActions
+        from joiner.graph.plans import PlanRoutes
         from joiner.graph.schemas import SchemaRoutes
         from joiner.graph.synchronization import Synchronization
         from joiner.graph.target_profiles import TargetProfiles
@@ -154,6 +156,8 @@ class Instance:
             *JobActions(service, on_demand, store).routes(),
             *SchemaRoutes(service, self._provisioning.schemas, store).routes(),
             *TargetProfiles(service, store).routes(),
+            *PlanRoutes(service, self._provisioning.planning, self._provisioning.schemas, store).routes(),
+            *ExplanationRoutes(service, self._provisioning.explanations, store).routes(),
         ]
         return graph_routes(store, api_keys, access.authenticate, routes)
 

@@ -23,6 +23,7 @@ MAX_BATCH = 256
 """At most so many writes share one commit, which bounds how long the first of them waits."""
 
 CACHE_MIB = 64
+SCRATCH_CACHE_MIB = 16
 
 PRAGMAS = (
     "PRAGMA journal_mode = WAL",
@@ -37,11 +38,21 @@ class Database:
     """One SQLite file. Safe to use from any thread and any event loop.
 
     `migrations` names the components that keep their tables here, each with the folder of its numbered `.sql`
-    files; they are applied in this order.
+    files; they are applied in this order. `beside` names databases that every connection can read and none can write:
+    a table that is not here is found there. `is_scratch`: what is written need not outlive the machine.
     """
 
-    def __init__(self, path: Path, migrations: Mapping[str, Path]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        migrations: Mapping[str, Path],
+        *,
+        beside: Mapping[str, Path] | None = None,
+        is_scratch: bool = False,
+    ) -> None:
         self.path = path
+        self._beside = beside or {}
+        self._is_scratch = is_scratch
         self._local = threading.local()
         self._readers: list[sqlite3.Connection] = []
         self._readers_lock = threading.Lock()
@@ -53,6 +64,7 @@ class Database:
         try:
             for component, folder in migrations.items():
                 migrate(writer, component, folder)
+            self._attach(writer)
         except BaseException:
             writer.close()
             raise
@@ -70,6 +82,7 @@ class Database:
                 self._refuse_if_closed()
                 connection = self._connect()
                 self._readers.append(connection)
+                self._attach(connection)
             connection.execute("PRAGMA query_only = ON")
             self._local.reader = connection
         return connection
@@ -111,9 +124,15 @@ class Database:
             raise RuntimeError(f"{self.path.name} is closed")
 
     def _connect(self) -> sqlite3.Connection:
-        connection = connect(self.path, CACHE_MIB)
+        connection = connect(self.path, SCRATCH_CACHE_MIB if self._is_scratch else CACHE_MIB)
         connection.row_factory = sqlite3.Row
+        if self._is_scratch:
+            connection.execute("PRAGMA synchronous = OFF")
         return connection
+
+    def _attach(self, connection: sqlite3.Connection) -> None:
+        for name, path in self._beside.items():
+            connection.execute(f"ATTACH ? AS {name}", (f"{path.absolute().as_uri()}?mode=ro",))
 
     def _write_forever(self, connection: sqlite3.Connection) -> None:
         running = True
@@ -139,7 +158,9 @@ def connect(path: Path, cache_mib: int) -> sqlite3.Connection:
 
     Transactions begin and end where the code says so.
     """
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
+    connection = sqlite3.connect(
+        path.absolute().as_uri(), uri=True, isolation_level=None, check_same_thread=False, cached_statements=512
+    )
     for pragma in PRAGMAS:
         connection.execute(pragma)
     connection.execute(f"PRAGMA cache_size = {-1024 * cache_mib}")

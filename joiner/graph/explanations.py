@@ -1,0 +1,46 @@
+"""`…/synchronization/jobs/{id}/joiner.explain`: why somebody is, or is not, provisioned. Our own action."""
+
+from typing import Final, cast
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from joiner.directory.store import DirectoryStore
+from joiner.errors import InvalidValueError
+from joiner.graph.errors import GraphError
+from joiner.graph.http import endpoint, json_response, option
+from joiner.provisioning.decision import ObjectType
+from joiner.provisioning.explanation.explain import Explanations
+from joiner.provisioning.service import ProvisioningService
+
+FLAGS: Final = {None: False, "false": False, "true": True}
+
+
+class ExplanationRoutes:
+    """The routes over the explanations of one service."""
+
+    def __init__(self, service: ProvisioningService, explanations: Explanations, directory: DirectoryStore) -> None:
+        self._service = service
+        self._explanations = explanations
+        self._directory = directory
+
+    def routes(self, prefix: str = "/servicePrincipals/{sp}/synchronization") -> list[Route]:
+        path = f"{prefix}/jobs/{{job}}/joiner.explain/{{type}}/{{object}}"
+        return [endpoint(path, self.explain, "GET")]
+
+    async def explain(self, request: Request) -> Response:
+        """`User` or `Group`, and the object's id; `$live=true` asks the application, which only administrators may."""
+        kind, live = request.path_params["type"].capitalize(), option(request, "$live")
+        if kind not in ("User", "Group"):
+            raise InvalidValueError(f"'{request.path_params['type']}' must be User or Group")
+        if live not in FLAGS:
+            raise InvalidValueError("$live must be true or false")
+        if FLAGS[live] and request.state.principal.role != "admin":
+            raise GraphError(403, "Authorization_RequestDenied", "Only administrators may have the application asked.")
+        principal_id = self._directory.service_principal(request.path_params["sp"]).id
+        job = self._service.job(principal_id, request.path_params["job"])
+        told = await self._explanations.explain(
+            job, cast(ObjectType, kind), request.path_params["object"], live=FLAGS[live]
+        )
+        return json_response(request, told)

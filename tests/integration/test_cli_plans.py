@@ -1,0 +1,67 @@
+"""`joiner job plan`, `apply`, `drift` and `joiner explain` as programs, against a real application."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.commands import refused, run
+from tests.processes import joiner, serving
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Iterator[Path]:
+    """A directory with the example company and ALVAO, to which the group Finance is assigned."""
+    folder, token = tmp_path / "directory", tmp_path / "token"
+    with serving(tmp_path / "application", "--only", "application") as application:
+        token.write_text(joiner("token", "create", data=tmp_path / "application"))
+        joiner("directory", "import", "--example", data=folder)
+        joiner(
+            *("app", "add", "ALVAO", "--tenant-url", f"{application.url}/scim", "--secret-token-file", str(token)),
+            data=folder,
+        )
+        joiner("job", "create", "ALVAO", data=folder)
+        joiner("app", "assign", "ALVAO", "Finance", data=folder)
+        yield folder
+
+
+def test_a_plan_is_shown_applied_and_leaves_nothing_to_do(data: Path, tmp_path: Path) -> None:
+    place = ("--data", str(data))
+    first = run("job", "plan", "ALVAO", *place)
+    assert first.returncode == 2, first.stderr
+    assert "Plan 1 of ALVAO: what an initial cycle would do." in first.stdout
+    assert "assigned through the group Finance" in first.stdout
+    assert "joiner job apply ALVAO 1" in first.stdout
+    lines = run("job", "plan", "ALVAO", "--output", "json", *place).stdout.splitlines()
+    plan, *found = map(json.loads, lines)
+    assert len(found) == sum(sum(counts.values()) for counts in plan["summary"]["counts"].values())
+    assert "they say the same" in run("job", "plans", "ALVAO", "--show", "2", "--compare", "1", *place).stdout
+    applied = run("job", "apply", "ALVAO", "2", *place)
+    assert applied.returncode == 0, applied.stdout + applied.stderr
+    assert f"{len(found)} of {len(found)} items carried out" in applied.stdout
+    assert "was applied at" in refused("job", "apply", "ALVAO", "2", *place)
+    again = run("job", "plan", "ALVAO", *place)
+    assert again.returncode == 0
+    assert "everything is as it should be" in again.stdout
+    assert run("job", "drift", "ALVAO", *place).returncode == 0
+    assert "Plan 1 is deleted" in run("job", "plans", "ALVAO", "--delete", "1", *place).stdout
+    told = run("explain", "ALVAO", "Finance", "--live", *place)
+    assert told.stdout.startswith("Finance is provisioned: its account in ALVAO is ")
+    told = run("explain", "ALVAO", "Service desk", *place)
+    assert told.stdout.startswith("Service desk is not provisioned because it is not assigned")
+    schema = tmp_path / "schema.json"
+    joiner("schema", "export", "ALVAO", str(schema), data=data)
+    planned = run("schema", "import", "ALVAO", str(schema), "--plan", *place)
+    assert planned.returncode == 0, planned.stdout
+    [version] = json.loads(run("schema", "history", "ALVAO", "--output", "json", *place).stdout)
+    assert version["version"] == "v1.0"
+
+
+def test_wrong_use_is_told(data: Path) -> None:
+    place = ("--data", str(data))
+    assert "either --initial or --incremental" in refused(
+        "job", "plan", "ALVAO", "--initial", "--incremental", *place, code=2
+    )
+    assert "no cycle yet" in refused("job", "plan", "ALVAO", "--incremental", *place)
+    assert "no plan 9" in refused("job", "apply", "ALVAO", "9", *place)

@@ -1,0 +1,157 @@
+"""Drift: what somebody changed in the application, what would repair it, and what is left alone."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from joiner.errors import InvalidStateError
+from joiner.provisioning.planning.overlay import Variation
+from joiner.provisioning.planning.plans import Plan
+from tests.planning import ADA, Requests, actions, items, make_plan
+from tests.world import World, opened
+
+USER = "urn:ietf:params:scim:schemas:core:2.0:User"
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with opened(tmp_path) as it:
+        yield it
+
+
+async def look(world: World) -> tuple[Plan, dict[str, Any]]:
+    plan = await make_plan(world, Variation(is_drift=True))
+    assert plan.state == "ready", plan.error
+    assert plan.summary is not None
+    return plan, plan.summary["drift"]
+
+
+async def repair(world: World, number: int) -> dict[str, Any]:
+    job = world.service.job(world.principal_id, world.job_id)
+    cycle = await world.side.planning.apply(job, number, None, ADA, allow_deletes=False)
+    await world.engine.wait(cycle.id)
+    return world.side.planning.report(world.job_id, number)
+
+
+async def team(world: World) -> dict[str, str]:
+    """Five people in the group Team, provisioned, each the report of the first; name → id of the account."""
+    people = {"ada": await world.add_user("ada", jobTitle="Engineer")}
+    for name in ("bea", "cid", "dan", "eve"):
+        people[name] = await world.add_user(name, manager=people["ada"], jobTitle="Clerk")
+    await world.assign(await world.add_group("Team", *people.values()))
+    await world.run()
+    return {name: account["id"] for name, account in (await world.accounts()).items()}
+
+
+async def change_members(world: World, *operations: dict[str, Any]) -> None:
+    [group] = await world._held("Groups")
+    await world._by_hand("PATCH", f"Groups/{group['id']}", {"Operations": list(operations)})
+
+
+async def test_what_is_as_it_should_be_has_no_drift(world: World) -> None:
+    await team(world)
+    plan, drift = await look(world)
+    assert actions(world, plan.number) == {}
+    assert drift == {
+        "objectsFound": 6,
+        "listed": {"User": True, "Group": True},
+        "missing": {},
+        "foreignMembers": 0,
+        "groupsWithoutReadableMembers": 0,
+        "accounts": {},
+    }
+
+
+async def test_changed_values_missing_accounts_and_memberships_are_found_and_repaired(world: World) -> None:
+    accounts = await team(world)
+    await world.application_change(accounts["ada"], title="Boss")
+    await world.application_change(accounts["bea"], active=False)
+    await world.application_delete(accounts["cid"])
+    await change_members(world, {"op": "remove", "path": f'members[value eq "{accounts["dan"]}"]'})
+    plan, drift = await look(world)
+    assert drift["missing"] == {"User": 1}
+    told = items(world, plan.number)
+    assert {name: item["action"] for name, item in told.items()} == {
+        "ada": "update",
+        "bea": "update",
+        "cid": "create",
+        "Team": "update",
+    }
+    assert told["ada"]["changes"] == [{"displayName": "title", "oldValue": "Boss", "newValue": "Engineer"}]
+    assert told["bea"]["changes"] == [{"displayName": "active", "oldValue": "False", "newValue": "True"}]
+    assert told["cid"]["missing"] == accounts["cid"]
+    assert sorted(each["name"][:3] for each in told["Team"]["references"]) == ["cid", "dan"]
+    requests, before = Requests(world), len(world.sent)
+    assert await repair(world, plan.number) == {"states": {"sent": 4}, "refused": []}
+    requests.learn()
+    assert requests.planned(plan.number) == requests.sent(world.sent[before:])
+    assert await world.held_groups() == {"Team": {"ada", "bea", "cid", "dan", "eve"}}
+    after = await world.accounts()
+    assert (after["ada"]["title"], after["bea"]["active"]) == ("Engineer", True)
+    assert (await look(world))[1]["missing"] == {}
+    assert actions(world, plan.number + 1) == {}
+
+
+async def test_members_that_should_not_be_there_go_and_strangers_stay(world: World) -> None:
+    accounts = await team(world)
+    stranger = await world.application_add(userName="local@fjord.example", schemas=[USER])
+    fred = await world.add_user("fred")
+    await world.assign(fred)
+    await world.run()
+    account = (await world.accounts())["fred"]["id"]
+    both = [{"value": stranger}, {"value": account}]
+    await change_members(world, {"op": "add", "path": "members", "value": both})
+    plan, drift = await look(world)
+    assert drift["foreignMembers"] == 1
+    assert drift["accounts"] == {"User": {"local": 1}}
+    told = items(world, plan.number)
+    assert [(each["name"], each["action"]) for each in told["Team"]["references"]] == [("fred@fjord.example", "remove")]
+    await repair(world, plan.number)
+    assert await world.held_groups() == {"Team": {*accounts, "local"}}
+
+
+async def test_a_manager_that_was_taken_away_is_written_again(world: World) -> None:
+    accounts = await team(world)
+    enterprise = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+    await world._by_hand(
+        "PATCH", f"Users/{accounts['eve']}", {"Operations": [{"op": "remove", "path": f"{enterprise}:manager"}]}
+    )
+    plan, _ = await look(world)
+    assert items(world, plan.number)["eve"]["referenceCounts"] == {"manager": {"add": 1}}
+    await repair(world, plan.number)
+    assert (await world.accounts())["eve"][enterprise]["manager"]["value"] == accounts["ada"]
+
+
+async def test_accounts_that_nobody_manages_are_told_apart_and_never_touched(world: World) -> None:
+    await team(world)
+    una, ass = await world.add_user("una"), await world.add_user("ass")
+    await world.assign(ass)
+    for name, external_id in (("loc", "unknown"), ("una", una), ("ass", ass)):
+        await world.application_add(userName=f"{name}@fjord.example", externalId=external_id, schemas=[USER])
+    plan, drift = await look(world)
+    assert actions(world, plan.number) == {}
+    assert drift["accounts"] == {"User": {"local": 1, "unassigned": 1, "assigned": 1}}
+    found = world.side.planning.accounts(world.job_id, plan.number, ("", ""), 10)
+    assert {each["name"][:3]: (each["state"], each["matches"]) for each in found} == {
+        "loc": ("local", None),
+        "una": ("unassigned", "una@fjord.example"),
+        "ass": ("assigned", "ass@fjord.example"),
+    }
+
+
+async def test_adopting_links_found_accounts_and_forgets_missing_ones_without_a_request(world: World) -> None:
+    accounts = await team(world)
+    await world.application_delete(accounts["cid"])
+    newcomer = await world.add_user("ass")
+    await world.assign(newcomer)
+    await world.application_add(userName="ass@fjord.example", externalId=newcomer, schemas=[USER])
+    plan, drift = await look(world)
+    assert drift["accounts"] == {"User": {"assigned": 1}}
+    before = len(world.sent)
+    job = world.service.job(world.principal_id, world.job_id)
+    assert await world.side.planning.adopt(job, plan.number) == {"linked": 1, "forgotten": 1}
+    assert len(world.sent) == before
+    with pytest.raises(InvalidStateError, match="used already"):
+        await world.side.planning.adopt(job, plan.number)
