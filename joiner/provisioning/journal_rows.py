@@ -23,7 +23,7 @@ from joiner.provisioning.journal_words import WORDS
 
 ACTIONS: Final = tuple(action.value for action in Action)
 STATUSES: Final = tuple(status.value for status in Status)
-LEVEL: Final = 6
+LEVEL: Final = 3
 FORMAT: Final = b"\x01"
 """The first byte of what is packed: another dictionary or another order of the parts needs another one."""
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
