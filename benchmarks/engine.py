@@ -17,13 +17,15 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.people import write_csv
+from benchmarks.people import person, write_csv
 from benchmarks.usage import Processes
 from tests.processes import Server, fetch, joiner, serving
 
 NAIVE = ("aiohttp", "httpx")
 FEW = 100
 """So many users change before the cycle of few changes."""
+LARGE = "Everybody"
+FEW_MEMBERS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,10 @@ def stub_target() -> Iterator[int]:
             process.terminate()
 
 
-def measure_engine(folder: Path, users: int, naive: tuple[str, ...] = NAIVE) -> Iterator[Figure]:
+def measure_engine(
+    folder: Path, users: int, naive: tuple[str, ...] = NAIVE, group_members: int = 0
+) -> Iterator[Figure]:
+    """`group_members`: one more group has so many."""
     for library in naive:
         with stub_target() as port:
             command = [sys.executable, "-m", "benchmarks.naive", library, str(port), str(users)]
@@ -60,6 +65,9 @@ def measure_engine(folder: Path, users: int, naive: tuple[str, ...] = NAIVE) -> 
             )
             yield Figure(f"naive script, {library}: everybody new", users, seconds, cpu, _writes(port))
     people, groups = write_csv(folder, users)
+    if group_members:
+        with groups.open("a", encoding="utf-8") as file:
+            file.writelines(f"{LARGE},{person(number)['userPrincipalName']}\n" for number in range(group_members))
     with stub_target() as port, serving(folder / "directory", "--only", "directory") as directory:
         data = folder / "directory"
         joiner("directory", "import", str(people), "--groups", str(groups), data=data)
@@ -76,8 +84,14 @@ def measure_engine(folder: Path, users: int, naive: tuple[str, ...] = NAIVE) -> 
         yield _cycle("incremental cycle: nothing changed", users, port, directory)
         _touch(directory, FEW)
         yield _cycle(f"incremental cycle: {FEW} changed", users, port, directory)
+        if group_members:
+            _take_out(directory, FEW_MEMBERS)
+            yield _cycle(f"incremental cycle: {FEW_MEMBERS} of {group_members:,} members", users, port, directory)
         joiner("job", "restart", "ALVAO", data=data)
         yield _cycle("restart: all looked at, nothing changed", users, port, directory)
+        joiner("job", "settings", "ALVAO", "Prefetch=off", data=data)
+        joiner("job", "restart", "ALVAO", data=data)
+        yield _cycle("the same, without reading lists first", users, port, directory)
 
 
 def _cycle(what: str, users: int, port: int, directory: Server) -> Figure:
@@ -119,6 +133,14 @@ def _touch(directory: Server, count: int) -> None:
     key = (directory.data / "local.key").read_text().strip()
     for user in fetch(f"{directory.url}/v1.0/users?$top={count}", key)["value"]:
         fetch(f"{directory.url}/v1.0/users/{user['id']}", key, {"jobTitle": "Changed"}, "PATCH")
+
+
+def _take_out(directory: Server, count: int) -> None:
+    key = (directory.data / "local.key").read_text().strip()
+    groups = fetch(f"{directory.url}/v1.0/groups?$top=999", key)["value"]
+    group = next(group["id"] for group in groups if group["displayName"] == LARGE)
+    for member in fetch(f"{directory.url}/v1.0/groups/{group}/members?$top={count}", key)["value"]:
+        fetch(f"{directory.url}/v1.0/groups/{group}/members/{member['id']}/$ref", key, method="DELETE")
 
 
 def _writes(port: int) -> int:

@@ -1,7 +1,8 @@
 """A SCIM application that answers at once, so that whoever provisions into it is what is measured: a raw protocol over
 dictionaries, no validation, nothing durable. `python -m benchmarks.stub_target` prints its port and serves.
 
-It finds by equality, lists by index, and of a PATCH keeps the manager; the rest it takes for done.
+It finds by equality, lists by index, and of a PATCH keeps simple attributes and the manager; the rest it takes for
+done.
 """
 
 import asyncio
@@ -35,12 +36,14 @@ class Store:
         return bodies[id_]
 
     def modify(self, endpoint: str, id_: str, body: bytes) -> None:
-        if b"manager" not in body:
+        if b"members" in body:
             return
         resource = orjson.loads(self.bodies[endpoint][id_])
         for operation in orjson.loads(body)["Operations"]:
             if operation["path"].endswith("manager"):
                 resource.setdefault(ENTERPRISE, {})["manager"] = operation["value"]
+            elif operation["path"].isalpha():
+                resource[operation["path"]] = operation["value"]
         self.bodies[endpoint][id_] = orjson.dumps(resource)
 
     def find(self, endpoint: str, condition: str) -> list[bytes]:

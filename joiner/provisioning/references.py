@@ -571,17 +571,18 @@ NOTE_MEMBER: Final = (
     "INSERT OR IGNORE INTO pending_reference SELECT ?1, ?2, 'members', ?3"
     " WHERE EXISTS (SELECT 1 FROM link WHERE job_id = ?1 AND source_id = ?2)"
 )
+# CROSS JOIN keeps SQLite at this order: from a page's objects to their links, not from all links to the objects.
 MANAGERS_OF_LINKED: Final = (
     "INSERT OR IGNORE INTO pending_reference SELECT ?1, id, 'manager', '' FROM user"
     " WHERE manager_id IS NOT NULL AND id IN ({marks})",
     "INSERT OR IGNORE INTO pending_reference SELECT ?1, user.id, 'manager', '' FROM user"
-    " JOIN link ON link.job_id = ?1 AND link.source_id = user.id WHERE manager_id IN ({marks})",
+    " CROSS JOIN link ON link.job_id = ?1 AND link.source_id = user.id WHERE manager_id IN ({marks})",
 )
 LINKED: Final[dict[ObjectType, tuple[str, ...]]] = {
     "User": (
         *MANAGERS_OF_LINKED,
         "INSERT OR IGNORE INTO pending_reference SELECT ?1, m.group_id, 'members', m.member_id FROM membership m"
-        " JOIN link ON link.job_id = ?1 AND link.source_id = m.group_id WHERE m.member_id IN ({marks})",
+        " CROSS JOIN link ON link.job_id = ?1 AND link.source_id = m.group_id WHERE m.member_id IN ({marks})",
     ),
     "Group": (
         "INSERT OR IGNORE INTO pending_reference SELECT ?1, group_id, 'members', member_id FROM membership"

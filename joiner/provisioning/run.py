@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from joiner.clock import Clock
@@ -19,6 +20,8 @@ from joiner.provisioning.ports import Gate, Target
 from joiner.provisioning.wire import Dialect
 from joiner.storage.sqlite import Database
 
+OWNED_FOR: Final = timedelta(milliseconds=20)
+"""So long is it believed that no other worker has taken over: less than a request may be under way."""
 ENDPOINTS: Final[dict[ObjectType, str]] = {"User": "/Users", "Group": "/Groups"}
 UNREAD: Final[dict[ObjectType, tuple[str, ...]]] = {"User": (), "Group": ("members",)}
 """Attributes that reads of the type leave out: members are never read (REQ-P-104)."""
@@ -61,6 +64,9 @@ class Run:
     gate: Gate | None = None
     """Who looks at every decision before anything of it is sent; None: nobody."""
 
+    owned_at: list[datetime] = field(default_factory=list)
+    """When it was last seen that this worker holds the job."""
+
     @property
     def reader(self) -> sqlite3.Connection:
         return self.db.reader
@@ -80,8 +86,13 @@ class Run:
 
         To be called before each request that writes, and, with its connection, in every transaction.
         """
-        if self.fence is not None:
-            check_fence(connection or self.reader, self.cycle, self.fence)
+        if self.fence is None:
+            return
+        now = self.clock()
+        if connection is None and self.owned_at and now - self.owned_at[0] < OWNED_FOR:
+            return
+        check_fence(connection or self.reader, self.cycle, self.fence)
+        self.owned_at[:] = [now]
 
     @property
     def is_initial(self) -> bool:
