@@ -180,17 +180,8 @@ class Reference:
     @property
     def decided(self) -> DecidedReference:
         verb: Verb | None = "add" if self.adds is not None else "remove" if self.removes is not None else None
-        return DecidedReference(
-            object_type=self.object_type,
-            source_id=self.source_id,
-            source_name=self.own_name,
-            target_id=self.own_target or "",
-            attribute=self.attribute,
-            related_id=self.related_id,
-            wanted_id=self.wanted_id,
-            related_name=self.related_name,
-            verb=verb,
-        )
+        own, other = (self.own_name, self.own_target or ""), (self.wanted_id, self.related_name)
+        return DecidedReference(self.object_type, self.source_id, *own, self.attribute, self.related_id, *other, verb)
 
 
 async def references_page(run: Run, cursor: str, before: Sequence[Claims]) -> Page:

@@ -86,6 +86,7 @@ class ProvisioningSide:
         if connect is None:
             connect = over_sockets(checked_addresses(allow_loopback=allow_loopback, allow_private=allow_private))
         self._targets = TargetPool(connect, clock, sleep, jitter)
+        self._folder = engine_path.parent
         self._plans = PlanCache()
         turns = Turns()
         self._fingerprint_key = blake2b(b"fingerprints of plans", key=secret_key).digest()
@@ -136,7 +137,7 @@ class ProvisioningSide:
         """Starts the durable engine, goes on with every cycle that a crash cut off, and schedules."""
         self._loop = asyncio.get_running_loop()
         await self._engine.start()
-        overlay.forget_leftovers(self._db.path.parent)
+        overlay.forget_leftovers(self._folder)
         for cycle in cycles.running_cycles(self._db.reader):
             log.info("cycle goes on", cycle=cycle.id, job=cycle.job_id, phase=cycle.phase)
             await self._engine.run(cycle.id)
