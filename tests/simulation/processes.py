@@ -83,7 +83,6 @@ class ProcessDatabase(Database):
     def __init__(self, connection: sqlite3.Connection, fate: Fate) -> None:
         self._connection = connection
         self._fate = fate
-        self.path = Path("nowhere", "in memory")
 
     @property
     def reader(self) -> sqlite3.Connection:
