@@ -295,6 +295,7 @@ async def test_directories_show_the_attributes_of_both_sides(api: Api) -> None:
     await api.ask("GET", f"{api.schema}/directories/nothing", status=404)
 
 
+@pytest.mark.req("REQ-C-030")
 async def test_discovering_adds_what_the_target_has_and_takes_nothing_away(api: Api) -> None:
     source, target = (await api.ask("GET", f"{api.schema}/directories"))["value"]
     await api.run()

@@ -213,6 +213,21 @@ async def test_without_delete_a_group_that_is_unassigned_stays(world: World) -> 
 # Matching
 
 
+@pytest.mark.req("REQ-P-110")
+async def test_a_group_without_a_matching_value_is_not_provisioned_nor_are_its_members_written(world: World) -> None:
+    def by_mail_nickname(document: dict[str, Any]) -> None:
+        flows = document["synchronizationRules"][0]["objectMappings"][1]["attributeMappings"]
+        (flow,) = (flow for flow in flows if flow["targetAttributeName"] == "displayName")
+        flow["source"] = {"type": "Attribute", "name": "mailNickname", "expression": "[mailNickname]", "parameters": []}
+
+    await world.set_schema(by_mail_nickname)
+    team = await world.add_group("Team", await world.add_user("ada"))
+    await world.assign(team)
+    assert await world.run() == {"ada": "create success", "Team": "other skipped"}
+    assert code_of(world.entries()["Team"]) == "ImportSkipped"
+    assert [sent for sent in world.sent if sent.path.startswith("/Groups")] == []
+
+
 @pytest.mark.req("REQ-P-067", "REQ-P-063")
 async def test_who_lacks_the_first_matching_value_is_matched_by_the_second(world: World) -> None:
     await world.application_add(userName="ada@fjord.example", externalId="x", displayName="Ada", active=True)

@@ -33,7 +33,7 @@ def quarantine(world: World) -> Any:
     return world.status()["quarantine"]
 
 
-@pytest.mark.req("REQ-P-077", "REQ-P-081", "REQ-P-085")
+@pytest.mark.req("REQ-P-077", "REQ-P-081", "REQ-P-085", "REQ-C-025")
 async def test_too_many_failures_quarantine_at_the_end_of_the_initial_cycle_and_success_lifts(world: World) -> None:
     await world.configure(**SMALL_NUMBERS)
     await assigned(world, "ada", "bea", "cid")
@@ -176,7 +176,7 @@ async def test_start_restart_and_new_credentials_end_a_quarantine(world: World, 
     assert quarantine(world) is None
 
 
-@pytest.mark.req("REQ-P-086")
+@pytest.mark.req("REQ-P-086", "REQ-C-025")
 async def test_after_28_days_the_job_is_disabled_sends_nothing_and_starts_with_an_initial_cycle(world: World) -> None:
     ada = (await assigned(world, "ada"))[0]
     await world.service.start(world.job_id)
