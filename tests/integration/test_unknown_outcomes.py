@@ -14,7 +14,10 @@ from joiner.provisioning.target import ScimTarget
 from tests.world import World, opened
 
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
-POWER_CUT = "CREATE TEMP TRIGGER power_cut BEFORE UPDATE ON cycle BEGIN SELECT raise(ABORT, 'power cut'); END"
+POWER_CUT = (
+    "CREATE TEMP TRIGGER power_cut BEFORE UPDATE ON cycle WHEN NEW.phase IN ({})"
+    " BEGIN SELECT raise(ABORT, 'power cut'); END"
+)
 
 
 @pytest.fixture
@@ -27,11 +30,12 @@ async def die_after(world: World, phase: str) -> None:
     """Runs a cycle up to the page of this phase, which exports and then dies before its commit."""
     cycle = await begin(world)
     fence = await world.side.runner.take(cycle.id)
-    while world.cycle_running().phase != phase:
-        await world.side.runner.run_page(cycle.id, fence)
-    world.db.write_now(lambda c: c.execute(POWER_CUT).rowcount)
+    # Phases that are short share a page, so the page that ends this one is what the cut hits.
+    later = ", ".join(f"'{each}'" for each in cycles.PHASES[cycles.PHASES.index(phase) + 1 :])
+    world.db.write_now(lambda c: c.execute(POWER_CUT.format(later)).rowcount)
     with pytest.raises(Exception, match="power cut"):
-        await world.side.runner.run_page(cycle.id, fence)
+        while await world.side.runner.run_page(cycle.id, fence):
+            pass
     world.db.write_now(lambda c: c.execute("DROP TRIGGER power_cut").rowcount)
 
 
