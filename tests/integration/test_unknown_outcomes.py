@@ -34,9 +34,13 @@ async def die_after(world: World, phase: str) -> None:
     later = ", ".join(f"'{each}'" for each in cycles.PHASES[cycles.PHASES.index(phase) + 1 :])
     world.db.write_now(lambda c: c.execute(POWER_CUT.format(later)).rowcount)
     with pytest.raises(Exception, match="power cut"):
-        while await world.side.runner.run_page(cycle.id, fence):
-            pass
+        await run_to_the_end(world, cycle.id, fence)
     world.db.write_now(lambda c: c.execute("DROP TRIGGER power_cut").rowcount)
+
+
+async def run_to_the_end(world: World, cycle_id: str, fence: int) -> None:
+    while await world.side.runner.run_page(cycle_id, fence):
+        pass
 
 
 async def begin(world: World) -> cycles.Cycle:
