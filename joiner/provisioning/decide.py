@@ -30,6 +30,7 @@ from joiner.provisioning.decision import (
     TargetState,
 )
 from joiner.provisioning.differences import Difference, differences
+from joiner.provisioning.matching import is_of_the_attempt
 from joiner.provisioning.plan import ASSIGNMENTS, AttributeFlow, Computed, ObjectPlan
 from joiner.provisioning.unique import add_unique
 
@@ -184,17 +185,11 @@ def _found_again(
 
 
 def _left_behind(target: TargetState, plan: ObjectPlan) -> Link | None:
-    """The account that an interrupted create has made, for an object that is not entitled any more.
-
-    It has every matching value that was sent. One that somebody else made under the same name has not, and is left
-    alone (REQ-P-061).
-    """
+    """The account that an interrupted create has made, for an object that is not entitled any more."""
     if not target.was_intended or target.resource is None or target.linked_to is not None:
         return None
-    for query in target.intended:
-        flow = next((flow for flow in plan.matching if flow.target == query.attribute), None)
-        if flow is not None and differences([(flow, query.value)], target.resource):
-            return None
+    if not is_of_the_attempt(plan, target, target.resource):
+        return None
     return Link(str(target.resource["id"]), is_managed=True, is_disabled=False)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from joiner.expressions.values import canonical_text
 from joiner.provisioning.decision import Link, Lookup, QueryMatch, ReadLinked, Scope, TargetState
+from joiner.provisioning.differences import differences
 from joiner.provisioning.plan import ObjectPlan
 from joiner.provisioning.unique import next_unique
 
@@ -32,6 +33,16 @@ def next_lookup(
     # Who matches nothing is created, with values that nobody has.
     creates = scope.in_scope and bool(candidates) and plan.adds
     return next_unique(plan, values, known) if creates and plan.unique else None
+
+
+def is_of_the_attempt(plan: ObjectPlan, known: TargetState, resource: Mapping[str, Any]) -> bool:
+    """Whether the account may be what the create of unknown outcome has made: it has every matching value that was
+    sent. One that somebody else has under the same name has not (REQ-P-061)."""
+    for query in known.intended:
+        flow = next((flow for flow in plan.matching if flow.target == query.attribute), None)
+        if flow is not None and differences([(flow, query.value)], resource):
+            return False
+    return True
 
 
 def match_queries(plan: ObjectPlan, values: Mapping[str, Any]) -> list[QueryMatch]:

@@ -50,7 +50,7 @@ from joiner.provisioning.links import (
     release,
     sources_linked_to,
 )
-from joiner.provisioning.matching import match_queries, next_lookup
+from joiner.provisioning.matching import is_of_the_attempt, match_queries, next_lookup
 from joiner.provisioning.plan import ObjectPlan
 from joiner.provisioning.ports import Considered, PageGate, watched
 from joiner.provisioning.run import (
@@ -337,7 +337,7 @@ async def _look_up(run: Run, plan: ObjectPlan, item: Item, promised: set[tuple[s
                 resource = await run.target.read(endpoint, lookup.target_id, exclude=unread)
                 item.state = replace(item.state, resource=resource, is_gone=resource is None)
             elif isinstance(lookup, QueryMatch):
-                item.state = await _match(run, endpoint, unread, lookup, item.state)
+                item.state = await _match(run, plan, item, lookup)
             else:
                 found = await run.target.query(
                     endpoint, lookup.attribute, lookup.value, case_exact=False, exclude=unread
@@ -354,11 +354,13 @@ async def _look_up(run: Run, plan: ObjectPlan, item: Item, promised: set[tuple[s
         item.outcome = _failed(error, item, began)
 
 
-async def _match(
-    run: Run, endpoint: str, unread: tuple[str, ...], query: QueryMatch, state: TargetState
-) -> TargetState:
+async def _match(run: Run, plan: ObjectPlan, item: Item, query: QueryMatch) -> TargetState:
+    endpoint, unread = ENDPOINTS[plan.object_type], UNREAD[plan.object_type]
     found = await run.target.query(endpoint, query.attribute, query.value, case_exact=query.case_exact, exclude=unread)
-    return _matched(state, query, found)
+    if query in item.state.intended and query not in match_queries(plan, item.values):
+        # The name that it had when it was to be created may be somebody else's by now.
+        found = [resource for resource in found if is_of_the_attempt(plan, item.state, resource)]
+    return _matched(item.state, query, found)
 
 
 def _matched(state: TargetState, query: QueryMatch, found: Sequence[Mapping[str, Any]]) -> TargetState:

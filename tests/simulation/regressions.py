@@ -19,4 +19,5 @@ REGRESSIONS: Final[Mapping[int, str]] = {
     1498: "a manager was not set, because somebody else's account had the same one",
     40428: "a page of a proxy that says 200 was taken for a membership that was written",
     2382: "an ambiguous answer made the engine forget that a create had been sent",
+    2145: "the name of a lost create that somebody else has by now kept its user without an account",
 }
