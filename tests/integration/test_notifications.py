@@ -15,6 +15,7 @@ from aiosmtpd.smtp import AuthResult, LoginPassword
 from joiner.net.mail import MailError, MailServer
 from joiner.provisioning.outbox import Outbox
 from tests.services import free_port
+from tests.waiting import wait_until
 from tests.world import World, opened
 
 HOURS, DAYS = timedelta(hours=1), timedelta(days=1)
@@ -216,8 +217,5 @@ async def test_the_scheduler_sends_what_waits(world: World, mailbox: tuple[Mailb
     await world.run_due()
     world.side.outbox = Outbox(world.db, server, world.clock)
     await world.side.start()
-    for _ in range(500):
-        if box.arrived:
-            break
-        await asyncio.sleep(0.01)
+    await asyncio.to_thread(wait_until, lambda: box.arrived, 30)
     assert len(box.arrived) == 1

@@ -1,36 +1,25 @@
 """A target that is only asked, and what it was asked and answered."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 
-from joiner.provisioning.client.answers import Page
-from joiner.provisioning.client.profile import TargetProfile
 from joiner.provisioning.failures import TargetError
 from joiner.provisioning.journal import REDACTED
 from joiner.provisioning.plan import ObjectPlan
 from joiner.provisioning.ports import Resource, TargetReads
+from joiner.provisioning.reads_through import ReadsThrough
 
 
-class Listening:
+class Listening(ReadsThrough):
     """A `Target` that has no way to write. `heard`: each question with its answer; values of secret mappings are
     masked."""
 
     def __init__(self, reads: TargetReads, plan: ObjectPlan) -> None:
         self.heard: list[dict[str, Any]] = []
-        self._reads = reads
+        super().__init__(reads)
         self._plan = plan
-
-    @property
-    def profile(self) -> TargetProfile:
-        return self._reads.profile
-
-    async def page(self, endpoint: str, *, place: int | str, count: int, exclude: Sequence[str] = ()) -> Page:
-        return await self._reads.page(endpoint, place=place, count=count, exclude=exclude)
-
-    def every(self, endpoint: str, *, exclude: Sequence[str] = ()) -> AsyncIterator[Resource]:
-        return self._reads.every(endpoint, exclude=exclude)
 
     async def query(
         self, endpoint: str, attribute: str, value: str, *, case_exact: bool, exclude: Sequence[str] = ()

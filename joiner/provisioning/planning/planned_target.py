@@ -2,16 +2,15 @@
 
 import re
 import secrets
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote
 
-from joiner.provisioning.client.answers import Page
 from joiner.provisioning.client.merge import merged
-from joiner.provisioning.client.profile import TargetProfile
 from joiner.provisioning.failures import TargetError
 from joiner.provisioning.ports import Resource, TargetReads
+from joiner.provisioning.reads_through import ReadsThrough
 
 UNIQUE: Final = {"/Users": "username", "/Groups": ""}
 """The attribute that no two objects of a target share (RFC 7643 §4.1.1)."""
@@ -84,22 +83,12 @@ class PlannedWrites:
                 self._values[_key(endpoint, attribute, target_id)] = hash(value.casefold())
 
 
-class PlannedTarget:
+class PlannedTarget(ReadsThrough):
     """A `Target` over the reading half of a real one; it has no way to write to it."""
 
     def __init__(self, reads: TargetReads, writes: PlannedWrites) -> None:
-        self._reads = reads
+        super().__init__(reads)
         self._writes = writes
-
-    @property
-    def profile(self) -> TargetProfile:
-        return self._reads.profile
-
-    async def page(self, endpoint: str, *, place: int | str, count: int, exclude: Sequence[str] = ()) -> Page:
-        return await self._reads.page(endpoint, place=place, count=count, exclude=exclude)
-
-    def every(self, endpoint: str, *, exclude: Sequence[str] = ()) -> AsyncIterator[Resource]:
-        return self._reads.every(endpoint, exclude=exclude)
 
     async def query(
         self, endpoint: str, attribute: str, value: str, *, case_exact: bool, exclude: Sequence[str] = ()

@@ -6,19 +6,18 @@ Accounts that nobody manages are counted and told apart (provisioning service §
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
 
-from joiner.provisioning.client.answers import Page
-from joiner.provisioning.client.profile import TargetProfile
 from joiner.provisioning.decision import ObjectType
 from joiner.provisioning.failures import TargetError, TargetUnusableError
 from joiner.provisioning.objects import items_of
 from joiner.provisioning.plan import ObjectPlan
 from joiner.provisioning.ports import Resource, TargetReads
+from joiner.provisioning.reads_through import ReadsThrough
 from joiner.provisioning.run import ENDPOINTS, OBJECTS_PER_PAGE, UNREAD, Run
 from joiner.provisioning.sources import page_of_sources
 from joiner.storage.sqlite import Database
@@ -250,27 +249,12 @@ FOREIGN: Final = (
 )
 
 
-class SurveyedReads:
+class SurveyedReads(ReadsThrough):
     """The target as it was listed: what was read there is not asked for a second time."""
 
     def __init__(self, reads: TargetReads, copy: Database) -> None:
-        self._reads = reads
+        super().__init__(reads)
         self._copy = copy
-
-    @property
-    def profile(self) -> TargetProfile:
-        return self._reads.profile
-
-    async def page(self, endpoint: str, *, place: int | str, count: int, exclude: Sequence[str] = ()) -> Page:
-        return await self._reads.page(endpoint, place=place, count=count, exclude=exclude)
-
-    def every(self, endpoint: str, *, exclude: Sequence[str] = ()) -> AsyncIterator[Resource]:
-        return self._reads.every(endpoint, exclude=exclude)
-
-    async def query(
-        self, endpoint: str, attribute: str, value: str, *, case_exact: bool, exclude: Sequence[str] = ()
-    ) -> list[Resource]:
-        return await self._reads.query(endpoint, attribute, value, case_exact=case_exact, exclude=exclude)
 
     async def read(self, endpoint: str, target_id: str, *, exclude: Sequence[str] = ()) -> Resource | None:
         row = self._copy.reader.execute(
