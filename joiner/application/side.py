@@ -23,9 +23,9 @@ from joiner.application.endpoints.access import AccessAdministration
 from joiner.application.endpoints.admin_requests import Authorise, guarded, routes
 from joiner.application.endpoints.administration import Administration
 from joiner.application.endpoints.events import EventsAdministration
+from joiner.application.endpoints.front import Front
 from joiner.application.endpoints.oauth import oauth_routes
 from joiner.application.endpoints.rates import Rates
-from joiner.application.endpoints.requests import Receive, Scope, Send
 from joiner.application.endpoints.scim import ScimEndpoint
 from joiner.application.events.deliveries import Deliveries
 from joiner.application.events.log import EventLog
@@ -141,18 +141,7 @@ class ApplicationSide:
 
     def in_front_of(self, app: ASGIApp) -> ASGIApp:
         """`app`, but requests below `/scim` take the short way: no router between the socket and the endpoint."""
-        scim = self.scim
-
-        async def front(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] == "http":
-                path: str = scope["path"]
-                if path.startswith("/scim") and (len(path) == 5 or path[5] == "/"):
-                    scope["root_path"] = scope.get("root_path", "") + "/scim"
-                    await scim(scope, receive, send)
-                    return
-            await app(scope, receive, send)
-
-        return front
+        return Front(self.scim, app, reads_at_once=self.storage.dialect == "sqlite")
 
     async def close(self) -> None:
         """Waits for what was accepted. May be called twice."""

@@ -1,43 +1,70 @@
 """HTTP/1.1 as uvicorn speaks it, with limits: the size of a request's head, the time until it is there, and the time
-that a body may pause. And with one write for an answer, where uvicorn makes two.
+that a body may pause. And with less work for a short answer, which costs uvicorn a task, two writes and a timer.
 
 Whoever has not sent a whole head has shown no credentials, so it must cost next to nothing. The size of bodies is
 limited by those who read them.
 """
 
 import asyncio
+import contextlib
 import re
+import types
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    HEADER_RE,
+    HEADER_VALUE_RE,
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 MOST_HEAD_BYTES: Final = 64 * 1024
 """Of the request line and all headers together."""
 SECONDS_FOR_HEAD: Final = 30.0
 SECONDS_OF_SILENCE: Final = 30.0
 """In the middle of a body."""
+SECONDS_IDLE: Final = 75.0
+"""How long an idle connection is kept: longer than clients keep theirs, so that none is closed under a request."""
 SHORT: Final = 16 * 1024
 """Bytes of a body that are copied behind its head: cheaper than two buffers."""
 UPGRADE: Final = re.compile(rb"\r\nupgrade:[^\r\n]*", re.IGNORECASE)
+USUAL: Final = frozenset({b"content-type", b"content-length", b"etag", b"location"})
+FRAMING: Final = frozenset({b"connection", b"transfer-encoding"})
+"""Headers that change how the answer is written."""
+WITHOUT_BODY: Final = (204, 304)
 
 
 class LimitedProtocol(HttpToolsProtocol):
     """One connection. A head that is too long is answered (RFC 6585 §5, RFC 9110 §15.5.15), one that does not come is
-    not."""
+    not.
+
+    An application may have a method `may_begin_at_once`: given a request's scope, whether it can do without a task
+    until it first waits for something, `asyncio.current_task()` being None until then.
+    """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._received = 0
         """Bytes since the end of the last request; those of its body count until the end of its head is seen."""
         self._in_head = True
-        self._deadline: asyncio.TimerHandle | None = None
+        self._has_begun = True
+        """Whether the time for the head of the request is running."""
+        self._due: float | None = None
+        """When it is over, by the loop's clock, unless more comes."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._may_begin: Callable[[Any], bool] | None = getattr(self.app, "may_begin_at_once", None)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's own
-        super().connection_made(_OneWrite(transport, self.loop))  # type: ignore[arg-type] # it is all that uvicorn uses
+        super().connection_made(transport)
         self._expect(SECONDS_FOR_HEAD)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_waiting()
+        self._due = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -50,12 +77,14 @@ class LimitedProtocol(HttpToolsProtocol):
         elif self._received and not self.transport.is_closing():
             if self._received > MOST_HEAD_BYTES:
                 self._refuse_head()
-            elif self._deadline is None:
+            elif not self._has_begun:
+                self._has_begun = True
                 self._expect(SECONDS_FOR_HEAD)
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        self._stop_waiting()
+        self._has_begun = False
+        self._due = None
         # What has come may be mostly body: counting exactly is for the few requests that need it.
         if self._received > MOST_HEAD_BYTES and self._head_length() > MOST_HEAD_BYTES:
             self._refuse_head()
@@ -65,8 +94,40 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._in_head = True
         self._received = 0
-        self._stop_waiting()
+        self._due = None
         super().on_message_complete()
+        if self.cycle.response_complete:
+            self._expect(SECONDS_IDLE)
+
+    def on_response_complete(self) -> None:
+        # uvicorn's own, but for its timer.
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            # As a task: each would begin in the middle of the end of the one before.
+            super()._start_asgi_task(*self.pipeline.pop())
+        elif self._in_head and not self._received:
+            self._expect(SECONDS_IDLE)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        # There is no other place to say so: uvicorn names the class where it makes the object.
+        cycle.__class__ = _Cycle
+        if self._may_begin is not None and self._may_begin(cycle.scope):
+            self._begin(cycle.run_asgi(app))
+        else:
+            super()._start_asgi_task(cycle, app)
+
+    def _begin(self, run: Coroutine[Any, Any, None]) -> None:
+        """Runs it until it waits for something, and only then makes a task of it."""
+        try:
+            awaited = run.send(None)
+        except StopIteration:
+            return
+        task = self.loop.create_task(_rest(run, awaited))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
 
     def send_400_response(self, msg: str) -> None:
         if not self.transport.is_closing():
@@ -86,54 +147,106 @@ class LimitedProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def _expect(self, seconds: float) -> None:
-        """More has to come within so many seconds."""
-        self._stop_waiting()
-        self._deadline = self.loop.call_later(seconds, self.transport.close)
+        """More has to come within so many seconds. The timer that runs is good enough if it rings earlier."""
+        self._due = due = self.loop.time() + seconds
+        timer = self._timer
+        if timer is None or timer.when() > due:
+            if timer is not None:
+                timer.cancel()
+            self._timer = self.loop.call_later(seconds, self._ring)
 
-    def _stop_waiting(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-
-
-class _OneWrite:
-    """A transport that holds the head of an answer until its body comes: two writes would be two packets, which cost
-    more than most answers. A head whose body takes longer goes without it."""
-
-    __slots__ = ("_call_soon", "_held", "_transport", "get_extra_info", "is_closing", "pause_reading", "resume_reading")
-
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._call_soon = loop.call_soon
-        self._held: bytes | None = None
-        self.get_extra_info = transport.get_extra_info
-        self.is_closing = transport.is_closing
-        self.pause_reading = transport.pause_reading
-        self.resume_reading = transport.resume_reading
-
-    def write(self, data: bytes) -> None:
-        held = self._held
-        if held is not None:
-            self._held = None
-            if len(data) < SHORT:
-                self._transport.write(held + data)
+    def _ring(self) -> None:
+        self._timer = None
+        if self._due is not None:
+            left = self._due - self.loop.time()
+            if left > 0:
+                self._timer = self.loop.call_later(left, self._ring)
             else:
-                self._transport.writelines((held, data))
-        elif data.startswith(b"HTTP/1."):
-            self._held = data
-            self._call_soon(self._let_go)
-        else:
-            self._transport.write(data)
+                self.transport.close()
 
-    def close(self) -> None:
-        self._let_go()
-        self._transport.close()
 
-    def _let_go(self) -> None:
-        if self._held is not None:
-            held, self._held = self._held, None
-            if not self._transport.is_closing():
-                self._transport.write(held)
+@types.coroutine
+def _rest(run: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, None]:
+    """What is left of a coroutine that has begun and waits."""
+    with contextlib.suppress(StopIteration):
+        while True:
+            try:
+                came = yield awaited
+            except BaseException as error:
+                awaited = run.throw(error)
+            else:
+                awaited = run.send(came)
+
+
+class _Cycle(RequestResponseCycle):
+    """One request and its answer. The head waits for the first piece of the body, as ASGI wants it: two writes would be
+    two packets, which cost more than most answers."""
+
+    _head: bytes | None = None
+    """Of an answer whose body is still to come."""
+
+    async def send(self, message: Any) -> None:
+        head = self._head
+        if head is None:
+            if not self.response_started and message["type"] == "http.response.start" and self._may_wait(message):
+                return
+        elif message["type"] == "http.response.body":
+            self._head = None
+            body: bytes = message.get("body", b"")
+            if not message.get("more_body", False) and len(body) == self.expected_content_length:
+                self._finish(head, body)
+                return
+            if not self.disconnected:
+                self.transport.write(head)
+        await super().send(message)
+
+    def _may_wait(self, message: Any) -> bool:
+        """Whether the head of an answer needs nothing but to be written; then it is kept."""
+        if self.scope["method"] == "HEAD" or not self.keep_alive:
+            return False
+        status: int = message["status"]
+        headers = message.get("headers", ())
+        length = _content_length(headers, 0 if status in WITHOUT_BODY else None)
+        if length is None:
+            return False
+        parts = [STATUS_LINE[status]]
+        for name, value in self.default_headers:
+            parts += (name, b": ", value, b"\r\n")
+        for name, value in headers:
+            parts += (name, b": ", value, b"\r\n")
+        parts.append(b"\r\n")
+        self._head = b"".join(parts)
+        self.response_started = True
+        self.waiting_for_100_continue = False
+        self.chunked_encoding = False
+        self.expected_content_length = length
+        return True
+
+    def _finish(self, head: bytes, body: bytes) -> None:
+        self.expected_content_length = 0
+        self.response_complete = True
+        if not self.disconnected:
+            if len(body) < SHORT:
+                self.transport.write(head + body)
+            else:
+                self.transport.writelines((head, body))
+            if not self.keep_alive:
+                self.transport.close()
+        self.message_event.set()
+        self.on_response()
+
+
+def _content_length(headers: Iterable[tuple[bytes, bytes]], default: int | None) -> int | None:
+    """The length of the body that the headers tell; None if uvicorn has to look at them."""
+    length = default
+    for name, value in headers:
+        if HEADER_VALUE_RE.search(value):
+            return None
+        if name == b"content-length":
+            length = int(value)
+        elif name not in USUAL and (name in FRAMING or not name.islower() or HEADER_RE.search(name)):
+            return None
+    return length
 
 
 def _without_upgrade(data: bytes) -> bytes:

@@ -22,8 +22,6 @@ from joiner.server.protocol import LimitedProtocol
 BACKLOG: Final = 2048
 SECONDS_TO_FINISH: Final = 10
 """How long requests under way may take after the order to stop."""
-SECONDS_IDLE: Final = 75
-"""How long an idle connection is kept: longer than clients keep theirs, so that none is closed under a request."""
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -60,7 +58,6 @@ async def listening(app: ASGIApp, settings: Settings) -> AsyncIterator[str]:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=SECONDS_IDLE,
         timeout_graceful_shutdown=SECONDS_TO_FINISH,
         timeout_notify=SECONDS_BETWEEN,
         callback_notify=give_back,

@@ -9,12 +9,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from aiohttp import web
 from joserfc import jwt
 from joserfc.jwk import RSAKey
+from starlette.applications import Starlette
 
 from joiner.application.access.oauth import JWT_BEARER
+from joiner.config import Settings
+from joiner.server.serve import listening
 from tests.local_server import served
 from tests.scim_client import Client, opened_endpoint
 from tests.services import PostgreSQL
@@ -261,6 +265,14 @@ async def test_a_signed_token_of_a_trusted_issuer_provisions(issuer: Issuer) -> 
     await client.admin("DELETE", f"/issuers/{issuer.trust['id']}", status=204)
     assert await issuer.status(issuer.token()) == 401
     await client.admin("DELETE", f"/issuers/{issuer.trust['id']}", status=404)
+
+
+@pytest.mark.req("REQ-S-066")
+async def test_the_keys_for_a_signed_token_are_fetched_when_the_first_request_reads(issuer: Issuer) -> None:
+    side = issuer.client.side
+    app = side.in_front_of(Starlette(routes=side.routes()))
+    async with listening(app, Settings(port=0)) as url, httpx.AsyncClient(base_url=url) as http:
+        assert (await http.get("/scim/Users", headers=bearer(issuer.token()))).status_code == 200
 
 
 @pytest.mark.req("REQ-S-067")

@@ -2,6 +2,7 @@
 for, and nothing is stored."""
 
 import asyncio
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -273,18 +274,89 @@ async def test_a_connection_on_which_no_whole_request_comes_is_closed(monkeypatc
             writer.close()
 
 
-async def test_a_head_does_not_wait_for_a_body_that_takes_longer() -> None:
-    has_head = asyncio.Event()
+class Eager:
+    """An application that may begin at once, and notes whether its requests began in a task."""
+
+    def __init__(self) -> None:
+        self.tasks: list[bool] = []
+        self.waits = asyncio.Event()
+        self.may_go_on = asyncio.Event()
+
+    def may_begin_at_once(self, scope: Scope) -> bool:
+        return True
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.tasks.append(asyncio.current_task() is not None)
+        if scope["path"] == "/wait":
+            self.waits.set()
+            await self.may_go_on.wait()
+            assert asyncio.current_task() is not None
+        if scope["path"] == "/fail":
+            await asyncio.sleep(0)
+            raise RuntimeError("as it should")
+        body = scope["path"].encode()
+        headers = [(b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+async def test_requests_that_begin_at_once_are_answered_like_others() -> None:
+    app = Eager()
+
+    def get(path: str) -> bytes:
+        return f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+
+    async with listening(app, Settings(port=0)) as url:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+
+        async def answer() -> bytes:
+            head = await reader.readuntil(b"\r\n\r\n")
+            return head[9:12] + await reader.readexactly(int(re.search(rb"content-length: (\d+)", head)[1]))  # type: ignore[index]
+
+        writer.write(get("/a") + get("/b"))
+        assert [await answer(), await answer()] == [b"200/a", b"200/b"]
+        # Two thousand behind one that waits: none begins inside of another.
+        writer.write(get("/wait") + get("/c") * 2000)
+        await app.waits.wait()
+        app.may_go_on.set()
+        assert [await answer() for _ in range(2001)] == [b"200/wait", *[b"200/c"] * 2000]
+        writer.write(get("/fail"))
+        assert (await answer()).startswith(b"500")
+        writer.close()
+    assert app.tasks == [False] * 3 + [True] * 2000 + [False]
+
+
+@pytest.mark.parametrize("headers", [[(b"content-length", b"8")], [(b"content-length", b"8"), (b"X-A", b"a")]])
+async def test_a_head_goes_with_the_first_piece_of_its_body(headers: list[tuple[bytes, bytes]]) -> None:
+    has_first = asyncio.Event()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
-        await has_head.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"soon", "more_body": True})
+        await has_first.wait()
         await send({"type": "http.response.body", "body": b"late"})
 
     async with listening(app, Settings(port=0)) as url:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
-        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
-        has_head.set()
-        assert await reader.readexactly(4) == b"late"
+        for _ in range(2):
+            has_first.clear()
+            writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+            assert await reader.readexactly(4) == b"soon"
+            has_first.set()
+            assert await reader.readexactly(4) == b"late"
         writer.close()
+
+
+@pytest.mark.parametrize("sent", [b"short", b"too long"])
+async def test_a_body_that_is_not_as_long_as_it_says_ends_the_connection(sent: bytes) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"6")]})
+        await send({"type": "http.response.body", "body": sent})
+
+    async with listening(app, Settings(port=0)) as url:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+    assert answer.partition(b"\r\n\r\n")[2] in (b"", sent)

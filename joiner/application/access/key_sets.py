@@ -80,6 +80,8 @@ class KeySets:
         return kept.keys.get(key_id)
 
     async def _refresh(self, url: str, kept: _Kept, now: datetime) -> None:
+        # The request may have begun outside a task, which the time limits of a fetch need.
+        await asyncio.sleep(0)
         try:
             document = await self._fetch(url)
             keys = parse_keys(document.body)
