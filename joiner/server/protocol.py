@@ -9,16 +9,10 @@ import asyncio
 import contextlib
 import re
 import types
-from collections.abc import Callable, Coroutine, Generator, Iterable
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import (
-    HEADER_RE,
-    HEADER_VALUE_RE,
-    STATUS_LINE,
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 MOST_HEAD_BYTES: Final = 64 * 1024
 """Of the request line and all headers together."""
@@ -27,13 +21,9 @@ SECONDS_OF_SILENCE: Final = 30.0
 """In the middle of a body."""
 SECONDS_IDLE: Final = 75.0
 """How long an idle connection is kept: longer than clients keep theirs, so that none is closed under a request."""
-SHORT: Final = 16 * 1024
-"""Bytes of a body that are copied behind its head: cheaper than two buffers."""
+MOST_HELD: Final = 64 * 1024
+"""Bytes of answers that are kept together."""
 UPGRADE: Final = re.compile(rb"\r\nupgrade:[^\r\n]*", re.IGNORECASE)
-USUAL: Final = frozenset({b"content-type", b"content-length", b"etag", b"location"})
-FRAMING: Final = frozenset({b"connection", b"transfer-encoding"})
-"""Headers that change how the answer is written."""
-WITHOUT_BODY: Final = (204, 304)
 
 
 class LimitedProtocol(HttpToolsProtocol):
@@ -57,7 +47,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._may_begin: Callable[[Any], bool] | None = getattr(self.app, "may_begin_at_once", None)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's own
-        super().connection_made(transport)
+        super().connection_made(_Outgoing(transport, self.loop))  # type: ignore[arg-type] # it is all that uvicorn uses
         self._expect(SECONDS_FOR_HEAD)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -112,8 +102,6 @@ class LimitedProtocol(HttpToolsProtocol):
             self._expect(SECONDS_IDLE)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        # There is no other place to say so: uvicorn names the class where it makes the object.
-        cycle.__class__ = _Cycle
         if self._may_begin is not None and self._may_begin(cycle.scope):
             self._begin(cycle.run_asgi(app))
         else:
@@ -178,75 +166,47 @@ def _rest(run: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any, Any, N
                 awaited = run.send(came)
 
 
-class _Cycle(RequestResponseCycle):
-    """One request and its answer. The head waits for the first piece of the body, as ASGI wants it: two writes would be
-    two packets, which cost more than most answers."""
+class _Outgoing:
+    """A transport that writes once the requests that have come with this one have begun: an answer is one packet, head
+    and body, and the clients that wait for the others are not woken in the middle of the work."""
 
-    _head: bytes | None = None
-    """Of an answer whose body is still to come."""
+    __slots__ = (
+        "_call_soon",
+        "_pieces",
+        "_size",
+        "_transport",
+        "get_extra_info",
+        "is_closing",
+        "pause_reading",
+        "resume_reading",
+    )
 
-    async def send(self, message: Any) -> None:
-        head = self._head
-        if head is None:
-            if not self.response_started and message["type"] == "http.response.start" and self._may_wait(message):
-                return
-        elif message["type"] == "http.response.body":
-            self._head = None
-            body: bytes = message.get("body", b"")
-            if not message.get("more_body", False) and len(body) == self.expected_content_length:
-                self._finish(head, body)
-                return
-            if not self.disconnected:
-                self.transport.write(head)
-        await super().send(message)
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._call_soon = loop.call_soon
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self.get_extra_info = transport.get_extra_info
+        self.is_closing = transport.is_closing
+        self.pause_reading = transport.pause_reading
+        self.resume_reading = transport.resume_reading
 
-    def _may_wait(self, message: Any) -> bool:
-        """Whether the head of an answer needs nothing but to be written; then it is kept."""
-        if self.scope["method"] == "HEAD" or not self.keep_alive:
-            return False
-        status: int = message["status"]
-        headers = message.get("headers", ())
-        length = _content_length(headers, 0 if status in WITHOUT_BODY else None)
-        if length is None:
-            return False
-        parts = [STATUS_LINE[status]]
-        for name, value in self.default_headers:
-            parts += (name, b": ", value, b"\r\n")
-        for name, value in headers:
-            parts += (name, b": ", value, b"\r\n")
-        parts.append(b"\r\n")
-        self._head = b"".join(parts)
-        self.response_started = True
-        self.waiting_for_100_continue = False
-        self.chunked_encoding = False
-        self.expected_content_length = length
-        return True
+    def write(self, data: bytes) -> None:
+        if not self._pieces:
+            self._call_soon(self.flush)
+        self._pieces.append(data)
+        self._size += len(data)
+        if self._size > MOST_HELD:
+            self.flush()
 
-    def _finish(self, head: bytes, body: bytes) -> None:
-        self.expected_content_length = 0
-        self.response_complete = True
-        if not self.disconnected:
-            if len(body) < SHORT:
-                self.transport.write(head + body)
-            else:
-                self.transport.writelines((head, body))
-            if not self.keep_alive:
-                self.transport.close()
-        self.message_event.set()
-        self.on_response()
+    def flush(self) -> None:
+        pieces, self._pieces, self._size = self._pieces, [], 0
+        if pieces and not self._transport.is_closing():
+            self._transport.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
-
-def _content_length(headers: Iterable[tuple[bytes, bytes]], default: int | None) -> int | None:
-    """The length of the body that the headers tell; None if uvicorn has to look at them."""
-    length = default
-    for name, value in headers:
-        if HEADER_VALUE_RE.search(value):
-            return None
-        if name == b"content-length":
-            length = int(value)
-        elif name not in USUAL and (name in FRAMING or not name.islower() or HEADER_RE.search(name)):
-            return None
-    return length
+    def close(self) -> None:
+        self.flush()
+        self._transport.close()
 
 
 def _without_upgrade(data: bytes) -> bytes:

@@ -327,7 +327,7 @@ async def test_requests_that_begin_at_once_are_answered_like_others() -> None:
 
 
 @pytest.mark.parametrize("headers", [[(b"content-length", b"8")], [(b"content-length", b"8"), (b"X-A", b"a")]])
-async def test_a_head_goes_with_the_first_piece_of_its_body(headers: list[tuple[bytes, bytes]]) -> None:
+async def test_a_head_does_not_wait_for_the_last_piece_of_its_body(headers: list[tuple[bytes, bytes]]) -> None:
     has_first = asyncio.Event()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
