@@ -23,7 +23,7 @@ def merged(endpoint: str, resource: Mapping[str, Any], patch: Mapping[str, Any])
 
     Raises TargetError if the operations do not fit.
     """
-    held = {name: value for name, value in resource.items() if name.lower() not in APART | NOT_WRITTEN}
+    held = {name: _assigned(value) for name, value in resource.items() if name.lower() not in APART | NOT_WRITTEN}
     try:
         operations = parse_patch(patch)
         kind = _with_extensions(RESOURCE_TYPES[endpoint], held, operations)
@@ -34,6 +34,13 @@ def merged(endpoint: str, resource: Mapping[str, Any], patch: Mapping[str, Any])
     body = {"schemas": schemas, "id": resource["id"], **after.resource, **after.secrets}
     schemas.extend(name for name in body if name.lower().startswith("urn:") and name not in schemas)
     return body
+
+
+def _assigned(value: Any) -> Any:
+    """Without elements whose value is empty: some show one for what is not set, and refuse it when it comes back."""
+    if not isinstance(value, list):
+        return value
+    return [item for item in value if not (isinstance(item, Mapping) and item.get("value", item) in ("", None))]
 
 
 def _with_extensions(kind: ResourceType, resource: Mapping[str, Any], operations: Iterable[Operation]) -> ResourceType:
