@@ -358,7 +358,8 @@ class Work:
         if self._first.attribute == MEMBERS:
             added = [item.adds for item in batch if item.adds is not None]
             removed = [item.removes for item in batch if item.removes is not None]
-            return wire.member_operations(dialect, added, removed)
+            by_value = self._run.context.profile.removes_by_value(dialect)
+            return wire.member_operations(dialect, added, removed, by_value=by_value)
         reference = batch[0]
         path = _flow_of(self._run, self._first).path
         if reference.adds is None:

@@ -149,7 +149,7 @@ class ScimTarget:
     async def modify(self, endpoint: str, target_id: str, body: Mapping[str, Any]) -> None:
         """Sends a PatchOp, or for a target that knows no PATCH does what it says by reading and writing the whole."""
         self._scan.forget(endpoint)
-        if self._profile.updates == "put":
+        if self._profile.is_put(body):
             await self.replace(endpoint, target_id, body)
         else:
             # A page of a proxy that says 200 has written nothing.

@@ -19,6 +19,7 @@ PATCH_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 USER_SCHEMA = "urn:ietf:params:scim:schemas:core:2.0:User"
 ENTERPRISE_SCHEMA = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 GROUP_SCHEMA = "urn:ietf:params:scim:schemas:core:2.0:Group"
+MEMBERS: Final = "members"
 
 SCHEMAS: Final[Mapping[ObjectType, Sequence[str]]] = {
     "User": (USER_SCHEMA, ENTERPRISE_SCHEMA),
@@ -59,9 +60,25 @@ def operations_of(dialect: Dialect, modifications: Sequence[Modification]) -> li
     return ATTRIBUTE_OPERATIONS[dialect](modifications)
 
 
-def member_operations(dialect: Dialect, added: Sequence[str], removed: Sequence[str]) -> list[Operation]:
-    """The operations that add and remove group members, given their target ids."""
-    return MEMBER_OPERATIONS[dialect](added, removed)
+def member_operations(
+    dialect: Dialect, added: Sequence[str], removed: Sequence[str], *, by_value: bool
+) -> list[Operation]:
+    """The operations that add and remove group members, given their target ids. `by_value`: those removed are listed,
+    as Entra does by default; otherwise each is selected by a filter."""
+    spelled, element = MEMBERS_WRITTEN[dialect]
+    operations = []
+    if added:
+        operations.append({"op": spelled("add"), "path": MEMBERS, "value": [element(id_) for id_ in added]})
+    if removed and by_value:
+        operations.append({"op": spelled("remove"), "path": MEMBERS, "value": [element(id_) for id_ in removed]})
+    elif removed:
+        operations.extend({"op": spelled("remove"), "path": f'{MEMBERS}[value eq "{id_}"]'} for id_ in removed)
+    return operations
+
+
+def changes_members(patch: Mapping[str, Any]) -> bool:
+    """Whether a PatchOp that we have written is about members of a group, and nothing else."""
+    return all(str(operation.get("path")).partition("[")[0] == MEMBERS for operation in patch["Operations"])
 
 
 def _legacy(modifications: Sequence[Modification]) -> list[Operation]:
@@ -128,24 +145,12 @@ def _legacy_value(value: Any) -> Any:
     return value[VALUE] if isinstance(value, dict) and value.keys() == {VALUE} else value
 
 
-def _legacy_members(added: Sequence[str], removed: Sequence[str]) -> list[Operation]:
-    return _members(("Add", "Remove"), added, removed)
+def _member(id_: str) -> dict[str, Any]:
+    return {VALUE: id_}
 
 
-def _members(verbs: tuple[str, str], added: Sequence[str], removed: Sequence[str]) -> list[Operation]:
-    return [
-        {"op": verb, "path": "members", "value": [{"$ref": None, "value": id_} for id_ in ids]}
-        for verb, ids in zip(verbs, (added, removed), strict=True)
-        if ids
-    ]
-
-
-def _filtered_members(added: Sequence[str], removed: Sequence[str]) -> list[Operation]:
-    operations: list[Operation] = []
-    if added:
-        operations.append({"op": "add", "path": "members", "value": [{"value": id_} for id_ in added]})
-    operations.extend({"op": "remove", "path": f'members[value eq "{id_}"]'} for id_ in removed)
-    return operations
+def _legacy_member(id_: str) -> dict[str, Any]:
+    return {"$ref": None, VALUE: id_}
 
 
 ATTRIBUTE_OPERATIONS: Mapping[Dialect, Callable[[Sequence[Modification]], list[Operation]]] = {
@@ -153,8 +158,9 @@ ATTRIBUTE_OPERATIONS: Mapping[Dialect, Callable[[Sequence[Modification]], list[O
     Dialect.ENTRA_COMPLIANT: _compliant,
     Dialect.RFC: _rfc,
 }
-MEMBER_OPERATIONS: Mapping[Dialect, Callable[[Sequence[str], Sequence[str]], list[Operation]]] = {
-    Dialect.ENTRA: _legacy_members,
-    Dialect.ENTRA_COMPLIANT: _filtered_members,
-    Dialect.RFC: _filtered_members,
+MEMBERS_WRITTEN: Mapping[Dialect, tuple[Callable[[str], str], Callable[[str], dict[str, Any]]]] = {
+    Dialect.ENTRA: (str.capitalize, _legacy_member),
+    Dialect.ENTRA_COMPLIANT: (str, _member),
+    Dialect.RFC: (str, _member),
 }
+"""How verbs and members are spelled."""

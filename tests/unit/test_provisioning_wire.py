@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
+from joiner.provisioning.client.profile import TargetProfile
 from joiner.provisioning.decide import decide
 from joiner.provisioning.decision import Create, Link, Modify, QueryMatch, Scope, Settings, SourceObject, TargetState
 from joiner.provisioning.plan import ObjectPlan
@@ -220,12 +221,25 @@ def test_extensions_are_named_in_schemas_only_if_that_was_asked_for() -> None:
 
 @pytest.mark.req("REQ-P-111")
 def test_members_are_taken_out_by_a_list_in_the_entra_dialect_and_by_filters_in_the_others() -> None:
-    assert member_operations(Dialect.ENTRA, ["1"], ["2"]) == [
+    profile = TargetProfile()
+    assert member_operations(Dialect.ENTRA, ["1"], ["2"], by_value=profile.removes_by_value(Dialect.ENTRA)) == [
         {"op": "Add", "path": "members", "value": [{"$ref": None, "value": "1"}]},
         {"op": "Remove", "path": "members", "value": [{"$ref": None, "value": "2"}]},
     ]
     for dialect in (Dialect.ENTRA_COMPLIANT, Dialect.RFC):
-        assert member_operations(dialect, ["1"], ["2"]) == [
+        assert member_operations(dialect, ["1"], ["2"], by_value=profile.removes_by_value(dialect)) == [
             {"op": "add", "path": "members", "value": [{"value": "1"}]},
             {"op": "remove", "path": 'members[value eq "2"]'},
         ]
+
+
+@pytest.mark.parametrize("dialect", Dialect)
+def test_a_profile_can_ask_for_the_other_way_to_take_members_out(dialect: Dialect) -> None:
+    profile = TargetProfile(removes_members_by="filter" if dialect is Dialect.ENTRA else "value")
+    [operation] = member_operations(dialect, [], ["2"], by_value=profile.removes_by_value(dialect))
+    assert operation in (
+        {"op": "Remove", "path": 'members[value eq "2"]'},
+        {"op": "remove", "path": "members", "value": [{"value": "2"}]},
+    )
+    # Where all is written as a whole, the operations are carried out here, by the RFC.
+    assert not TargetProfile(updates="put", removes_members_by="value").removes_by_value(Dialect.RFC)

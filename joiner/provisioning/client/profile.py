@@ -7,7 +7,7 @@ import msgspec
 
 from joiner.errors import InvalidValueError
 from joiner.provisioning.client.pace import PaceLimits
-from joiner.provisioning.wire import Dialect
+from joiner.provisioning.wire import Dialect, changes_members
 
 ENTRA_RATE = 25.0
 """Requests per second that every application must sustain (provisioning service §16, REQ-C-035)."""
@@ -24,6 +24,11 @@ class TargetProfile(
     """How PATCH requests are written; a flag in the Tenant URL counts more. Unset: `rfc`."""
     updates: Literal["patch", "put"] = "patch"
     """`put`: the target knows no PATCH, or not enough of it. Objects are read, changed, and written as a whole."""
+    member_updates: Literal["patch", "put"] | None = None
+    """How the members of groups are written. Unset: as `updates` says."""
+    removes_members_by: Literal["filter", "value"] | None = None
+    """`filter`: members are removed by a path that selects them (RFC 7644 §3.5.2.2); `value`: by a list beside the path
+    `members`, which by the RFC removes all of them. Unset: as the dialect does it."""
     pathless_patch: bool = True
     """Whether PATCH operations without a path are understood; the dialect `entra-compliant` needs them."""
     filters: bool = True
@@ -61,9 +66,25 @@ class TargetProfile(
     def dialect_for(self, flagged: Dialect | None) -> Dialect:
         """The dialect of requests; `flagged`: what the Tenant URL asks for."""
         dialect = flagged or Dialect(self.dialect or Dialect.RFC)
-        if self.updates == "put" or (dialect is Dialect.ENTRA_COMPLIANT and not self.pathless_patch):
+        if self.uses_put or (dialect is Dialect.ENTRA_COMPLIANT and not self.pathless_patch):
             return Dialect.RFC
         return dialect
+
+    @property
+    def uses_put(self) -> bool:
+        """Whether anything is written by PUT."""
+        return "put" in (self.updates, self.member_updates)
+
+    def is_put(self, patch: Mapping[str, Any]) -> bool:
+        """Whether what the PatchOp says is written by PUT."""
+        of_members = self.member_updates is not None and changes_members(patch)
+        return (self.member_updates if of_members else self.updates) == "put"
+
+    def removes_by_value(self, dialect: Dialect) -> bool:
+        """Whether members are removed by a list of them."""
+        if (self.member_updates or self.updates) == "put":
+            return False
+        return dialect is Dialect.ENTRA if self.removes_members_by is None else self.removes_members_by == "value"
 
     def can_filter(self, attribute: str) -> bool:
         """Whether a filter may name the attribute."""

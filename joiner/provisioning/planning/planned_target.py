@@ -115,7 +115,7 @@ class PlannedTarget(ReadsThrough):
         target_id = self._writes.new_id()
         self._writes.note(endpoint, target_id, resource.items())
         self._writes.pending.append(Write("POST", endpoint, target_id, resource))
-        if self.profile.updates == "put":
+        if self.profile.uses_put:
             self._writes.wholes[endpoint, target_id] = {**resource, "id": target_id}
         return target_id
 
@@ -123,12 +123,13 @@ class PlannedTarget(ReadsThrough):
         for operation in body["Operations"]:
             path, value = operation.get("path"), operation.get("value")
             self._writes.note(endpoint, target_id, value.items() if path is None else [(path, value)])
-        if self.profile.updates == "put":
+        method, sent = "PATCH", body
+        if self.profile.uses_put:
             whole = merged(endpoint, await self._whole(endpoint, target_id), body)
             self._writes.wholes[endpoint, target_id] = whole
-            self._writes.pending.append(Write("PUT", endpoint, target_id, whole))
-        else:
-            self._writes.pending.append(Write("PATCH", endpoint, target_id, body))
+            if self.profile.is_put(body):
+                method, sent = "PUT", whole
+        self._writes.pending.append(Write(method, endpoint, target_id, sent))
 
     async def delete(self, endpoint: str, target_id: str) -> None:
         self._writes.pending.append(Write("DELETE", endpoint, target_id, None))
