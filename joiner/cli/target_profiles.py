@@ -25,7 +25,7 @@ async def profile(
         typer.Argument(metavar="KEY=VALUE…", help="Members to set, such as updates=put; none sets the default."),
     ] = None,
     probe: Annotated[
-        bool, typer.Option("--probe", help="Find out, with two users and a group that are made and deleted again.")
+        bool, typer.Option("--probe", help="Find out, with three users and a group that are made and deleted again.")
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="With --probe: tell what was found and keep nothing.")

@@ -18,7 +18,7 @@ from joiner.provisioning.client.profile import TargetProfile, changed_profile
 from joiner.provisioning.failures import TargetError, TargetUnusableError
 from joiner.provisioning.target import ScimTarget
 from joiner.scim.core import GROUPS, USERS
-from joiner.scim.messages import parse_patch
+from joiner.scim.messages import Operation, parse_patch
 from joiner.scim.patches import apply_patch
 from tests.local_server import served
 from tests.scripted_target import Script, empty, json, listed, talking_to
@@ -32,6 +32,12 @@ class SmallTarget:
     """A SCIM target in memory that lacks what its fields say."""
 
     patches: bool = True
+    patches_users: bool = True
+    puts_members: bool = True
+    """Without it a PUT leaves the members of a group as they are."""
+    removes_by: str = "filter and value"
+    drops: tuple[str, ...] = ()
+    """Attributes that it does not keep."""
     pathless: bool = True
     filters: tuple[str, ...] = ("userName", "externalId", "displayName", 'emails[type eq "work"].value')
     soft_deletes: bool = True
@@ -56,6 +62,7 @@ class SmallTarget:
                 return web.json_response(self.config)
             return error(404)
         held = self.held[f"/{endpoint}"]
+        body = body and {name: value for name, value in body.items() if name not in self.drops}
         if request.method == "POST":
             made = {**body, "id": str(sum(map(len, self.held.values())) + 1)}
             held[made["id"]] = made
@@ -94,13 +101,16 @@ class SmallTarget:
         return web.json_response({name: value for name, value in held[id_].items() if name != excluded})
 
     def do_put(self, endpoint: str, held: Any, id_: str, body: Any, request: web.BaseRequest) -> web.StreamResponse:
-        held[id_] = {**body, "id": id_}
+        kept = {} if self.puts_members else {"members": held[id_].get("members", [])}
+        held[id_] = {**body, **kept, "id": id_}
         return web.json_response(held[id_])
 
     def do_patch(self, endpoint: str, held: Any, id_: str, body: Any, request: web.BaseRequest) -> web.StreamResponse:
         operations = parse_patch(body)
-        if not self.patches:
+        if not self.patches or (endpoint == "/Users" and not self.patches_users):
             return error(405)
+        if any(self.refuses_removal(each) for each in operations):
+            return error(400, "invalidPath")
         if not self.pathless and any(operation.path is None for operation in operations):
             return error(400, "invalidSyntax")
         added = sum(len(each.value) for each in operations if each.verb == "add" and each.path == "members")
@@ -112,6 +122,11 @@ class SmallTarget:
             after.pop("active", None)
         held[id_] = {**after, "id": id_, "schemas": held[id_].get("schemas")}
         return web.Response(status=204)
+
+    def refuses_removal(self, operation: Operation) -> bool:
+        if operation.verb != "remove" or not (operation.path or "").startswith("members"):
+            return False
+        return ("value" if operation.path == "members" else "filter") not in self.removes_by
 
     def do_delete(self, endpoint: str, held: Any, id_: str, body: Any, request: web.BaseRequest) -> web.StreamResponse:
         del held[id_]
@@ -216,6 +231,13 @@ async def probed(small: SmallTarget) -> tuple[dict[str, Any], ProbeReport]:
         ({"most_members": 1}, {"membersAddedPerPatch": 1, "membersRemovedPerPatch": 1, "mixedMemberChanges": False}),
         ({"mixes": False}, {"mixedMemberChanges": False}),
         ({"excludes": False}, {"excludesAttributes": False}),
+        ({"patches_users": False}, {"updates": "put", "memberUpdates": "patch"}),
+        ({"patches_users": False, "puts_members": False}, {"updates": "put", "memberUpdates": "patch"}),
+        ({"removes_by": "value"}, {"removesMembersBy": "value"}),
+        (
+            {"patches_users": False, "removes_by": "value"},
+            {"updates": "put", "memberUpdates": "patch", "removesMembersBy": "value"},
+        ),
         ({"paging": "cursor"}, {"paging": "cursor"}),
         ({"paging": "none"}, {"paging": "none"}),
     ],
@@ -240,6 +262,20 @@ async def test_what_was_seen_counts_more_than_what_a_target_says_of_itself() -> 
     assert told["PATCH"].outcome == "found"
 
 
+async def test_a_probe_names_the_attributes_that_are_not_kept() -> None:
+    changes, report = await probed(SmallTarget(drops=("title", "phoneNumbers")))
+    told = {finding.about: finding for finding in report.findings}["attributes"]
+    assert (changes, told.outcome) == ({}, "found")
+    assert 'not kept as written: title, phoneNumbers[type eq "work"].value;' in told.explanation
+
+
+async def test_a_probe_sees_that_members_cannot_be_written_at_all() -> None:
+    changes, report = await probed(SmallTarget(patches=False, puts_members=False))
+    assert changes == {"updates": "put"}
+    told = {finding.about: finding.explanation for finding in report.findings}
+    assert told["members by PUT"] == "it was accepted, and the group has 0 of 2 members"
+
+
 async def test_a_probe_says_what_it_could_not_delete() -> None:
     small = SmallTarget()
 
@@ -249,7 +285,7 @@ async def test_a_probe_says_what_it_could_not_delete() -> None:
     small.do_delete = keep  # type: ignore[method-assign,assignment] # this target keeps everything
     async with talking(small) as target:
         report = await probe_target(target)
-    assert len(report.left_behind) == len(small.held["/Users"]) + len(small.held["/Groups"]) == 3
+    assert len(report.left_behind) == len(small.held["/Users"]) + len(small.held["/Groups"]) == 4
     assert all("403" in item for item in report.left_behind)
 
 
@@ -279,6 +315,8 @@ async def test_our_own_endpoint_needs_nothing_in_its_profile(tmp_path: Any) -> N
         ({"patches": False}, {"updates": "put"}),
         ({"filters": ()}, {"filters": False}),
         ({"most_members": 1, "mixes": False}, {"membersAddedPerPatch": 1, "mixedMemberChanges": False}),
+        ({"patches_users": False, "puts_members": False}, {"updates": "put", "memberUpdates": "patch"}),
+        ({"removes_by": "value"}, {"removesMembersBy": "value"}),
         ({"paging": "cursor", "excludes": False}, {"paging": "cursor", "excludesAttributes": False}),
     ],
 )

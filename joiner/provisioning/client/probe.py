@@ -1,7 +1,7 @@
 """What a target can do is found out: it is asked what it says of itself, then tried out on a user and a group that are
 made for it and deleted again."""
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
@@ -10,7 +10,16 @@ from joiner.ids import new_id
 from joiner.provisioning.client.profile import DEFAULT_PROFILE, profile_document
 from joiner.provisioning.failures import TargetError, TargetUnusableError
 from joiner.provisioning.target import ScimTarget
-from joiner.provisioning.wire import GROUP_SCHEMA, USER_SCHEMA, patch_body
+from joiner.provisioning.target_path import compile_path
+from joiner.provisioning.wire import (
+    ENTERPRISE_SCHEMA,
+    GROUP_SCHEMA,
+    MEMBERS,
+    USER_SCHEMA,
+    Dialect,
+    member_operations,
+    patch_body,
+)
 
 USERS: Final = "/Users"
 GROUPS: Final = "/Groups"
@@ -19,6 +28,18 @@ NAME: Final = "joiner-probe"
 DOMAIN: Final = "probe.invalid"
 """No mail goes there (RFC 2606)."""
 MOST_SHOWN: Final = 200
+USUAL: Final = {
+    "displayName": "A probe of Joiner",
+    "title": "Probe",
+    "name.givenName": "Joiner",
+    "name.familyName": "Probe",
+    "name.formatted": "Probe, Joiner",
+    'phoneNumbers[type eq "work"].value': "555 0100",
+    'addresses[type eq "work"].locality': "Bergen",
+    f"{ENTERPRISE_SCHEMA}:department": "Probes",
+    f"{ENTERPRISE_SCHEMA}:employeeNumber": "0",
+}
+"""Attributes that most mappings write, with values to try them."""
 DEFAULTS: Final = profile_document(DEFAULT_PROFILE)
 
 Outcome = Literal["found", "assumed", "unknown"]
@@ -65,6 +86,7 @@ class _Probe:
     def __init__(self, target: ScimTarget) -> None:
         self._target = target
         self._update = target.modify
+        self._users_written = "patch"
         self._made: list[tuple[str, str]] = []
         self.findings: list[Finding] = []
         self.left_behind: list[str] = []
@@ -127,11 +149,12 @@ class _Probe:
         await self._make(USERS, {**user, "userName": f"{other}@{DOMAIN}", "externalId": other, "emails": []})
         await self._try_filters(label)
         await self._try_pages()
+        await self._try_attributes(user_id)
         if await self._try("PATCH", self._patched_by_path(user_id), {"updates": "put"}):
             await self._try("PATCH without a path", self._patched_without_path(user_id), {"pathlessPatch": False})
         else:
-            self._update = self._target.replace
-            await self._try("PUT", self._patched_by_path(user_id), {})
+            self._update, self._users_written = self._target.replace, "put"
+            await self._try("PUT", self._replaced(user_id), {})
         await self._try("active", self._disabled(user_id), {"softDelete": False})
 
     async def try_groups(self) -> None:
@@ -139,7 +162,7 @@ class _Probe:
         group_id = await self._make(GROUPS, {"schemas": [GROUP_SCHEMA], "displayName": label, "externalId": label})
         if group_id is None:
             return
-        members = [id_ for endpoint, id_ in self._made if endpoint == USERS]
+        members = [id_ for endpoint, id_ in self._made if endpoint == USERS][:2]
         if len(members) < 2:
             self._note("members", "unknown", "there are not enough users to try it with")
             return
@@ -194,6 +217,31 @@ class _Probe:
         else:
             self._note("pages", "unknown", "lists show too little to tell")
 
+    async def _try_attributes(self, manager: str) -> None:
+        """What is not kept is written again whenever it is looked at, which no profile can mend."""
+        label = f"{NAME}-{new_id()}"
+        user: dict[str, Any] = {"userName": f"{label}@{DOMAIN}", "externalId": label}
+        tried = {**USUAL, f"{ENTERPRISE_SCHEMA}:manager": manager}
+        for text, value in tried.items():
+            compile_path(text).write(user, value)
+        user_id = await self._make(USERS, {"schemas": [USER_SCHEMA, ENTERPRISE_SCHEMA], **user}, "attributes")
+        if user_id is None:
+            return
+        held = await self._target.read(USERS, user_id) or {}
+        lost = [text for text, value in tried.items() if compile_path(text).read(held) != value]
+        names = ", ".join(text.removeprefix(f"{ENTERPRISE_SCHEMA}:") for text in lost)
+        told = f"not kept as written: {names}; take them out of the mappings" if lost else "the usual ones are kept"
+        self._note("attributes", "found", told)
+
+    async def _replaced(self, user_id: str) -> str:
+        names = {"displayName": f"{NAME} put", "name.givenName": "Put"}
+        changes = [{"op": "replace", "path": path, "value": value} for path, value in names.items()]
+        await self._patch(USERS, user_id, *changes)
+        held = await self._target.read(USERS, user_id) or {}
+        if not any(compile_path(path).read(held) == value for path, value in names.items()):
+            raise _NotSeenError("it was accepted, and changed nothing")
+        return "works"
+
     async def _patched_by_path(self, user_id: str) -> str:
         await self._patch(USERS, user_id, {"op": "replace", "path": "displayName", "value": f"{NAME} patched"})
         held = await self._target.read(USERS, user_id)
@@ -221,48 +269,94 @@ class _Probe:
         return "can be set to false, and the user can still be read"
 
     async def _try_members(self, group_id: str, members: list[str]) -> None:
-        add = {"op": "add", "path": "members", "value": [{"value": id_} for id_ in members]}
+        """With a group that has no members yet, and two users."""
+        one, other = members
+        both = {one, other}
+        limits = {"membersAddedPerPatch": 1, "membersRemovedPerPatch": 1, "mixedMemberChanges": False}
+        self._update, written = self._target.modify, "patch"
         several = await self._try(
             "several members in one PATCH",
-            self._patched(GROUPS, group_id, add, "are added"),
-            {"membersAddedPerPatch": 1, "membersRemovedPerPatch": 1, "mixedMemberChanges": False},
+            self._changed(group_id, both, added=members),
+            limits,
         )
-        if not several:
-            return
-        held = await self._target.read(GROUPS, group_id, exclude=("members",))
-        if held is not None and held.get("members"):
+        if not several and not await self._try("members one by one", self._joined(group_id, members), {}):
+            self._update, written = self._target.replace, "put"
+            self._note("members by PATCH", "found", "cannot be written", dict.fromkeys(limits))
+            if not await self._try("members by PUT", self._changed(group_id, both, added=members), {}):
+                return
+        otherwise = {"memberUpdates": None if written == self._users_written else written}
+        self._note("members", "found", f"are written by {written.upper()}", otherwise)
+        await self._try_exclusion(group_id)
+        if written == "patch":
+            await self._try_removal(group_id, one, other, several=several)
+
+    async def _try_exclusion(self, group_id: str) -> None:
+        held = await self._target.read(GROUPS, group_id, exclude=(MEMBERS,))
+        if held is not None and held.get(MEMBERS):
             told = "are listed although excludedAttributes asks for none"
             self._note("members in answers", "found", told, {"excludesAttributes": False})
         else:
             self._note("members in answers", "found", "are left out when asked", {"excludesAttributes": True})
-        removal = {"op": "remove", "path": f'members[value eq "{members[0]}"]'}
-        await self._try(
-            "adding and removing in one PATCH",
-            self._patched(GROUPS, group_id, removal, "work", {**add, "value": [{"value": members[1]}]}),
-            {"mixedMemberChanges": False},
-        )
 
-    async def _patched(
-        self, endpoint: str, id_: str, operation: Mapping[str, Any], said: str, *more: Mapping[str, Any]
+    async def _try_removal(self, group_id: str, one: str, other: str, *, several: bool) -> None:
+        """A path that selects a member is what the RFC asks for; some know only Entra's list, and either form may do
+        something else than it should."""
+        by_filter = self._changed(group_id, {other}, removed=[one])
+        by_value = not await self._try("removing a selected member", by_filter, {"removesMembersBy": "value"})
+        if by_value and not await self._try(
+            "removing listed members", self._removed_by_value(group_id, one, other), {}
+        ):
+            self._note("removing members", "found", "works in no way", {"removesMembersBy": None})
+            return
+        if several:
+            mixed = self._changed(group_id, {one}, added=[one], removed=[other], by_value=by_value)
+            await self._try("adding and removing in one PATCH", mixed, {"mixedMemberChanges": False})
+
+    async def _joined(self, group_id: str, members: list[str]) -> str:
+        for at, member in enumerate(members, 1):
+            await self._changed(group_id, set(members[:at]), added=[member])
+        return "works"
+
+    async def _removed_by_value(self, group_id: str, one: str, other: str) -> str:
+        """After a removal that did something else."""
+        for member in (one, other):
+            await self._patch(GROUPS, group_id, *member_operations(Dialect.RFC, [member], [], by_value=False))
+        return await self._changed(group_id, {other}, removed=[one], by_value=True)
+
+    async def _changed(
+        self,
+        group_id: str,
+        wanted: set[str],
+        *,
+        added: Sequence[str] = (),
+        removed: Sequence[str] = (),
+        by_value: bool = False,
     ) -> str:
-        await self._patch(endpoint, id_, operation, *more)
-        return said
+        """The group must have the wanted members afterwards, if it shows any."""
+        await self._patch(GROUPS, group_id, *member_operations(Dialect.RFC, added, removed, by_value=by_value))
+        held = await self._target.read(GROUPS, group_id)
+        shown = (held or {}).get(MEMBERS)
+        if not isinstance(shown, list):
+            return "was accepted; the application does not show members"
+        if {str(each.get("value")) for each in shown if isinstance(each, Mapping)} != wanted:
+            raise _NotSeenError(f"it was accepted, and the group has {len(shown)} of {len(wanted)} members")
+        return "works"
 
     async def _patch(self, endpoint: str, id_: str, *operations: Mapping[str, Any]) -> None:
         await self._update(endpoint, id_, patch_body([dict(operation) for operation in operations]))
 
     # Parts
 
-    async def _make(self, endpoint: str, resource: Mapping[str, Any]) -> str | None:
+    async def _make(self, endpoint: str, resource: Mapping[str, Any], about: str | None = None) -> str | None:
         try:
             id_ = await self._target.create(endpoint, resource)
         except TargetUnusableError as error:
             if error.status != 404:
                 raise
-            self._note(endpoint, "unknown", error.reason)
+            self._note(about or endpoint, "unknown", error.reason)
             return None
         except TargetError as error:
-            self._note(endpoint, "unknown", f"an object to try things with cannot be made: {error.reason}")
+            self._note(about or endpoint, "unknown", f"an object to try things with cannot be made: {error.reason}")
             return None
         self._made.append((endpoint, id_))
         return id_
