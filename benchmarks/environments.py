@@ -3,6 +3,7 @@
 Each is made at its first use in a cache folder, from the pinned versions in its folder here.
 """
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -25,17 +26,21 @@ def environment(folder: Path) -> Path:
     install = next(INSTALLERS[path.name] for path in files if path.name in INSTALLERS)
     made = _cache() / f"{folder.name}-{digest}"
     finished = made / "finished"
-    if not finished.exists():
-        shutil.rmtree(made, ignore_errors=True)
-        made.mkdir(parents=True)
-        install(folder, made)
-        finished.touch()
+    made.parent.mkdir(parents=True, exist_ok=True)
+    # Tests run side by side: one makes it, the others wait.
+    with made.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not finished.exists():
+            shutil.rmtree(made, ignore_errors=True)
+            made.mkdir()
+            install(folder, made)
+            finished.touch()
     return made
 
 
 def _install_python(folder: Path, made: Path) -> None:
     _run(sys.executable, "-m", "venv", str(made))
-    install = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps")
+    install = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes")
     _run(str(made / "bin/python"), *install, "--requirement", str(folder / "requirements.txt"))
 
 

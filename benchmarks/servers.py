@@ -17,7 +17,14 @@ from benchmarks.environments import HERE, environment
 from benchmarks.target import Target
 from benchmarks.usage import Processes
 from tests.processes import PATIENCE, joiner, serving
-from tests.services import PostgreSQL, accepts_connections, ending_with_us, free_port, run_postgresql
+from tests.services import (
+    PostgreSQL,
+    accepts_connections,
+    ending_with_us,
+    free_port,
+    require_program,
+    run_postgresql,
+)
 from tests.waiting import wait_until
 
 PEERS = HERE / "peers"
@@ -63,10 +70,9 @@ def _joiner(folder: Path, name: str, stores: str, *arguments: str, database: int
 @contextmanager
 def scim2_server(folder: Path) -> Iterator[Target]:
     """The independent Python implementation: pydantic models over a storage in memory, behind uvicorn."""
-    here = PEERS / "scim2-server"
-    python = environment(here) / "bin/python"
-    command = (str(python), *UVICORN, "--app-dir", str(here), "app:app")
-    with _started("scim2-server", _pinned(here, "scim2-server"), "memory", "/v2", command) as target:
+    command = (sys.executable, *UVICORN, "--app-dir", str(PEERS / "scim2-server"), "app:app")
+    version = importlib.metadata.version("scim2-server")
+    with _started("scim2-server", version, "memory", "/v2", command) as target:
         yield target
 
 
@@ -101,7 +107,8 @@ def django_scim2(folder: Path) -> Iterator[Target]:
 def scimmy(folder: Path) -> Iterator[Target]:
     """SCIMMY for Node.js behind Express, over a store in memory with indexes."""
     here = PEERS / "scimmy"
-    command = ("node", str(environment(here) / "server.js"), "{port}")
+    require_program("npm")
+    command = (require_program("node"), str(environment(here) / "server.js"), "{port}")
     version: str = json.loads((here / "package.json").read_bytes())["dependencies"]["scimmy"]
     with _started("scimmy", version, "memory", "/scim", command) as target:
         yield target
@@ -178,4 +185,4 @@ def _postmaster(database: PostgreSQL) -> int:
 def _pinned(folder: Path, package: str) -> str:
     """The version of the package that the folder's list pins."""
     lines = (folder / "requirements.txt").read_text().splitlines()
-    return next(line.partition("==")[2] for line in lines if line.startswith(f"{package}=="))
+    return next(line.split()[0].partition("==")[2] for line in lines if line.startswith(f"{package}=="))
