@@ -250,20 +250,22 @@ FOREIGN: Final = (
 
 
 class SurveyedReads(ReadsThrough):
-    """The target as it was listed: what was read there is not asked for a second time."""
+    """The target as it was listed: what was read there is not asked for a second time. Who wants more of an object than
+    the list had asks the target."""
 
     def __init__(self, reads: TargetReads, copy: Database) -> None:
         super().__init__(reads)
         self._copy = copy
 
     async def read(self, endpoint: str, target_id: str, *, exclude: Sequence[str] = ()) -> Resource | None:
-        row = self._copy.reader.execute(
-            "SELECT resource FROM found WHERE object_type = iif(? = '/Users', 'User', 'Group') AND target_id = ?",
-            (endpoint, target_id),
-        ).fetchone()
-        if row is not None:
-            resource: Resource = orjson.loads(row["resource"])
-            return resource
+        object_type: ObjectType = "User" if endpoint == ENDPOINTS["User"] else "Group"
+        if set(UNREAD[object_type]) <= set(exclude):
+            row = self._copy.reader.execute(
+                "SELECT resource FROM found WHERE object_type = ? AND target_id = ?", (object_type, target_id)
+            ).fetchone()
+            if row is not None:
+                resource: Resource = orjson.loads(row["resource"])
+                return resource
         return await self._reads.read(endpoint, target_id, exclude=exclude)
 
 
