@@ -125,11 +125,12 @@ class Asked(msgspec.Struct, frozen=True):
     body: Any
 
 
-Falsify = Callable[[dict[str, Any]], dict[str, Any]]
+Falsify = Callable[[dict[str, Any]], dict[str, Any] | int]
+"""(list answer) → what is answered instead, an int as the status of a refusal."""
 
 
 class Watched:
-    """An exchange that notes what is sent through it. `falsify` is done to lists; one that becomes empty is refused."""
+    """An exchange that notes what is sent through it. `falsify` is done to lists."""
 
     def __init__(self, exchange: Exchange, asked: list[Asked], falsify: Falsify | None) -> None:
         self._exchange = exchange
@@ -142,7 +143,9 @@ class Watched:
         if self._falsify is None or "count=" not in path or answer.status != 200:
             return answer
         content = self._falsify(orjson.loads(answer.content))
-        return Answer(200 if content else 501, answer.headers, orjson.dumps(content))
+        if isinstance(content, int):
+            return Answer(content, answer.headers, b'{"detail": "made to fail"}')
+        return Answer(200, answer.headers, orjson.dumps(content))
 
 
 Fault = Callable[[str, str], int | None]

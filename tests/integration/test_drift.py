@@ -10,7 +10,7 @@ from joiner.errors import InvalidStateError
 from joiner.provisioning.planning.overlay import Variation
 from joiner.provisioning.planning.plans import Plan
 from tests.planning import ADA, Requests, actions, items, make_plan
-from tests.world import World, opened
+from tests.world import Falsify, World, opened
 
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
 
@@ -139,6 +139,58 @@ async def test_accounts_that_nobody_manages_are_told_apart_and_never_touched(wor
         "una": ("unassigned", "una@fjord.example"),
         "ass": ("assigned", "ass@fjord.example"),
     }
+
+
+def refusing(status: int) -> Falsify:
+    return lambda body: status
+
+
+def nothing(body: dict[str, Any]) -> dict[str, Any]:
+    """An application that shows nobody unless it is asked for somebody."""
+    return {**body, "totalResults": 0, "itemsPerPage": 0, "Resources": []}
+
+
+def one_page(body: dict[str, Any]) -> dict[str, Any] | int:
+    """An application that fails at its second page."""
+    return {**body, "totalResults": 100} if body["startIndex"] == 1 else 500
+
+
+@pytest.mark.parametrize(
+    ("falsify", "listed"),
+    [(refusing(400), False), (refusing(403), False), (refusing(501), False), (nothing, True), (one_page, False)],
+)
+async def test_drift_of_what_the_job_manages_is_found_in_an_application_that_cannot_list(
+    world: World, falsify: Falsify, listed: bool
+) -> None:
+    world.falsify = falsify
+    accounts = await team(world)
+    await world.application_change(accounts["ada"], title="Boss")
+    await world.application_delete(accounts["cid"])
+    await change_members(world, {"op": "remove", "path": f'members[value eq "{accounts["dan"]}"]'})
+    stranger = await world.application_add(userName="local@fjord.example", schemas=[USER])
+    await change_members(world, {"op": "add", "path": "members", "value": [{"value": stranger}]})
+    plan, drift = await look(world)
+    assert (drift["listed"], drift["missing"], drift["foreignMembers"]) == (
+        {"User": listed, "Group": listed},
+        {"User": 1},
+        1,
+    )
+    assert actions(world, plan.number) == {"ada": "update", "cid": "create", "Team": "update"}
+    assert await repair(world, plan.number) == {"states": {"sent": 3}, "refused": []}
+    assert (await world.accounts())["ada"]["title"] == "Engineer"
+    assert await world.held_groups() == {"Team": {*accounts, "local"}}
+    plan, drift = await look(world)
+    assert (actions(world, plan.number), drift["missing"]) == ({}, {})
+
+
+async def test_a_look_at_an_application_whose_lists_are_not_found_fails_and_changes_nothing(world: World) -> None:
+    # A wrong address would make everybody missing.
+    world.falsify = refusing(404)
+    await team(world)
+    plan = await make_plan(world, Variation(is_drift=True))
+    assert (plan.state, "404" in (plan.error or "")) == ("failed", True)
+    world.falsify = None
+    assert len(await world.accounts()) == 5
 
 
 async def test_adopting_links_found_accounts_and_forgets_missing_ones_without_a_request(world: World) -> None:
