@@ -35,8 +35,8 @@ class UntrustworthyListError(Exception):
 
 
 async def census_page(run: Run, cursor: str, before: Sequence[Claims]) -> Page:
-    """The next part of the lists; `cursor` is the object type and the place in its list, an index or `=` and the
-    target's own cursor."""
+    """The next part of the lists; `cursor` is the object type and the place in its list: an index with the size of a
+    part and the id before it, or `=` and the target's own cursor."""
     name, _, place = cursor.partition(" ")
     object_type: ObjectType = "Group" if name == "Group" else "User"
     plan = run.plan_of(object_type)
@@ -63,48 +63,72 @@ async def _begin(run: Run, plan: ObjectPlan) -> PageResult:
     endpoint = ENDPOINTS[plan.object_type]
     place = 1 if run.context.profile.paging == "index" else ""
     first = await _part(run, plan, place, run.context.profile.page_size)
-    if first.next_cursor is None:
-        if first.total is None:
-            raise UntrustworthyListError("the application does not say how many objects there are")
-        _check_cost(run, plan, first)
+    if first.next_cursor is None and first.total is None:
+        raise UntrustworthyListError("the application does not say how many objects there are")
+    size = len(first.resources)
+    if first.total and size:
+        _check_cost(run, plan, first.total, size)
     await _check_whole(run, plan, endpoint, first.resources)
-    return _result(run, plan, Census("reading", 0, first.total, to_iso(run.clock())), [first], place)
+    return _result(run, plan, Census("reading", 0, first.total, to_iso(run.clock())), [first], size)
 
 
 async def _continue(run: Run, plan: ObjectPlan, place: str) -> PageResult:
     known = census.census_of(run.reader, run.cycle.id, plan.object_type)
     assert known is not None
     if place.startswith("="):
-        return _result(run, plan, known, [await _part(run, plan, place[1:], run.context.profile.page_size)], place)
+        part = await _part(run, plan, place[1:], run.context.profile.page_size)
+        return _result(run, plan, known, [part], len(part.resources), by_cursor=True)
     assert known.total is not None
-    begin, size = map(int, place.split(" "))
-    begins = range(begin, min(known.total + 1, begin + size * REQUESTS_PER_PAGE), size)
+    begin, size, before = place.split(" ", 2)
+    parts = await _side_by_side(run, plan, int(begin), known.total, int(size), before)
+    return _result(run, plan, known, parts, int(size))
+
+
+async def _side_by_side(
+    run: Run, plan: ObjectPlan, begin: int, total: int, size: int, before: str
+) -> Sequence[ListPart]:
+    """The next parts by index. Each begins with the object that the one before ends with: where somebody deletes an
+    object that was listed, the others move up, and one would be missed though the number of all stays right."""
+    shared = 1 if size > 1 else 0
+    begins = range(begin, min(total + 1, begin + (size - shared) * REQUESTS_PER_PAGE), size - shared)
     # All end before the target is given back, whatever becomes of one.
-    answered = await asyncio.gather(*(_part(run, plan, each, size) for each in begins), return_exceptions=True)
-    for error in answered:
-        if isinstance(error, BaseException):
-            raise error
-    parts = [part for part in answered if not isinstance(part, BaseException)]
-    # A part that is shorter than was asked for is followed from its end.
-    whole = next((at for at, part in enumerate(parts) if len(part.resources) < size), len(parts))
-    return _result(run, plan, known, parts[: whole + 1], begin)
+    answered = await asyncio.gather(*(_part(run, plan, at - shared, size) for at in begins), return_exceptions=True)
+    parts: list[ListPart] = []
+    for part in answered:
+        if isinstance(part, BaseException):
+            raise part
+        if shared and (not part.resources or part.resources[0]["id"] != before):
+            raise UntrustworthyListError("the objects in the application changed while they were listed")
+        parts.append(part._replace(resources=part.resources[shared:]))
+        if len(part.resources) < size:
+            # A part that is shorter than was asked for is followed from its end.
+            break
+        before = part.resources[-1]["id"]
+    return parts
 
 
-def _result(run: Run, plan: ObjectPlan, known: Census, parts: Sequence[ListPart], place: int | str) -> PageResult:
+def _result(
+    run: Run, plan: ObjectPlan, known: Census, parts: Sequence[ListPart], size: int, *, by_cursor: bool = False
+) -> PageResult:
     """What to commit of these parts, and where to go on."""
     resources = [resource for part in parts for resource in part.resources]
-    cursor, total = parts[-1].next_cursor, known.total
-    if any(part.total != total for part in parts):
+    cursor = parts[-1].next_cursor
+    by_cursor = by_cursor or cursor is not None
+    total = parts[0].total if known.total is None else known.total
+    # Not every part of a list by cursor says it (RFC 9865 §2).
+    if any(part.total != total and not (by_cursor and part.total is None) for part in parts):
         raise UntrustworthyListError("the number of objects in the application changed while they were listed")
     _check_new(run, plan, resources)
     listed = known.listed + len(resources)
-    is_last = cursor is None if isinstance(place, str) or cursor is not None else listed == total
-    if not is_last and not resources:
-        raise UntrustworthyListError(f"the application lists {listed} of {total} objects")
-    if is_last and total is not None and listed != total:
+    is_last = cursor is None if by_cursor else listed == total
+    if (is_last or not resources) and total not in (None, listed):
         raise UntrustworthyListError(f"the application says that it has {total} objects, and lists {listed}")
+    if not is_last and not resources:
+        raise UntrustworthyListError("the application's list does not come to its end")
+    if not is_last and total is None:
+        # A list by cursor that does not tell its length is read until asking would have taken less.
+        _check_cost(run, plan, listed + 1, size)
     object_type = plan.object_type
-    size = len(parts[0].resources)
     state = Census("complete" if is_last else "reading", listed, total, known.read_at)
 
     def commit(connection: sqlite3.Connection) -> None:
@@ -113,8 +137,9 @@ def _result(run: Run, plan: ObjectPlan, known: Census, parts: Sequence[ListPart]
 
     if is_last:
         return _next_type(object_type, commit)
-    further = f"={cursor}" if cursor is not None else f"{listed + 1} {size}"
-    more = -(-(total - listed) // (size * REQUESTS_PER_PAGE)) if total is not None and place == 1 else 0
+    further = f"={cursor}" if cursor is not None else f"{listed + 1} {size} {resources[-1]['id']}"
+    per_page = max(1, size - 1) * REQUESTS_PER_PAGE
+    more = -(-(total - listed) // per_page) if total is not None and not by_cursor and not known.listed else 0
     return PageResult(f"{object_type} {further}", False, commit, more_pages=more)
 
 
@@ -135,16 +160,14 @@ def _is_worth_asking(run: Run, plan: ObjectPlan) -> bool:
     return bool(plan.matching) and wanted == "on"
 
 
-def _check_cost(run: Run, plan: ObjectPlan, first: ListPart) -> None:
-    """Raises UntrustworthyListError if asking about each object takes less than reading them all."""
-    if prefetch(run.job.settings) == "on" or not first.resources or first.total is None:
+def _check_cost(run: Run, plan: ObjectPlan, objects: int, size: int) -> None:
+    """Raises UntrustworthyListError if asking about each object takes less than reading so many, at least, in parts of
+    this size."""
+    if prefetch(run.job.settings) == "on":
         return
-    parts = -(-first.total // len(first.resources))
     lookups = _lookups(run, plan)
-    if parts * PART_COSTS > lookups:
-        raise UntrustworthyListError(
-            f"the application has {first.total} objects, and about {lookups} lookups do as well"
-        )
+    if -(-objects // size) * PART_COSTS > lookups:
+        raise UntrustworthyListError(f"the application has {objects} objects, and about {lookups} lookups do as well")
 
 
 def _lookups(run: Run, plan: ObjectPlan) -> int:

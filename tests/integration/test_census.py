@@ -2,16 +2,27 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
-import orjson
 import pytest
 
 from joiner.provisioning import census, census_reading, cycles, objects, sources
+from tests.census import (
+    Body,
+    begin,
+    begin_with_one_page,
+    census_states,
+    finish,
+    gets,
+    list_in_parts,
+    looked_up,
+    others,
+    people,
+    prefetch,
+    uncounted,
+)
 from tests.world import Falsify, World, code_of, opened
 
 REDUNDANT = "other skipped"
-Body = dict[str, Any]
 
 
 @pytest.fixture
@@ -19,60 +30,6 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     async with opened(tmp_path) as it:
         await prefetch(it, "on")
         yield it
-
-
-async def prefetch(world: World, wanted: str) -> None:
-    settings = orjson.dumps({"Prefetch": wanted}).decode()
-    await world.db.write(lambda c: c.execute("UPDATE job SET settings = ?", (settings,)).rowcount)
-
-
-async def people(world: World, *names: str) -> list[str]:
-    ids = [await world.add_user(name) for name in names]
-    await world.assign(*ids)
-    return ids
-
-
-async def list_in_parts(world: World, size: int) -> None:
-    profile = orjson.dumps({"pageSize": size}).decode()
-    await world.db.write(lambda c: c.execute("UPDATE job SET profile = ?", (profile,)).rowcount)
-
-
-def gets(world: World) -> list[str]:
-    return [sent.path for sent in world.asked if sent.method == "GET"]
-
-
-def looked_up(world: World) -> list[str]:
-    """What was asked about single objects, without the test of the connection and of the list."""
-    return [
-        path
-        for path in gets(world)
-        if "startIndex" not in path and not ("filter" in path and is_probe(path.rpartition('"')[0][-36:]))
-    ]
-
-
-def is_probe(value: str) -> bool:
-    """Whether the value is a random UUID: ids of the directory are derived ones."""
-    return value.count("-") == 4 and value[14] == "4"
-
-
-async def begin(world: World) -> tuple[str, int]:
-    """A cycle that has read its census and nothing else: its id and fencing number."""
-    cycle = await world.db.write(
-        lambda c: cycles.begin_cycle(c, world.job_id, world.directory.feed_position(), world.clock())
-    )
-    fence = await world.side.runner.take(cycle.id)
-    while world.cycle_running().phase == "census":
-        await world.side.runner.run_page(cycle.id, fence)
-    return cycle.id, fence
-
-
-async def finish(world: World, cycle_id: str, fence: int) -> None:
-    while await world.side.runner.run_page(cycle_id, fence):
-        pass
-
-
-def census_states(world: World) -> dict[str, str]:
-    return dict(world.db.reader.execute("SELECT object_type, state FROM census").fetchall())
 
 
 async def test_who_is_in_nobodys_list_is_created_without_a_query(world: World) -> None:
@@ -184,10 +141,6 @@ def incomplete(body: Body) -> Body:
     return {**body, "Resources": body["Resources"][1:]}
 
 
-def uncounted(body: Body) -> Body:
-    return {name: value for name, value in body.items() if name != "totalResults"}
-
-
 def abbreviated(body: Body) -> Body:
     kept = ("id", "userName", "displayName")
     return {**body, "Resources": [{name: each[name] for name in kept if name in each} for each in body["Resources"]]}
@@ -232,10 +185,43 @@ async def test_a_list_that_changes_while_it_is_read_is_given_up(world: World) ->
     assert world.db.reader.execute("SELECT count(*) FROM census_object WHERE object_type = 'User'").fetchone()[0] == 0
 
 
+async def test_nobody_is_overlooked_where_an_account_that_was_listed_is_deleted_and_another_is_made(
+    world: World,
+) -> None:
+    await list_in_parts(world, 3)
+    strangers = await others(world, 3)
+    ids = await people(world, *(f"p{number}" for number in range(6)))
+    accounts = [await world.application_add(userName=f"other{at}", externalId=id_) for at, id_ in enumerate(ids)]
+    cycle_id, fence = await begin_with_one_page(world)
+    # p0 moves from the first place behind the part to the last within it; the number of all stays as it was.
+    await world.application_delete(strangers[0])
+    await others(world, 1)
+    await finish(world, cycle_id, fence)
+    assert (await world.accounts()).keys() == {"u0", "u1", "u2", *(f"p{number}" for number in range(6))}
+    assert {(await world.accounts())[f"p{at}"]["id"] for at in range(6)} == set(accounts)
+    assert not [sent for sent in world.asked if sent.method == "POST"]
+
+
+async def test_a_list_that_moves_between_parts_that_are_read_side_by_side_is_given_up(world: World) -> None:
+    await list_in_parts(world, 3)
+    await people(world, "ada")
+    everybody = await others(world, 12)
+
+    def moved(body: Body) -> Body:
+        if body["startIndex"] < 5 or "userName" not in str(body):
+            return body
+        follows = everybody[body["startIndex"] - 1 + len(body["Resources"]) :][:1] or ["made since"]
+        return {**body, "Resources": [*body["Resources"][1:], {"id": follows[0], "userName": "somebody"}]}
+
+    world.falsify = moved
+    await begin(world)
+    assert census_states(world)["User"] == "given up"
+
+
 async def test_a_worker_that_takes_over_goes_on_reading_where_the_last_one_was(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await list_in_parts(world, 2)
+    await list_in_parts(world, 3)
     monkeypatch.setattr(census_reading, "REQUESTS_PER_PAGE", 2)
     await people(world, "ada")
     for number in range(9):
@@ -249,7 +235,8 @@ async def test_a_worker_that_takes_over_goes_on_reading_where_the_last_one_was(
     fence = await world.side.runner.take(cycle.id)
     await finish(world, cycle.id, fence)
     starts = [path for path in gets(world) if "/Users" in path and "startIndex" in path]
-    assert [path.partition("startIndex=")[2].partition("&")[0] for path in starts] == ["1", "3", "5", "7", "9"]
+    # Each part begins with the last object of the one before.
+    assert [path.partition("startIndex=")[2].partition("&")[0] for path in starts] == ["1", "3", "5", "7"]
     assert set(await world.accounts()) == {"ada", *(f"u{number}" for number in range(9))}
     assert not any('userName eq "ada' in path for path in looked_up(world))
 
