@@ -367,7 +367,7 @@ class ProvisioningService:
         return jobs.job_by_id(self._db.reader, job_id)
 
     async def probe_profile(self, job_id: str) -> ProbeReport:
-        """What the target can do, found out with a user and a group that are made for it and deleted again.
+        """What the target can do, found out with users and a group that are made for it and deleted again.
 
         Raises InvalidStateError, InvalidValueError, ForbiddenTargetError, TargetError if it cannot be used at all.
         """
@@ -377,9 +377,10 @@ class ProvisioningService:
         stored = credentials.read_credentials(self._db.reader, self._vault, job.service_principal_id)
         connection = connection_of(stored)
         # Without what is believed of the target so far: that is to be found out.
-        profile = TargetProfile(timeout_seconds=parse_profile(job.profile).timeout_seconds)
+        known = parse_profile(job.profile)
+        profile = TargetProfile(dialect=known.dialect, timeout_seconds=known.timeout_seconds)
         async with self._targets.lend(connection, profile) as target:
-            return await probe_target(target)
+            return await probe_target(target, profile.dialect_for(connection.flagged))
 
     # Looking
 

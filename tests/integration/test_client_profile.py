@@ -17,6 +17,7 @@ from joiner.provisioning.client.probe import ProbeReport, probe_target
 from joiner.provisioning.client.profile import TargetProfile, changed_profile
 from joiner.provisioning.failures import TargetError, TargetUnusableError
 from joiner.provisioning.target import ScimTarget
+from joiner.provisioning.wire import Dialect
 from joiner.scim.core import GROUPS, USERS
 from joiner.scim.messages import Operation, parse_patch
 from joiner.scim.patches import apply_patch
@@ -212,9 +213,9 @@ async def test_filters_are_used_where_they_work() -> None:
 # Probing
 
 
-async def probed(small: SmallTarget) -> tuple[dict[str, Any], ProbeReport]:
+async def probed(small: SmallTarget, dialect: Dialect = Dialect.RFC) -> tuple[dict[str, Any], ProbeReport]:
     async with talking(small) as target:
-        report = await probe_target(target)
+        report = await probe_target(target, dialect)
     assert small.held == {"/Users": {}, "/Groups": {}}, "everything that was made is deleted again"
     return changed_profile({}, report.changes), report
 
@@ -260,6 +261,21 @@ async def test_what_was_seen_counts_more_than_what_a_target_says_of_itself() -> 
     assert told["ServiceProviderConfig"].outcome == "assumed"
     assert told["Schemas"].outcome == "unknown"
     assert told["PATCH"].outcome == "found"
+
+
+@pytest.mark.parametrize(("removes_by", "expected"), [("value", {}), ("filter", {"removesMembersBy": "filter"})])
+async def test_a_probe_for_a_job_in_the_entra_dialect_tries_its_way_to_remove_members(
+    removes_by: str, expected: dict[str, Any]
+) -> None:
+    assert (await probed(SmallTarget(removes_by=removes_by), Dialect.ENTRA))[0] == expected
+
+
+async def test_elements_without_a_value_are_not_sent_back_in_a_put() -> None:
+    held = {"id": "1", "userName": "ann", "emails": [{"value": "", "primary": True}, {"value": "a@x"}], "tags": [""]}
+    script = Script(json(held), json(held))
+    async with talking_to(script, profile=TargetProfile(updates="put")) as target:
+        await target.modify("/Users", "1", {"Operations": [{"op": "add", "path": "title", "value": "Cook"}]})
+    assert (script.requests[1].body["emails"], script.requests[1].body["tags"]) == ([{"value": "a@x"}], [""])
 
 
 async def test_a_probe_names_the_attributes_that_are_not_kept() -> None:

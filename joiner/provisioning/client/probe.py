@@ -41,6 +41,7 @@ USUAL: Final = {
 }
 """Attributes that most mappings write, with values to try them."""
 DEFAULTS: Final = profile_document(DEFAULT_PROFILE)
+REMOVALS: Final = {False: "removing a selected member", True: "removing listed members"}
 
 Outcome = Literal["found", "assumed", "unknown"]
 
@@ -70,9 +71,10 @@ class ProbeReport(msgspec.Struct, frozen=True, rename="camel"):
         return {name: None if value == DEFAULTS[name] else value for name, value in found.items()}
 
 
-async def probe_target(target: ScimTarget) -> ProbeReport:
-    """Raises TargetUnusableError if the credentials are refused or there is no SCIM endpoint."""
-    probe = _Probe(target)
+async def probe_target(target: ScimTarget, dialect: Dialect = Dialect.RFC) -> ProbeReport:
+    """`dialect`: that of the job's requests. Raises TargetUnusableError if the credentials are refused or there is no
+    SCIM endpoint."""
+    probe = _Probe(target, by_value=DEFAULT_PROFILE.removes_by_value(dialect))
     await probe.read_configuration()
     try:
         await probe.try_users()
@@ -83,8 +85,9 @@ async def probe_target(target: ScimTarget) -> ProbeReport:
 
 
 class _Probe:
-    def __init__(self, target: ScimTarget) -> None:
+    def __init__(self, target: ScimTarget, *, by_value: bool) -> None:
         self._target = target
+        self._by_value = by_value
         self._update = target.modify
         self._users_written = "patch"
         self._made: list[tuple[str, str]] = []
@@ -299,15 +302,16 @@ class _Probe:
             self._note("members in answers", "found", "are left out when asked", {"excludesAttributes": True})
 
     async def _try_removal(self, group_id: str, one: str, other: str, *, several: bool) -> None:
-        """A path that selects a member is what the RFC asks for; some know only Entra's list, and either form may do
-        something else than it should."""
-        by_filter = self._changed(group_id, {other}, removed=[one])
-        by_value = not await self._try("removing a selected member", by_filter, {"removesMembersBy": "value"})
-        if by_value and not await self._try(
-            "removing listed members", self._removed_by_value(group_id, one, other), {}
-        ):
-            self._note("removing members", "found", "works in no way", {"removesMembersBy": None})
-            return
+        """First as the job's dialect does it. Some know only one of the two ways, and take the other for something
+        else: by the RFC a list beside the path removes everybody."""
+        # Beside a PUT the dialect is that of the RFC.
+        by_value = self._by_value and self._users_written == "patch"
+        usual = self._changed(group_id, {other}, removed=[one], by_value=by_value)
+        if not await self._try(REMOVALS[by_value], usual, {"removesMembersBy": "filter" if by_value else "value"}):
+            by_value = not by_value
+            if not await self._try(REMOVALS[by_value], self._removed_anew(group_id, one, other, by_value=by_value), {}):
+                self._note("removing members", "found", "works in no way", {"removesMembersBy": None})
+                return
         if several:
             mixed = self._changed(group_id, {one}, added=[one], removed=[other], by_value=by_value)
             await self._try("adding and removing in one PATCH", mixed, {"mixedMemberChanges": False})
@@ -317,11 +321,11 @@ class _Probe:
             await self._changed(group_id, set(members[:at]), added=[member])
         return "works"
 
-    async def _removed_by_value(self, group_id: str, one: str, other: str) -> str:
+    async def _removed_anew(self, group_id: str, one: str, other: str, *, by_value: bool) -> str:
         """After a removal that did something else."""
         for member in (one, other):
             await self._patch(GROUPS, group_id, *member_operations(Dialect.RFC, [member], [], by_value=False))
-        return await self._changed(group_id, {other}, removed=[one], by_value=True)
+        return await self._changed(group_id, {other}, removed=[one], by_value=by_value)
 
     async def _changed(
         self,
