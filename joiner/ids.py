@@ -2,7 +2,7 @@
 
 import os
 import time
-from uuid import NAMESPACE_URL, uuid4, uuid5
+from uuid import NAMESPACE_URL, UUID, uuid4, uuid5
 
 
 def new_id() -> str:
@@ -25,3 +25,11 @@ def new_ordered_id() -> str:
 def derived_id(*parts: str) -> str:
     """The same UUID for the same parts: what is computed again after a crash keeps its identity."""
     return str(uuid5(NAMESPACE_URL, "\x1f".join(parts)))
+
+
+def normal_id(text: str) -> str:
+    """GUIDs in the one spelling that they are stored in; other ids as they are."""
+    try:
+        return str(UUID(text))
+    except ValueError:
+        return text

@@ -250,6 +250,7 @@ class World:
             id=derived_id("group", name),
             display_name=name,
             security_enabled=attributes.pop("security_enabled", True),
+            membership_rule=attributes.pop("membership_rule", None),
             attributes=attributes,
             created_at="",
         )
@@ -260,6 +261,7 @@ class World:
                 groups.add_member(connection, group.id, member, now)
 
         await self.directory.change(work)
+        await self.directory.evaluate_rules()
         return group.id
 
     async def add_member(self, group_id: str, member_id: str) -> None:

@@ -16,7 +16,7 @@ app = typer.Typer(help="The directory: users and groups.", no_args_is_help=True)
 ROWS: Final = 50
 """So many rows a table shows unless told otherwise."""
 USER_FIELDS: Final = "id,userPrincipalName,displayName,jobTitle,department,country,userType,accountEnabled"
-GROUP_FIELDS: Final = "id,displayName,description"
+GROUP_FIELDS: Final = "id,displayName,description,groupTypes,membershipRule,membershipRuleProcessingState"
 LEFT_OUT_SHOWN: Final = 50
 
 TopOption = Annotated[
@@ -76,12 +76,20 @@ async def groups(client: Client, output: Output, top: TopOption = None) -> None:
     """List the groups of the directory."""
     found, more = await first(client, "/v1.0/groups", GROUP_FIELDS, top, output)
     rows = [
-        (group["displayName"], group.get("description"), await count_members(client, group["id"]), group["id"])
+        (
+            group["displayName"],
+            group.get("description"),
+            "dynamic" if group["groupTypes"] else "assigned",
+            await count_members(client, group["id"]),
+            group["id"],
+        )
         for group in ([] if output.as_json else found)
     ]
 
     def view(out: Output) -> None:
-        out.table(("name", "description", "members#", "id"), rows, empty="The directory has no groups yet.")
+        out.table(
+            ("name", "description", "membership", "members#", "id"), rows, empty="The directory has no groups yet."
+        )
         _tell_more(out, more)
 
     output.show(found, view)

@@ -69,6 +69,8 @@ GROUP_OF_MEMBERSHIP: Final = {
     "groupid": "groupId",
     "groupname": "groupName",
     "groupobjectid": "groupId",
+    "membershiprule": "membershipRule",
+    "membershipruleprocessingstate": "membershipRuleProcessingState",
     "securityenabled": "securityEnabled",
 }
 MEMBER: Final = {

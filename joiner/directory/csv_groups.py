@@ -8,21 +8,28 @@ In a file that names members, `id` and `displayName` are the member's, as in the
 file has no column for the group, because it is the list of one group, which is then called by `only_group`. In a file
 that names no members, `id`, `displayName` and `description` are the group's, as in "Download groups". Other columns are
 not kept. Whoever is not in the file stays a member.
+
+A group with a `membershipRule` is dynamic; the file names no members of it.
 """
 
 import sqlite3
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, get_args
 
 from joiner.directory import groups, users
 from joiner.directory.columns import FALSE
-from joiner.directory.csv_report import ImportReport, boolean_problem, normal_id
-from joiner.directory.model import Group
+from joiner.directory.csv_report import ImportReport, boolean_problem
+from joiner.directory.model import Group, RuleProcessing
+from joiner.directory.rules.errors import RuleError
+from joiner.directory.rules.grammar import compile_rule
 from joiner.directory.tables import ImportFileError, Problem, Row, Table
-from joiner.ids import derived_id
+from joiner.ids import derived_id, normal_id
 
 FILE: Final = "groups"
 ATTRIBUTES: Final = ("description", "mail", "mailNickname")
+RULE: Final = "membershipRule"
+STATE: Final = "membershipRuleProcessingState"
+DYNAMIC: Final = "SELECT id FROM grp WHERE membership_rule IS NOT NULL"
 MEMBER_COLUMNS: Final = ("memberId", "memberName", "memberGroup", "memberDisplayName")
 """What names the member, the surest first."""
 NO_GROUP: Final = "there is no column for the group: add one named group, with the group's name, or groupId"
@@ -50,7 +57,7 @@ def import_groups(
     problems = list(table.problems)
     stored = _stored_names(connection)
     rows = _identified(table.rows, stored, problems)
-    members = _Members(connection, stored, rows)
+    members = _Members(connection, stored, rows, has_rules=RULE in table.columns)
     memberships: list[tuple[str, str]] = []
     for group_id, row in rows:
         member_id, reason = members.find(group_id, row)
@@ -91,7 +98,7 @@ def _identified(rows: Iterable[Row], stored: dict[str, str], problems: list[Prob
         id_ = normal_id(row.cells["groupId"]) if "groupId" in row.cells else None
         if id_ is None and key:
             id_ = named.get(key) or by_name.get(key) or derived_id("group", key)
-        reason = boolean_problem(row, "securityEnabled")
+        reason = boolean_problem(row, "securityEnabled") or _rule_problem(row)
         if id_ is None:
             reason = "names no group"
         elif reason is None and key:
@@ -105,15 +112,32 @@ def _identified(rows: Iterable[Row], stored: dict[str, str], problems: list[Prob
     return found
 
 
+def _rule_problem(row: Row) -> str | None:
+    state = row.cells.get(STATE)
+    if state is not None and state not in get_args(RuleProcessing):
+        return f"{STATE} is '{state}'; it must be On or Paused"
+    if RULE not in row.cells:
+        return None
+    try:
+        compile_rule(row.cells[RULE])
+    except RuleError as error:
+        return f"{RULE}: {error.problem} (position {error.position + 1})"
+    return None
+
+
 class _Members:
     """Whom the member columns can name: users, the directory's groups and those of this file."""
 
-    def __init__(self, connection: sqlite3.Connection, stored: dict[str, str], rows: list[tuple[str, Row]]) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, stored: dict[str, str], rows: list[tuple[str, Row]], has_rules: bool
+    ) -> None:
         people = connection.execute("SELECT id, upn_key FROM user WHERE deleted_at IS NULL")
         self._users: dict[str, str] = {row["upn_key"]: row["id"] for row in people}
         self._ids = {*self._users.values(), *stored, *(id_ for id_, _ in rows)}
         self._groups = {name.casefold(): id_ for id_, name in stored.items()}
         self._groups |= {row.cells["groupName"].casefold(): id_ for id_, row in rows if "groupName" in row.cells}
+        self._dynamic = {row["id"] for row in connection.execute(DYNAMIC)} if not has_rules else set()
+        self._dynamic |= {id_ for id_, row in rows if RULE in row.cells}
 
     def find(self, group_id: str, row: Row) -> tuple[str | None, str | None]:
         """(member's id, None), (None, None) for a line without a member, or (None, what is wrong)."""
@@ -125,6 +149,8 @@ class _Members:
             return None, f"the member '{named[0][1]}' is neither a user nor a group of the directory"
         if member_id == group_id:
             return None, "a group cannot be its own member"
+        if group_id in self._dynamic:
+            return None, "the group is dynamic: its members follow its rule"
         return member_id, None
 
     def _id(self, column: str, text: str) -> str | None:
@@ -146,7 +172,8 @@ def _put_groups(
     described: dict[str, Mapping[str, str]] = {}
     for id_, row in rows:
         described[id_] = {**row.cells, **described.get(id_, {})}
-    for id_, cells in described.items():
+    # A rule may name groups of this file that its members come from.
+    for id_, cells in sorted(described.items(), key=_order):
         stored = groups.groups_by_id(connection, [id_]).get(id_)
         group = _group(id_, cells, columns, stored, now)
         if stored is None:
@@ -158,15 +185,25 @@ def _put_groups(
             report.groups_unchanged += 1
 
 
+def _order(described: tuple[str, Mapping[str, str]]) -> int:
+    """Groups without rules, those with, those whose members come from either."""
+    rule = described[1].get(RULE)
+    return 0 if rule is None else 1 + bool(compile_rule(rule).groups)
+
+
 def _group(id_: str, cells: Mapping[str, str], columns: frozenset[str], stored: Group | None, now: str) -> Group:
     kept = stored.attributes.items() if stored is not None else ()
     attributes = {name: value for name, value in kept if name not in columns}
     attributes |= {name: cells[name] for name in ATTRIBUTES if name in cells}
     security = cells.get("securityEnabled")
+    rule = stored.membership_rule if stored is not None and RULE not in columns else cells.get(RULE)
+    processing = stored.rule_processing if stored is not None else "On"
     return Group(
         id=id_,
         display_name=cells.get("groupName") or (stored.display_name if stored is not None else id_),
         security_enabled=security.lower() not in FALSE if security else stored is None or stored.security_enabled,
         attributes=attributes,
         created_at=now,
+        membership_rule=rule,
+        rule_processing="Paused" if cells.get(STATE, processing) == "Paused" else "On",
     )

@@ -42,4 +42,6 @@ async def import_directory(
             import_groups(connection, now, group_table, report, only_group=only_group, skip_bad_rows=skip_bad_rows)
         return report
 
-    return await store.change(work)
+    report = await store.change(work)
+    await store.evaluate_rules()
+    return report

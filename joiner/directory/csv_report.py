@@ -1,7 +1,5 @@
 """What an import did, line by line where that matters."""
 
-from uuid import UUID
-
 import msgspec
 
 from joiner.directory.columns import FALSE, TRUE
@@ -41,11 +39,3 @@ def boolean_problem(row: Row, column: str) -> str | None:
     if cell is None or cell.lower() in TRUE | FALSE:
         return None
     return f"{column} is '{cell}'; it must be true or false"
-
-
-def normal_id(text: str) -> str:
-    """GUIDs in the one spelling that they are stored in; other ids as they are."""
-    try:
-        return str(UUID(text))
-    except ValueError:
-        return text

@@ -13,10 +13,10 @@ import msgspec
 
 from joiner.directory import users
 from joiner.directory.columns import NAME, TRUE
-from joiner.directory.csv_report import ImportReport, boolean_problem, normal_id
+from joiner.directory.csv_report import ImportReport, boolean_problem
 from joiner.directory.model import User
 from joiner.directory.tables import ImportFileError, Problem, Row, Table
-from joiner.ids import derived_id
+from joiner.ids import derived_id, normal_id
 
 FILE: Final = "users"
 BOOLEANS: Final = ("accountEnabled", "dirSyncEnabled")

@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 MemberType = Literal["User", "Group"]
+RuleProcessing = Literal["On", "Paused"]
 
 DEFAULT_ACCESS: Final = "00000000-0000-0000-0000-000000000000"
 """The role of an assignment to an application that declares none."""
@@ -32,6 +33,10 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     security_enabled: bool
     attributes: Mapping[str, Any]
     created_at: str
+    membership_rule: str | None = None
+    """Of a dynamic group: its members are the users whom this holds for, and nobody else."""
+    rule_processing: RuleProcessing = "On"
+    """Whether the members follow the rule; paused they stay as they are."""
 
 
 class AppRole(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

@@ -3,14 +3,16 @@
 The rules are in `users`, `groups` and `applications`; here they get a connection and the time.
 """
 
+import math
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from joiner.clock import Clock, to_iso
-from joiner.directory import applications, feed, groups, users
+from joiner.directory import applications, feed, groups, rule_evaluation, users
 from joiner.directory.model import AppRole, Group, ServicePrincipal, User
 from joiner.storage.sqlite import Database
 
@@ -41,6 +43,13 @@ class DirectoryStore:
         """Purges what has lain in the recycle bin for 30 days; returns the number of users."""
         before = to_iso(self.clock() - RECYCLE_BIN)
         return await self.change(lambda connection, now: users.purge_expired(connection, before, now))
+
+    async def evaluate_rules(self, seconds: float = math.inf) -> None:
+        """Asks the rules of dynamic groups that are new or different about everybody, for so long at most; what is left
+        then is done when this is called again."""
+        end = time.monotonic() + seconds
+        while rule_evaluation.is_pending(self.reader) and time.monotonic() < end:
+            await self.change(rule_evaluation.evaluate_some)
 
     # What the engine reads
 

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 
 import orjson
 
-from joiner.directory import feed
+from joiner.directory import dynamic_groups, feed
 from joiner.directory.model import User
 from joiner.errors import AlreadyExistsError, InvalidValueError, NotFoundError
 
@@ -48,6 +48,7 @@ def add_user(connection: sqlite3.Connection, user: User, at: str) -> None:
         ),
     )
     feed.note(connection, at, "user", user.id, "added")
+    dynamic_groups.follow_user(connection, source_attributes(user), None, at)
 
 
 def update_user(connection: sqlite3.Connection, user: User, at: str) -> bool:
@@ -56,7 +57,8 @@ def update_user(connection: sqlite3.Connection, user: User, at: str) -> bool:
     Raises NotFoundError, AlreadyExistsError, InvalidValueError.
     """
     stored = user_by_id(connection, user.id)
-    if _same(stored, user):
+    changed = _changed_names(stored, user)
+    if not changed:
         return False
     _check(connection, user)
     connection.execute(
@@ -72,6 +74,7 @@ def update_user(connection: sqlite3.Connection, user: User, at: str) -> bool:
         ),
     )
     feed.note(connection, at, "user", user.id, "updated")
+    dynamic_groups.follow_user(connection, source_attributes(user), changed, at)
     return True
 
 
@@ -91,14 +94,20 @@ def restore_user(connection: sqlite3.Connection, user_id: str, at: str) -> None:
     _check(connection, user)
     connection.execute("UPDATE user SET deleted_at = NULL WHERE id = ?", (user_id,))
     feed.note(connection, at, "user", user_id, "restored")
+    # Rules may have changed meanwhile.
+    dynamic_groups.follow_user(connection, source_attributes(user), None, at)
 
 
 def purge_user(connection: sqlite3.Connection, user_id: str, at: str) -> None:
     """Removes a user of the recycle bin for good, with memberships, assignments and references to it."""
     deleted_user(connection, user_id)
-    for row in connection.execute("SELECT id FROM user WHERE manager_id = ?", (user_id,)).fetchall():
-        feed.note(connection, at, "user", row["id"], "updated")
+    reports = connection.execute(f"SELECT {COLUMNS} FROM user WHERE manager_id = ?", (user_id,)).fetchall()
     connection.execute("UPDATE user SET manager_id = NULL WHERE manager_id = ?", (user_id,))
+    for row in reports:
+        feed.note(connection, at, "user", row["id"], "updated")
+        if row["deleted_at"] is None:
+            attributes = {**source_attributes(from_row(row)), "manager": None}
+            dynamic_groups.follow_user(connection, attributes, ["manager"], at)
     for row in connection.execute("SELECT group_id FROM membership WHERE member_id = ?", (user_id,)).fetchall():
         feed.note(connection, at, "user_membership", row["group_id"], "removed", user_id)
     connection.execute("DELETE FROM membership WHERE member_id = ?", (user_id,))
@@ -226,8 +235,7 @@ def _exists(connection: sqlite3.Connection, user_id: str) -> bool:
     return connection.execute("SELECT 1 FROM user WHERE id = ?", (user_id,)).fetchone() is not None
 
 
-def _same(stored: User, wanted: User) -> bool:
-    def relevant(user: User) -> tuple[str, bool, str | None, Mapping[str, Any]]:
-        return user.user_principal_name, user.account_enabled, user.manager_id, user.attributes
-
-    return relevant(stored) == relevant(wanted)
+def _changed_names(stored: User, wanted: User) -> set[str]:
+    """The names of the attributes that differ."""
+    before, after = source_attributes(stored), source_attributes(wanted)
+    return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from joiner.directory.dynamic_groups import DynamicMembershipError
 from joiner.directory.tables import ImportFileError
 from joiner.errors import (
     AlreadyExistsError,
@@ -38,6 +39,7 @@ class GraphError(JoinerError):
 TRANSLATIONS: Final[tuple[tuple[type[JoinerError], int, str], ...]] = (
     (NotFoundError, 404, "Request_ResourceNotFound"),
     (AlreadyExistsError, 400, "Request_BadRequest"),
+    (DynamicMembershipError, 403, "Authorization_RequestDenied"),
     (InvalidStateError, 409, "InvalidState"),
     (ForbiddenTargetError, 400, "ForbiddenTarget"),
     (InvalidValueError, 400, "Request_BadRequest"),

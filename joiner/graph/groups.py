@@ -1,7 +1,7 @@
 """`/groups` and their members."""
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -32,6 +32,8 @@ from joiner.ids import new_id
 
 MOST_MEMBERS: Final = 20
 """As many as one request may bind (§7)."""
+EVALUATION_SECONDS: Final = 10.0
+"""A request waits so long for a rule to be asked about everybody; of a large directory the rest follows by itself."""
 MEMBER_NAMES: Final = USER_NAMES | GROUP_NAMES
 ALREADY_A_MEMBER: Final = (
     "One or more added object references already exist for the following modified properties: 'members'."
@@ -84,7 +86,7 @@ class Groups:
             groups.add_group(connection, group, now)
             _add_members(connection, group.id, members, now)
 
-        await self._store.change(work)
+        await self._change(work)
         return json_response(request, self._shown(request, group.id), 201)
 
     async def get_group(self, request: Request) -> Response:
@@ -99,12 +101,12 @@ class Groups:
             groups.update_group(connection, shapes.changed_group(groups.group_by_id(connection, id_), body), now)
             _add_members(connection, id_, members, now)
 
-        await self._store.change(work)
+        await self._change(work)
         return no_content(request)
 
     async def delete_group(self, request: Request) -> Response:
         id_ = request.path_params["id"]
-        await self._store.change(lambda connection, now: groups.delete_group(connection, id_, now))
+        await self._change(lambda connection, now: groups.delete_group(connection, id_, now))
         return no_content(request)
 
     # Members
@@ -149,6 +151,11 @@ class Groups:
         return no_content(request)
 
     # Parts
+
+    async def _change(self, work: Callable[[sqlite3.Connection, str], None]) -> None:
+        """For changes that can give a rule another answer."""
+        await self._store.change(work)
+        await self._store.evaluate_rules(EVALUATION_SECONDS)
 
     def _shown(self, request: Request, group_id: str) -> dict[str, Any]:
         return self._kind.showing(request)(groups.group_by_id(self._store.reader, group_id))

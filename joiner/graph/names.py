@@ -50,6 +50,7 @@ GROUP_NAMES: Final = frozenset(
         "mailEnabled",
         "mailNickname",
         "membershipRule",
+        "membershipRuleProcessingState",
         "onPremisesSyncEnabled",
         "proxyAddresses",
         "securityEnabled",

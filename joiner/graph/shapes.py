@@ -5,10 +5,10 @@ Pure tables and functions; nothing here reads the database.
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from joiner.directory.gallery import ApplicationTemplate
-from joiner.directory.model import Assignment, Group, ServicePrincipal, User
+from joiner.directory.model import Assignment, Group, RuleProcessing, ServicePrincipal, User
 from joiner.errors import InvalidValueError
 
 ATTRIBUTES: Final = {
@@ -39,6 +39,8 @@ PRINCIPAL_NAME: Final = re.compile(r"[^\s@/?]+@[^\s@/?]+")
 """More is allowed than in Graph, whose names have no accents: imported directories have them."""
 NO_EXTENSIONS: Final = {f"extensionAttribute{number}": None for number in range(1, 16)}
 READ_ONLY: Final = frozenset({"id", "createdDateTime", "deletedDateTime"})
+DYNAMIC: Final = "DynamicMembership"
+RULE_PROPERTIES: Final = ("groupTypes", "membershipRule", "membershipRuleProcessingState")
 NOT_KEPT: Final = frozenset({"passwordProfile", "members", "owners", "manager"})
 PLAIN: Final = (
     "ageGroup",
@@ -136,7 +138,9 @@ def group_document(group: Group) -> dict[str, Any]:
         "mailNickname": group.attributes.get("mailNickname"),
         "mail": group.attributes.get("mail"),
         "securityEnabled": group.security_enabled,
-        "groupTypes": [],
+        "groupTypes": [DYNAMIC] if group.membership_rule is not None else [],
+        "membershipRule": group.membership_rule,
+        "membershipRuleProcessingState": group.rule_processing if group.membership_rule is not None else None,
         "createdDateTime": group.created_at,
         "deletedDateTime": None,
     }
@@ -145,6 +149,7 @@ def group_document(group: Group) -> dict[str, Any]:
 def changed_group(group: Group, body: Mapping[str, Any]) -> Group:
     """The group with the properties of a POST or PATCH. Raises InvalidValueError naming the property."""
     name, security, attributes = group.display_name, group.security_enabled, dict(group.attributes)
+    rule, processing = changed_rule(group, body)
     for key, value in body.items():
         if key == "displayName":
             name = _text(key, value) or ""
@@ -157,14 +162,38 @@ def changed_group(group: Group, body: Mapping[str, Any]) -> Group:
                 attributes[key] = value
         elif key in ("description", "mailNickname", "mail"):
             _put(attributes, key, _text(key, value))
-        elif key == "groupTypes":
-            if value:
-                raise InvalidValueError("Property 'groupTypes' must be empty: only security groups are kept here.")
-        elif key != "visibility" and not key.endswith("@odata.bind"):
+        elif key not in ("visibility", *RULE_PROPERTIES) and not key.endswith("@odata.bind"):
             raise InvalidValueError(f"Property '{key}' does not exist on a group.")
     return Group(
-        id=group.id, display_name=name, security_enabled=security, attributes=attributes, created_at=group.created_at
+        id=group.id,
+        display_name=name,
+        security_enabled=security,
+        attributes=attributes,
+        created_at=group.created_at,
+        membership_rule=rule,
+        rule_processing=processing,
     )
+
+
+def changed_rule(group: Group, body: Mapping[str, Any]) -> tuple[str | None, RuleProcessing]:
+    """The group's rule and its processing state with those of a POST or PATCH; a group that is no longer dynamic has
+    none. Raises InvalidValueError naming the property."""
+    types = body.get("groupTypes")
+    if types is None:
+        is_dynamic = group.membership_rule is not None
+    elif isinstance(types, list) and all(each == DYNAMIC for each in types):
+        is_dynamic = bool(types)
+    else:
+        raise InvalidValueError(f"Property 'groupTypes' may hold {DYNAMIC}: only security groups are kept here.")
+    rule = _text("membershipRule", body.get("membershipRule", group.membership_rule if is_dynamic else None))
+    if is_dynamic and rule is None:
+        raise InvalidValueError(f"A value is required for property 'membershipRule' of a group with {DYNAMIC}.")
+    if rule is not None and not is_dynamic:
+        raise InvalidValueError(f"Property 'membershipRule' is for groups whose 'groupTypes' holds {DYNAMIC}.")
+    state = body.get("membershipRuleProcessingState") or group.rule_processing
+    if state not in get_args(RuleProcessing):
+        raise InvalidValueError("Property 'membershipRuleProcessingState' must be On or Paused.")
+    return rule, state
 
 
 def template_document(template: ApplicationTemplate) -> dict[str, Any]:

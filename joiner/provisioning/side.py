@@ -98,6 +98,7 @@ class ProvisioningSide:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._scheduler: asyncio.Task[None] | None = None
         self._mailer: asyncio.Task[None] | None = None
+        self._evaluator: asyncio.Task[None] | None = None
         self._purged: datetime | None = None
         self._retention = Retention(db, directory, clock, logs_kept)
         self.outbox = Outbox(db, mail_server, clock, public_url)
@@ -149,9 +150,10 @@ class ProvisioningSide:
             self._scheduler.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._scheduler
-        if self._mailer is not None:
-            self._mailer.cancel()
-            await asyncio.gather(self._mailer, return_exceptions=True)
+        for task in (self._mailer, self._evaluator):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         await self.planning.stop()
         await self._targets.close()
         await self._engine.stop()
@@ -176,6 +178,7 @@ class ProvisioningSide:
             try:
                 await self.begin_due_cycles()
                 self._send_mail()
+                self._evaluate_rules()
                 await self._purge()
             except Exception:
                 # The scheduler must outlive a full disk or a locked file; the next round tries again.
@@ -203,6 +206,17 @@ class ProvisioningSide:
             await self.outbox.send_due()
         except Exception:
             log.exception("sending e-mail failed")
+
+    def _evaluate_rules(self) -> None:
+        """Beside the scheduler: what a request or a process that died has left of asking rules about everybody."""
+        if self._evaluator is None or self._evaluator.done():
+            self._evaluator = asyncio.create_task(self._evaluate_all_rules(), name="membership rules")
+
+    async def _evaluate_all_rules(self) -> None:
+        try:
+            await self._directory.evaluate_rules()
+        except Exception:
+            log.exception("evaluating membership rules failed")
 
     async def _purge(self) -> None:
         now = self._clock()
