@@ -190,3 +190,43 @@ async def test_a_changed_import_notes_each_changed_user_once(store: DirectorySto
     assert [tuple(row) for row in rows] == [("1", "updated")]
     changed = msgspec.structs.replace(user(store, "1"), attributes={"displayName": "a", "city": "Bergen"})
     assert not await store.change(lambda connection, now: users.update_user(connection, changed, now))
+
+
+async def test_a_groups_file_makes_dynamic_groups_with_their_members(store: DirectoryStore) -> None:
+    await load(store, "upn,id,department\na@x,1,Sales\nb@x,2,Legal\n")
+    report = await load(
+        store,
+        None,
+        "group,groupId,member,membershipRule,membershipRuleProcessingState\n"
+        "All,all,,\"user.memberOf -any (group.objectId -in ['sellers', 'hand'])\",\n"
+        "Sellers,sellers,,\"user.department -eq \"\"Sales\"\"\",On\n"
+        "Hand,hand,b@x,,\n"
+        "Later,later,,user.objectId -ne null,Paused\n",
+    )
+    assert (report.groups_added, report.members_added) == (4, 1)
+    held = {id_: {m for m, _ in groups.members_of(store.reader, id_, "", 9)} for id_ in ("all", "sellers", "later")}
+    assert held == {"all": {"1", "2"}, "sellers": {"1"}, "later": set()}
+    await load(store, "upn,department\na@x,Legal\n")
+    assert {m for m, _ in groups.members_of(store.reader, "all", "", 9)} == {"2"}
+    # Without the column rules stay, with it they are what it says.
+    await load(store, None, "groupId,description\nsellers,Who sells\n")
+    assert groups.group_by_id(store.reader, "sellers").membership_rule == 'user.department -eq "Sales"'
+    report = await load(store, None, "groupId,member,membershipRule\nsellers,b@x,\n")
+    assert (groups.group_by_id(store.reader, "sellers").membership_rule, report.members_added) == (None, 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "reason"),
+    [
+        ("group,membershipRule\nTeam,user.x -eq 1\n", 2, "membershipRule: user.x is no property"),
+        ("group,membershipRule,membershipRuleProcessingState\nTeam,user.city -eq null,Off\n", 2, "On or Paused"),
+        ("group,member,membershipRule\nTeam,,user.city -eq null\nTeam,a@x,\n", 3, "its members follow its rule"),
+        ("groupId,member\nsellers,a@x\n", 2, "its members follow its rule"),
+    ],
+)
+async def test_a_groups_file_cannot_say_what_rules_say(
+    store: DirectoryStore, content: str, line: int, reason: str
+) -> None:
+    await load(store, "upn,id\na@x,1\n", "groupId,membershipRule\nsellers,user.city -ne null\n")
+    with pytest.raises(ImportFileError, match=f"line {line}: .*{reason}"):
+        await load(store, None, content)
