@@ -289,12 +289,14 @@ async def describe(client: Client, application: Document) -> dict[str, Any]:
     secrets = (await client.get(f"{synchronization_path(application)}/secrets"))["value"]
     stored = {pair["key"]: pair["value"] for pair in secrets}
     assignments = await client.every(f"{SERVICE_PRINCIPALS}/{application['id']}/appRoleAssignedTo", top="999")
+    mode = await client.get(f"{synchronization_path(application)}/joiner.provisioningMode")
     roles = role_names(application)
     jobs = await client.every(jobs_path(application))
     return {
         "id": application["id"],
         "appId": application["appId"],
         "displayName": application["displayName"],
+        "provisioningMode": mode["provisioningMode"],
         "tenantUrl": stored.get("BaseAddress"),
         "hasSecretToken": "SecretToken" in stored,
         "scope": SCOPES[stored.get("SyncAll", "false").lower()],
@@ -317,6 +319,7 @@ def _show(output: Output, item: dict[str, Any]) -> None:
     output.say(item["displayName"], style="bold")
     output.fields(
         [
+            ("Provisioning Mode", item["provisioningMode"]),
             ("Tenant URL", item["tenantUrl"] or "not entered yet"),
             ("Secret Token", "********" if item["hasSecretToken"] else "not entered yet"),
             ("Scope", item["scope"]),

@@ -17,6 +17,7 @@ from joiner.graph.http import collection, endpoint, json_body, json_response, no
 from joiner.graph.listing import list_documents, selected_document
 from joiner.graph.names import APPLICATION_NAMES, TEMPLATE_NAMES
 from joiner.provisioning.credentials import forget_credentials
+from joiner.provisioning.provisioning_mode import forget_mode
 
 
 class Applications:
@@ -90,6 +91,7 @@ class Applications:
                 raise InvalidStateError("the application has provisioning jobs; delete them first")
             applications.delete_service_principal(connection, principal_id, now)
             forget_credentials(connection, principal_id)
+            forget_mode(connection, principal_id)
 
         await self._store.change(work)
         return no_content(request)

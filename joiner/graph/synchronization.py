@@ -14,6 +14,7 @@ from joiner.graph.actors import actor_of
 from joiner.graph.errors import GraphError
 from joiner.graph.http import collection, endpoint, json_body, json_response, no_content
 from joiner.graph.target_profiles import shown_checks
+from joiner.provisioning import provisioning_mode
 from joiner.provisioning.connection_check import ConnectionTestError
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.service import ProvisioningService
@@ -37,6 +38,8 @@ class Synchronization:
             (f"{prefix}/templates/{{template}}", self.template, "GET"),
             (f"{prefix}/secrets", self.get_secrets, "GET"),
             (f"{prefix}/secrets", self.put_secrets, "PUT"),
+            (f"{prefix}/joiner.provisioningMode", self.get_mode, "GET"),
+            (f"{prefix}/joiner.provisioningMode", self.put_mode, "PUT"),
             (f"{prefix}/jobs", self.list_jobs, "GET"),
             (f"{prefix}/jobs", self.create_job, "POST"),
             (f"{prefix}/jobs/validateCredentials", self.validate_credentials, "POST"),
@@ -95,6 +98,18 @@ class Synchronization:
             raise _refused_connection(error) from None
         except (InvalidValueError, ForbiddenTargetError) as error:
             raise GraphError(400, "CredentialsValidationFailed", str(error)) from None
+        return no_content(request)
+
+    # The provisioning mode, which Graph has no resource for: the portal shows it
+
+    async def get_mode(self, request: Request) -> Response:
+        mode = self._service.provisioning_mode(self._principal_id(request))
+        return json_response(request, {provisioning_mode.NAME: mode})
+
+    async def put_mode(self, request: Request) -> Response:
+        principal_id = self._principal_id(request)
+        mode = provisioning_mode.checked_mode((await json_body(request)).get(provisioning_mode.NAME))
+        await self._service.set_provisioning_mode(principal_id, mode, actor_of(request))
         return no_content(request)
 
     # Jobs

@@ -11,7 +11,18 @@ from typing import Any
 from joiner.clock import Clock
 from joiner.directory.store import DirectoryStore
 from joiner.errors import InvalidStateError, InvalidValueError, NotFoundError
-from joiner.provisioning import audit, credentials, cycles, deletions, job_settings, jobs, links, standing, status
+from joiner.provisioning import (
+    audit,
+    credentials,
+    cycles,
+    deletions,
+    job_settings,
+    jobs,
+    links,
+    provisioning_mode,
+    standing,
+    status,
+)
 from joiner.provisioning.audit import SERVICE_ITSELF, Activity, Actor, AuditChange
 from joiner.provisioning.client.connection import connection_of
 from joiner.provisioning.client.pool import TargetPool
@@ -25,6 +36,7 @@ from joiner.provisioning.jobs import Job
 from joiner.provisioning.links import ObjectConnection
 from joiner.provisioning.modes import is_on
 from joiner.provisioning.prepare import check_roles, context_of, plan_of_document
+from joiner.provisioning.provisioning_mode import Mode
 from joiner.provisioning.templates import Template, template_by_id, templates_of
 from joiner.provisioning.turns import Turns
 from joiner.storage.sqlite import Database
@@ -69,7 +81,10 @@ class ProvisioningService:
         raise NotFoundError(f"there is no template '{template_id}' of this application")
 
     async def create_job(self, service_principal_id: str, template_id: str, by: Actor = SERVICE_ITSELF) -> Job:
-        """A new job, disabled (REQ-P-003). Raises InvalidValueError for a template that is not the application's."""
+        """A new job, disabled (REQ-P-003); the application's provisioning mode becomes Automatic.
+
+        Raises InvalidValueError for a template that is not the application's.
+        """
         offered = [template.id for template in self.templates(service_principal_id)]
         if template_id not in offered:
             raise InvalidValueError(
@@ -82,10 +97,27 @@ class ProvisioningService:
             job = jobs.add_job(connection, service_principal_id, template_id, schema, now)
             stored = credentials.read_credentials(connection, self._vault, service_principal_id)
             jobs.write_settings(connection, job.id, job_settings.merge({}, _told_settings(stored)))
-            _note(connection, "Add provisioning configuration", now, by, job)
+            changes = provisioning_mode.set_mode(connection, service_principal_id, "Automatic", now)
+            _note(connection, "Add provisioning configuration", now, by, job, changes)
             return jobs.job_by_id(connection, job.id)
 
         return await self._db.write(work)
+
+    def provisioning_mode(self, service_principal_id: str) -> Mode:
+        """Of an application."""
+        return provisioning_mode.mode_of(self._db.reader, service_principal_id)
+
+    async def set_provisioning_mode(self, service_principal_id: str, mode: Mode, by: Actor = SERVICE_ITSELF) -> None:
+        """Raises InvalidStateError for a way back to Manual (REQ-P-002)."""
+        activity: Activity = "Update provisioning setting or credentials"
+
+        def work(connection: sqlite3.Connection) -> None:
+            now = self._clock()
+            changes = provisioning_mode.set_mode(connection, service_principal_id, mode, now)
+            if changes:
+                audit.note(connection, activity, now, by, service_principal_id, changes=changes)
+
+        await self._db.write(work)
 
     def jobs(self, service_principal_id: str | None = None) -> list[Job]:
         return jobs.jobs_of(self._db.reader, service_principal_id)

@@ -199,7 +199,7 @@ async def test_a_groups_file_makes_dynamic_groups_with_their_members(store: Dire
         None,
         "group,groupId,member,membershipRule,membershipRuleProcessingState\n"
         "All,all,,\"user.memberOf -any (group.objectId -in ['sellers', 'hand'])\",\n"
-        "Sellers,sellers,,\"user.department -eq \"\"Sales\"\"\",On\n"
+        'Sellers,sellers,,"user.department -eq ""Sales""",On\n'
         "Hand,hand,b@x,,\n"
         "Later,later,,user.objectId -ne null,Paused\n",
     )

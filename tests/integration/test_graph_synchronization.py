@@ -357,3 +357,38 @@ async def test_a_saved_schema_is_in_the_audit_log_and_lifts_a_quarantine(api: Ap
     assert (lifted["activityDisplayName"], lifted["resultReason"]) == ("Quarantine", "the quarantine is lifted")
     assert saved["activityDisplayName"] == "Update attribute mappings or scope"
     assert saved["initiatedBy"]["user"]["displayName"] == "root"
+
+
+@pytest.mark.req("REQ-P-002")
+async def test_provisioning_mode_goes_from_manual_to_automatic_and_never_back(api: Api) -> None:
+    template = (await api.ask("GET", "/applicationTemplates"))["value"][0]["id"]
+    made = await api.ask("POST", f"/applicationTemplates/{template}/instantiate", {"displayName": "New"}, 201)
+    base = f"/servicePrincipals/{made['servicePrincipal']['id']}/synchronization"
+
+    async def mode(base: str) -> str:
+        shown: dict[str, str] = await api.ask("GET", f"{base}/joiner.provisioningMode")
+        return shown["provisioningMode"]
+
+    async def put(base: str, value: str, status: int = 204) -> None:
+        error = await api.ask("PUT", f"{base}/joiner.provisioningMode", {"provisioningMode": value}, status)
+        assert status != 409 or "cannot become Manual again; pause the job" in error["error"]["message"]
+
+    assert await mode(base) == "Manual"
+    await put(base, "Manual")
+    await put(base, "automatic", 400)
+    await put(base, "Automatic")
+    await put(base, "Automatic")
+    await put(base, "Manual", 409)
+    assert await mode(base) == "Automatic"
+    audits = (await api.ask("GET", "/auditLogs/directoryAudits"))["value"]
+    names = [p["displayName"] for entry in audits for r in entry["targetResources"] for p in r["modifiedProperties"]]
+    assert names.count("provisioningMode") == 2
+
+
+@pytest.mark.req("REQ-P-002")
+async def test_the_first_job_makes_provisioning_automatic_and_deleting_it_does_not_undo_that(api: Api) -> None:
+    shown = await api.ask("GET", f"{api.base}/joiner.provisioningMode")
+    assert shown == {"provisioningMode": "Automatic"}
+    await api.ask("DELETE", api.job, status=204)
+    assert await api.ask("GET", f"{api.base}/joiner.provisioningMode") == shown
+    await api.ask("PUT", f"{api.base}/joiner.provisioningMode", {"provisioningMode": "Manual"}, 409)
