@@ -4,11 +4,12 @@ Commands do not know which. What is slow to import is imported where it is used:
 """
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -28,7 +29,9 @@ PATIENCE: Final = 10.0
 LOOK_AGAIN: Final = 0.05
 CONNECT_SECONDS: Final = 10.0
 ANSWER_SECONDS: Final = 300.0
+FILES_SECONDS: Final = 4 * 3600.0
 """An import of a large directory is one request."""
+CHUNK: Final = 1 << 16
 IN_PROCESS: Final = "http://joiner.invalid"
 """The address of an application that is called without a network; it appears in links that only we follow."""
 
@@ -79,6 +82,12 @@ class Client:
         """As `post`, with a body that is JSON already."""
         return _parsed(await self._send("POST", path, content))
 
+    async def post_files(self, path: str, files: Sequence[BinaryIO], query: dict[str, str]) -> Any:
+        """As `post`, with files one behind the other, read as they are sent."""
+        sizes = (os.fstat(file.fileno()).st_size for file in files)
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(sum(sizes))}
+        return _parsed(await self._send("POST", path, _chunks(files), query, headers, FILES_SECONDS))
+
     async def put_raw(self, path: str, content: bytes) -> None:
         await self._send("PUT", path, content)
 
@@ -116,13 +125,23 @@ class Client:
         return _parsed(await self._send(method, path, None if body is None else orjson.dumps(body), params))
 
     async def _send(
-        self, method: str, path: str, content: bytes | None = None, params: dict[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        content: bytes | AsyncIterator[bytes] | None = None,
+        params: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None,
+        seconds: float = ANSWER_SECONDS,
     ) -> bytes:
         import httpx
 
-        headers = {} if content is None else {"Content-Type": "application/json"}
+        if headers is None:
+            headers = {} if content is None else {"Content-Type": "application/json"}
+        patience = httpx.Timeout(seconds, connect=CONNECT_SECONDS)
         try:
-            answer = await self._http.request(method, path, content=content, params=params, headers=headers)
+            answer = await self._http.request(
+                method, path, content=content, params=params, headers=headers, timeout=patience
+            )
         except httpx.TimeoutException:
             raise ApiError(0, f"the server at {self.origin} did not answer in time") from None
         except httpx.HTTPError as error:
@@ -184,7 +203,6 @@ async def remote(url: str, key: str, certificate: str | None = None) -> AsyncIte
     async with httpx.AsyncClient(
         base_url=origin,
         headers={"Authorization": f"Bearer {key}"},
-        timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
         trust_env=not is_loopback(parts.hostname),
         verify=True if certificate is None else _only(certificate),
     ) as http:
@@ -220,6 +238,12 @@ async def _in_process(folder: Any, sides: "Sequence[Side]", engine: bool) -> Asy
         ) as http,
     ):
         yield Client(http, IN_PROCESS)
+
+
+async def _chunks(files: Sequence[BinaryIO]) -> AsyncIterator[bytes]:
+    for file in files:
+        while chunk := await asyncio.to_thread(file.read, CHUNK):
+            yield chunk
 
 
 def _parsed(content: bytes) -> Any:

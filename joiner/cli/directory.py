@@ -1,8 +1,13 @@
 """`joiner directory`: the users and groups that applications are kept in step with."""
 
-import base64
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, BinaryIO, Final
 
 import typer
 
@@ -103,14 +108,18 @@ async def import_example(client: Client) -> dict[str, Any]:
 
 async def import_csv(client: Client, users: Path | None, groups: Path | None, skip_bad_rows: bool) -> dict[str, Any]:
     """Imports the files and returns the report. Raises ApiError with every line that is wrong."""
-    body: dict[str, Any] = {"skipBadRows": skip_bad_rows}
-    for name, path in (("usersBase64", users), ("groupsBase64", groups)):
-        if path is not None:
-            body[name] = base64.b64encode(_read(path)).decode()
+    query = {"skipBadRows": str(skip_bad_rows).lower()}
     if groups is not None:
         # The portal's list of one group's members does not say which group: the file's name does.
-        body["onlyGroup"] = groups.stem
-    report: dict[str, Any] = await client.post("/v1.0/directory/joiner.import", body)
+        query["onlyGroup"] = groups.stem
+    with ExitStack() as opened:
+        files = []
+        for name, path in (("usersBytes", users), ("groupsBytes", groups)):
+            if path is not None:
+                file = opened.enter_context(_opened(path))
+                query[name] = str(os.fstat(file.fileno()).st_size)
+                files.append(file)
+        report: dict[str, Any] = await client.post_files("/v1.0/directory/joiner.import", files, query)
     return report
 
 
@@ -153,8 +162,17 @@ def _tell_more(output: Output, more: bool) -> None:
         output.say("… and more: --top N shows as many as you like.", style="dim")
 
 
-def _read(path: Path) -> bytes:
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """The file, or a copy of what is no file on a disk, such as a pipe: its size must be known."""
     try:
-        return path.read_bytes()
+        with path.open("rb") as file, tempfile.TemporaryFile() as copy:
+            if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                yield file
+                return
+            shutil.copyfileobj(file, copy)
+            copy.flush()
+            copy.seek(0)
+            yield copy
     except OSError as error:
         raise InvalidValueError(f"{path} cannot be read: {error.strerror}") from None

@@ -34,21 +34,17 @@ class DynamicMembershipError(InvalidStateError):
 # When users and memberships change
 
 
-def follow_user(
-    connection: sqlite3.Connection, attributes: Mapping[str, Any], changed: Iterable[str] | None, at: str
-) -> None:
+def follow_user(connection: sqlite3.Connection, attributes: Mapping[str, Any], changed: Iterable[str], at: str) -> None:
     """Lets the user join and leave. `attributes`: as `users.source_attributes` gives them; `changed`: the names of
-    those that have changed, None for a user who is new here or here again."""
-    rules = _rules_about(connection, changed)
-    if not rules:
-        return
-    user_id: str = attributes["objectId"]
-    subject = subject_of(attributes)
-    sources = {group_id for rule in rules.values() for group_id in rule.groups}
-    held = memberships.groups_holding(connection, user_id, {*rules, *sources})
-    subject["memberof"] = held
-    for group_id, rule in rules.items():
-        put_right(connection, group_id, user_id, rule.holds(subject), held, at)
+    those that have changed."""
+    _follow(connection, _rules_about(connection, changed), attributes, at)
+
+
+def follow_new_users(connection: sqlite3.Connection, added: Iterable[Mapping[str, Any]], at: str) -> None:
+    """As `follow_user`, for users who are new here, or here again."""
+    rules = {row[0]: compile_rule(row[1]) for row in connection.execute(ALL_RULES)}
+    for attributes in added if rules else ():
+        _follow(connection, rules, attributes, at)
 
 
 def follow_membership(connection: sqlite3.Connection, group_id: str, user_id: str, at: str) -> None:
@@ -56,6 +52,12 @@ def follow_membership(connection: sqlite3.Connection, group_id: str, user_id: st
     for dependent, rule in _rules_about(connection, [MEMBER_OF + group_id]).items():
         held = memberships.groups_holding(connection, user_id, {dependent, *rule.groups})
         put_right(connection, dependent, user_id, rule.holds({"memberof": held}), held, at)
+
+
+def gives_members(connection: sqlite3.Connection, group_id: str) -> bool:
+    """Whether others take their members from the group."""
+    sql = "SELECT 1 FROM rule_property WHERE property = ?"
+    return connection.execute(sql, (MEMBER_OF + group_id,)).fetchone() is not None
 
 
 def put_right(
@@ -94,7 +96,7 @@ def check_rule(connection: sqlite3.Connection, group: Group) -> None:
             raise InvalidValueError(f"membershipRule: there is no group '{source}'")
         if source == group.id or _takes_members(connection, source):
             raise InvalidValueError(f"membershipRule: the group '{source}' takes its members from groups itself")
-    if compile_rule(group.membership_rule).groups and _gives_members(connection, group.id):
+    if compile_rule(group.membership_rule).groups and gives_members(connection, group.id):
         raise InvalidValueError("membershipRule: another group takes its members from this one by memberOf")
 
 
@@ -133,21 +135,27 @@ def forget_source(connection: sqlite3.Connection, group_id: str) -> None:
     )
 
 
-def _rules_about(connection: sqlite3.Connection, changed: Iterable[str] | None) -> dict[str, MembershipRule]:
-    """Group id → rule, of those that are processed and look at any of this; None: of all."""
-    if changed is None:
-        rows = connection.execute(ALL_RULES)
-    else:
-        names = tuple(name if name.startswith(MEMBER_OF) else name.lower() for name in changed)
-        rows = connection.execute(RULES_ABOUT.format(marks=", ".join("?" * len(names))), names)
+def _follow(
+    connection: sqlite3.Connection, rules: Mapping[str, MembershipRule], attributes: Mapping[str, Any], at: str
+) -> None:
+    if not rules:
+        return
+    user_id: str = attributes["objectId"]
+    subject = subject_of(attributes)
+    sources = {group_id for rule in rules.values() for group_id in rule.groups}
+    held = memberships.groups_holding(connection, user_id, {*rules, *sources})
+    subject["memberof"] = held
+    for group_id, rule in rules.items():
+        put_right(connection, group_id, user_id, rule.holds(subject), held, at)
+
+
+def _rules_about(connection: sqlite3.Connection, changed: Iterable[str]) -> dict[str, MembershipRule]:
+    """Group id → rule, of those that are processed and look at any of this."""
+    names = tuple(name if name.startswith(MEMBER_OF) else name.lower() for name in changed)
+    rows = connection.execute(RULES_ABOUT.format(marks=", ".join("?" * len(names))), names)
     return {row[0]: compile_rule(row[1]) for row in rows}
 
 
 def _takes_members(connection: sqlite3.Connection, group_id: str) -> bool:
     sql = "SELECT 1 FROM rule_property WHERE group_id = ? AND property GLOB ?"
     return connection.execute(sql, (group_id, f"{MEMBER_OF}*")).fetchone() is not None
-
-
-def _gives_members(connection: sqlite3.Connection, group_id: str) -> bool:
-    sql = "SELECT 1 FROM rule_property WHERE property = ?"
-    return connection.execute(sql, (MEMBER_OF + group_id,)).fetchone() is not None

@@ -6,7 +6,7 @@ onwards misses nothing. On the engine's side the position is the watermark.
 
 import sqlite3
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, Literal
 
 ObjectType = Literal["user", "group", "user_membership", "group_membership", "user_assignment", "group_assignment"]
@@ -14,6 +14,7 @@ ObjectType = Literal["user", "group", "user_membership", "group_membership", "us
 ChangeKind = Literal["added", "updated", "deleted", "restored", "purged", "removed"]
 
 WINDOWS_KEPT: Final = 8
+NOTE: Final = "INSERT INTO change (at, object_type, object_id, change, related_id) VALUES (?, ?, ?, ?, ?)"
 
 
 def note(
@@ -25,10 +26,14 @@ def note(
     related_id: str = "",
 ) -> None:
     """Adds to the feed, in the transaction that makes the change."""
-    connection.execute(
-        "INSERT INTO change (at, object_type, object_id, change, related_id) VALUES (?, ?, ?, ?, ?)",
-        (at, object_type, object_id, change, related_id),
-    )
+    connection.execute(NOTE, (at, object_type, object_id, change, related_id))
+
+
+def note_all(
+    connection: sqlite3.Connection, at: str, object_type: ObjectType, object_ids: Iterable[str], change: ChangeKind
+) -> None:
+    """As `note`, for many at once."""
+    connection.executemany(NOTE, ((at, object_type, object_id, change, "") for object_id in object_ids))
 
 
 def position(connection: sqlite3.Connection) -> int:

@@ -1,14 +1,15 @@
 """Import files as tables: encoding, separator and headings found out, every line checked, with its number.
 
-Knows CSV; knows nothing of users and groups.
+Knows CSV; knows nothing of users and groups. A file is read line by line, so that its size does not matter.
 """
 
 import codecs
 import csv
 import io
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, BinaryIO, Final
 
 from joiner.directory.columns import Naming
 from joiner.errors import InvalidValueError
@@ -20,7 +21,7 @@ MARKS: Final = (
 )
 SEPARATORS: Final = (",", ";", "\t")
 SHOWN: Final = 20
-MOST_KNOWN: Final = 10_000
+CHUNK: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Problem:
 class ImportFileError(InvalidValueError):
     """The file is refused as a whole."""
 
-    def __init__(self, file: str, problems: list[Problem]) -> None:
+    def __init__(self, file: str, problems: Sequence[Problem]) -> None:
         self.file = file
         self.problems = problems
         shown = [str(problem) for problem in problems[:SHOWN]]
@@ -53,75 +54,110 @@ class Row:
     cells: Mapping[str, str]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Table:
-    """The rows that can be read, and the lines that cannot."""
+    """A file with its columns. It can be read several times, one after the other."""
 
+    source: BinaryIO
+    file: str
+    """What errors call it."""
+    encoding: str
+    separator: str
     columns: tuple[str, ...]
-    rows: list[Row] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[Row | Problem]:
+        """The rows in the order of the file, and a problem for each line that cannot be read.
+
+        Raises ImportFileError if the text cannot be decoded.
+        """
+        reader = csv.reader(_lines(self.source, self.encoding, self.file), delimiter=self.separator, strict=True)
+        next(reader)
+        line = reader.line_num + 1
+        while True:
+            try:
+                cells = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield Problem(line, f"cannot be read: {error}")
+                line = reader.line_num + 1
+                continue
+            if any(cell.strip() for cell in cells):
+                if len(cells) == len(self.columns):
+                    pairs = ((name, cell.strip()) for name, cell in zip(self.columns, cells, strict=True))
+                    yield Row(line, {name: cell for name, cell in pairs if name and cell})
+                else:
+                    yield Problem(line, f"has {len(cells)} fields, but there are {len(self.columns)} columns")
+            line = reader.line_num + 1
 
 
-def read_table(content: bytes, file: str, naming: Naming) -> Table:
-    """The table of a file; `file` is what errors call it.
+def open_table(source: BinaryIO, file: str, naming: Naming) -> Table:
+    """The table of a file that can be read from any place; `file` is what errors call it.
 
-    Raises ImportFileError if the text cannot be decoded, there are no headings, or two mean the same.
+    Raises ImportFileError if there are no headings, or two mean the same.
     """
-    text = _decode(content, file)
-    first = text[: text.find("\n")] if "\n" in text else text
+    source.seek(0)
+    start = source.read(4)
+    encoding = next((name for mark, name in MARKS if start.startswith(mark)), "utf-8")
+    lines = _lines(source, encoding, file)
+    first = next(lines, "")
     if not first.strip():
         raise ImportFileError(file, [Problem(1, "there are no column headings")])
     separator = max(SEPARATORS, key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
-        headings = next(reader)
+        headings = next(csv.reader(chain([first], lines), delimiter=separator, strict=True))
     except csv.Error as error:
         raise ImportFileError(file, [Problem(1, str(error))]) from None
     columns = naming(headings)
     twice = next((name for name in columns if name and columns.count(name) > 1), None)
     if twice is not None:
         raise ImportFileError(file, [Problem(1, f"two columns mean '{twice}'")])
-    table = Table(tuple(columns))
-    _read_rows(reader, columns, table)
-    return table
+    return Table(source, file, encoding, separator, tuple(columns))
 
 
-def _read_rows(reader: Any, columns: list[str], table: Table) -> None:
-    line = reader.line_num + 1
-    # Departments, cities and the like come again and again: each is kept once.
-    known: dict[str, str] = {}
-    while True:
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            table.problems.append(Problem(line, f"cannot be read: {error}"))
-            line = reader.line_num + 1
-            continue
-        if any(cell.strip() for cell in cells):
-            if len(cells) != len(columns):
-                table.problems.append(Problem(line, f"has {len(cells)} fields, but there are {len(columns)} columns"))
-            else:
-                pairs = ((name, cell.strip()) for name, cell in zip(columns, cells, strict=True))
-                shared = {name: known.setdefault(cell, cell) for name, cell in pairs if name and cell}
-                table.rows.append(Row(line, shared))
-                if len(known) > MOST_KNOWN:
-                    known.clear()
-        line = reader.line_num + 1
+class _Borrowed(io.RawIOBase):
+    """A source that is somebody else's to close."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        content = self._source.read(len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
 
 
-def _decode(content: bytes, file: str) -> str:
-    encoding = next((name for mark, name in MARKS if content.startswith(mark)), "utf-8")
+def _lines(source: BinaryIO, encoding: str, file: str) -> Iterator[str]:
+    """The text from its beginning, line by line, with what ends the lines."""
+    source.seek(0)
+    text = io.TextIOWrapper(io.BufferedReader(_Borrowed(source), CHUNK), encoding, newline="")
+    for number, line in enumerate(_decoded(text, source, encoding, file), start=1):
+        if "\x00" in line:
+            raise ImportFileError(file, [Problem(number, "contains NUL characters; is it really a text file?")])
+        yield line
+
+
+def _decoded(text: Iterable[str], source: BinaryIO, encoding: str, file: str) -> Iterator[str]:
     try:
-        text = content.decode(encoding)
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise ImportFileError(
-            file,
-            [Problem(line, f"byte 0x{content[error.start]:02X} is not {encoding.upper()}; save the file as UTF-8")],
-        ) from None
-    if "\x00" in text:
-        line = text.count("\n", 0, text.index("\x00")) + 1
-        raise ImportFileError(file, [Problem(line, "contains NUL characters; is it really a text file?")])
-    return text
+        yield from text
+    except UnicodeDecodeError:
+        # What is decoded ahead of the lines hides the place: it is looked for again.
+        raise ImportFileError(file, [_wrong_byte(source, encoding)]) from None
+
+
+def _wrong_byte(source: BinaryIO, encoding: str) -> Problem:
+    source.seek(0)
+    decoder = codecs.getincrementaldecoder(encoding)()
+    line = 1
+    while True:
+        chunk = source.read(CHUNK)
+        try:
+            decoder.decode(chunk, final=not chunk)
+        except UnicodeDecodeError as error:
+            line += error.object.count(b"\n", 0, error.start)
+            byte = f"byte 0x{error.object[error.start]:02X}"
+            return Problem(line, f"{byte} is not {encoding.upper()}; save the file as UTF-8")
+        line += chunk.count(b"\n")

@@ -34,21 +34,29 @@ def add_user(connection: sqlite3.Connection, user: User, at: str) -> None:
     _check(connection, user)
     if connection.execute("SELECT 1 FROM user WHERE id = ?", (user.id,)).fetchone():
         raise AlreadyExistsError(f"there is a user with the id '{user.id}'", "id")
-    connection.execute(
+    add_checked_users(connection, [user], at)
+
+
+def add_checked_users(connection: sqlite3.Connection, added: Sequence[User], at: str) -> None:
+    """As `add_user`, of users whose ids, names and managers have been checked by the caller."""
+    connection.executemany(
         "INSERT INTO user (id, user_principal_name, upn_key, account_enabled, manager_id, attributes, created_at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (
-            user.id,
-            user.user_principal_name,
-            key_of(user.user_principal_name),
-            user.account_enabled,
-            user.manager_id,
-            orjson.dumps(user.attributes).decode(),
-            at,
-        ),
+        [
+            (
+                user.id,
+                user.user_principal_name,
+                key_of(user.user_principal_name),
+                user.account_enabled,
+                user.manager_id,
+                orjson.dumps(user.attributes).decode(),
+                at,
+            )
+            for user in added
+        ],
     )
-    feed.note(connection, at, "user", user.id, "added")
-    dynamic_groups.follow_user(connection, source_attributes(user), None, at)
+    feed.note_all(connection, at, "user", [user.id for user in added], "added")
+    dynamic_groups.follow_new_users(connection, (source_attributes(user) for user in added), at)
 
 
 def update_user(connection: sqlite3.Connection, user: User, at: str) -> bool:
@@ -95,7 +103,7 @@ def restore_user(connection: sqlite3.Connection, user_id: str, at: str) -> None:
     connection.execute("UPDATE user SET deleted_at = NULL WHERE id = ?", (user_id,))
     feed.note(connection, at, "user", user_id, "restored")
     # Rules may have changed meanwhile.
-    dynamic_groups.follow_user(connection, source_attributes(user), None, at)
+    dynamic_groups.follow_new_users(connection, [source_attributes(user)], at)
 
 
 def purge_user(connection: sqlite3.Connection, user_id: str, at: str) -> None:
@@ -174,6 +182,20 @@ def users_by_id(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str,
     marks = ", ".join("?" * len(ids))
     rows = connection.execute(f"SELECT {COLUMNS} FROM user WHERE id IN ({marks})", tuple(ids))
     return {row["id"]: from_row(row) for row in rows}
+
+
+def ids_by_key(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, str]:
+    """Key of the name → id, of those that exist and are not in the recycle bin."""
+    marks = ", ".join("?" * len(keys))
+    sql = f"SELECT upn_key, id FROM user WHERE upn_key IN ({marks}) AND deleted_at IS NULL"
+    return {row[0]: row[1] for row in connection.execute(sql, tuple(keys))}
+
+
+def active_ids(connection: sqlite3.Connection, ids: Sequence[str]) -> set[str]:
+    """Those of the ids that users have who are not in the recycle bin."""
+    marks = ", ".join("?" * len(ids))
+    sql = f"SELECT id FROM user WHERE id IN ({marks}) AND deleted_at IS NULL"
+    return {row[0] for row in connection.execute(sql, tuple(ids))}
 
 
 SEARCHED: Final = ("displayName", "givenName", "surname", "mail")

@@ -1,10 +1,9 @@
 """What Graph has no route for: importing a directory, users as mappings see them, and the keys of this API. Named in
 our own namespace."""
 
-import base64
-import binascii
 from datetime import timedelta
-from typing import Any, Final
+from io import BytesIO
+from typing import Final
 
 import msgspec
 from starlette.requests import Request
@@ -17,7 +16,8 @@ from joiner.directory.csv_import import import_directory
 from joiner.directory.example import example_files
 from joiner.directory.store import DirectoryStore
 from joiner.errors import InvalidValueError
-from joiner.graph.http import collection, endpoint, json_body, json_response, no_content
+from joiner.graph.http import NUMBER, collection, endpoint, json_body, json_response, no_content
+from joiner.graph.uploads import receive_files, spool_files
 
 MOST_DAYS: Final = 3650
 
@@ -41,23 +41,32 @@ class OwnActions:
         return [endpoint(path, function, method) for path, function, method in table]
 
     async def import_files(self, request: Request) -> Response:
-        """`usersBase64`, `groupsBase64`: the files as they are, since their encoding is part of the question;
-        `onlyGroup`: the group of a groups file that has no column for it."""
-        body = await json_body(request)
-        users, groups = _content(body, "usersBase64"), _content(body, "groupsBase64")
-        if users is None and groups is None:
-            raise InvalidValueError("there is neither a users file (usersBase64) nor a groups file (groupsBase64)")
-        skips = body.get("skipBadRows", False)
-        if not isinstance(skips, bool):
+        """The body is the users file and behind it the groups file, as they are, since their encoding is part of the
+        question. The query says how long they are (`usersBytes`, `groupsBytes`; without one there is no such file), if
+        wrong lines are left out (`skipBadRows`), and the group of a groups file that has no column for it
+        (`onlyGroup`)."""
+        query = request.query_params
+        sizes = {name: _size(name, query[name]) for name in ("usersBytes", "groupsBytes") if name in query}
+        if not sizes:
+            raise InvalidValueError("there is neither a users file (usersBytes) nor a groups file (groupsBytes)")
+        skips = query.get("skipBadRows", "false").lower()
+        if skips not in ("true", "false"):
             raise InvalidValueError("skipBadRows must be true or false")
-        only_group = body.get("onlyGroup")
-        if not isinstance(only_group, str | None):
-            raise InvalidValueError("onlyGroup must be text")
-        report = await import_directory(self._store, users, groups, only_group=only_group, skip_bad_rows=skips)
+        with spool_files(self._store.db.path.parent, len(sizes)) as spooled:
+            await receive_files(request, list(sizes.values()), spooled)
+            files = dict(zip(sizes, spooled, strict=True))
+            report = await import_directory(
+                self._store,
+                files.get("usersBytes"),
+                files.get("groupsBytes"),
+                only_group=query.get("onlyGroup"),
+                skip_bad_rows=skips == "true",
+            )
         return json_response(request, msgspec.to_builtins(report))
 
     async def import_example(self, request: Request) -> Response:
-        return json_response(request, msgspec.to_builtins(await import_directory(self._store, *example_files())))
+        files = (BytesIO(content) for content in example_files())
+        return json_response(request, msgspec.to_builtins(await import_directory(self._store, *files)))
 
     async def source_attributes(self, request: Request) -> Response:
         """What mappings see of a user, whatever application it is assigned to, by the engine's attribute names."""
@@ -83,11 +92,7 @@ class OwnActions:
         return no_content(request)
 
 
-def _content(body: dict[str, Any], name: str) -> bytes | None:
-    text = body.get(name)
-    if text is None:
-        return None
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, TypeError, ValueError):
-        raise InvalidValueError(f"'{name}' must be base64") from None
+def _size(name: str, text: str) -> int:
+    if not NUMBER.fullmatch(text):
+        raise InvalidValueError(f"{name} must be a number of bytes, not '{text}'")
+    return int(text)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ async def load(
     store: DirectoryStore, users_csv: str | bytes | None = None, groups_csv: str | None = None, **options: Any
 ) -> ImportReport:
     content = users_csv.encode() if isinstance(users_csv, str) else users_csv
-    return await import_directory(store, content, groups_csv.encode() if groups_csv else None, **options)
+    files = [None if each is None else BytesIO(each) for each in (content, groups_csv.encode() if groups_csv else None)]
+    return await import_directory(store, files[0], files[1], **options)
 
 
 def names(store: DirectoryStore) -> set[str]:

@@ -1,6 +1,7 @@
 """Importing into a directory that is not empty: what a file changes, what it leaves, and who is who."""
 
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,8 @@ def store(tmp_path: Path) -> Iterator[DirectoryStore]:
 async def load(
     store: DirectoryStore, users_csv: str | None = None, groups_csv: str | None = None, **options: Any
 ) -> ImportReport:
-    contents = [text.encode() if text is not None else None for text in (users_csv, groups_csv)]
-    return await import_directory(store, *contents, **options)
+    files = [BytesIO(text.encode()) if text is not None else None for text in (users_csv, groups_csv)]
+    return await import_directory(store, files[0], files[1], **options)
 
 
 def names(store: DirectoryStore) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """The Graph-shaped API of the directory, as Graph's clients use it."""
 
-import base64
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -215,11 +214,22 @@ async def test_unknown_addresses_and_methods_are_told_in_graphs_shape(http: http
 
 
 async def test_an_import_that_is_refused_lists_every_line(http: httpx.AsyncClient) -> None:
-    content = base64.b64encode(b"userPrincipalName,displayName\n,A\nb@x,B,C\n").decode()
-    error = (await ask(http, "POST", "/directory/joiner.import", {"usersBase64": content}, 400))["error"]
+    content = b"userPrincipalName,displayName\n,A\nb@x,B,C\n"
+    path = f"/directory/joiner.import?usersBytes={len(content)}"
+    error = (await ask(http, "POST", path, status=400, content=content))["error"]
     assert error["code"] == "ImportRefused"
     assert [detail["target"] for detail in error["details"]] == ["users line 2", "users line 3"]
-    report = await ask(http, "POST", "/directory/joiner.import", {"usersBase64": content, "skipBadRows": True})
+    report = await ask(http, "POST", f"{path}&skipBadRows=true", content=content)
     assert len(report["leftOut"]) == 2
-    await ask(http, "POST", "/directory/joiner.import", {"usersBase64": "§"}, 400)
-    await ask(http, "POST", "/directory/joiner.import", {}, 400)
+
+
+async def test_files_of_users_and_groups_come_in_one_body(http: httpx.AsyncClient) -> None:
+    people, teams = b"upn\na@x\n", "group,member\nTým,a@x\n".encode()
+    path = f"/directory/joiner.import?groupsBytes={len(teams)}&usersBytes={len(people)}"
+
+    async def in_pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(people + teams), 3):
+            yield (people + teams)[start : start + 3]
+
+    report = await ask(http, "POST", path, content=in_pieces())
+    assert (report["usersAdded"], report["groupsAdded"], report["membersAdded"]) == (1, 1, 1)

@@ -71,8 +71,8 @@ async def test_what_cannot_be_answered_is_refused_by_name(
 
 async def test_imported_properties_can_be_asked_for_by_name(graph: Graph) -> None:
     await graph.refused("/users", select="shoeSize")
-    files = {"usersBase64": "dXBuLHNob2VTaXplCmFAeCw0NApiQHgsCg=="}
-    await graph.ask("POST", "/directory/joiner.import", files)
+    content = b"upn,shoeSize\na@x,44\nb@x,\n"
+    await graph.ask("POST", f"/directory/joiner.import?usersBytes={len(content)}", content=content)
     found = (await graph.get("/users", select="shoesize,userPrincipalName", filter="shoeSize eq '44'"))["value"]
     assert [(user["userPrincipalName"], user["shoesize"]) for user in found] == [("a@x", "44")]
 
@@ -168,8 +168,11 @@ async def test_the_recycle_bin_of_other_kinds_is_empty(graph: Graph, cast: str) 
         ("PATCH", "/users/{user}", b'{"otherMails": "x"}', "otherMails"),
         ("POST", "/groups", b'{"displayName": "x", "groupTypes": ["Unified"]}', "groupTypes"),
         ("POST", "/groups", b'{"displayName": " "}', "displayName"),
-        ("POST", "/directory/joiner.import", b'{"usersBase64": 5}', "base64"),
-        ("POST", "/directory/joiner.import", b'{"usersBase64": "", "skipBadRows": "yes"}', "skipBadRows"),
+        ("POST", "/directory/joiner.import", b"upn", "neither a users file"),
+        ("POST", "/directory/joiner.import?usersBytes=x", b"upn", "usersBytes"),
+        ("POST", "/directory/joiner.import?usersBytes=3&skipBadRows=yes", b"upn", "skipBadRows"),
+        ("POST", "/directory/joiner.import?usersBytes=2&groupsBytes=0", b"upn", "longer"),
+        ("POST", "/directory/joiner.import?usersBytes=3&groupsBytes=1", b"upn", "shorter"),
         ("POST", "/joiner.apiKeys", b'{"expiresInDays": 1e99}', "expiresInDays"),
         ("POST", "/joiner.apiKeys", b'{"expiresInDays": 99999999999}', "expiresInDays"),
     ],

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +171,7 @@ async def test_changes_that_a_paused_job_has_not_read_are_kept(api: JobApi) -> N
 async def test_a_row_takes_little_room(api: JobApi) -> None:
     world = api.world
     await world.service.put_credentials(world.principal_id, [("SyncAll", "true")])
-    await import_directory(world.directory, *example_files())
+    await import_directory(world.directory, *(BytesIO(content) for content in example_files()))
     await world.run()
     entries = journal_rows.entries_of(world.db.reader, world.cycle().id)
     rows = world.db.reader.execute(
