@@ -1,6 +1,7 @@
 """Importing CSV files: what is understood, and what is refused with the line and the reason."""
 
 import asyncio
+import tracemalloc
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -230,3 +231,30 @@ async def test_ten_thousand_users_are_imported_in_one_transaction(store: Directo
     rows = "".join(f"u{n}@x.example,User {n},{n},true\n" for n in range(10_000))
     report = await load(store, HEAD + rows)
     assert report.users_added == store.count_users() == 10_000
+
+
+@pytest.mark.slow
+async def test_the_memory_of_an_import_does_not_grow_with_the_file(store: DirectoryStore) -> None:
+    peaks = []
+    for number in (2_000, 8_000):
+        people = "".join(
+            f"{n:06d}-{number}@x.example,User {n},,true,{(n * 7) % number:06d}-{number}@x.example\n"
+            for n in range(number)
+        )
+        members = "".join(f"Team,{n:06d}-{number}@x.example\n" for n in range(number))
+        files = BytesIO(f"{HEAD.strip()},manager\n{people}".encode()), BytesIO(f"group,member\n{members}".encode())
+        del people, members
+        tracemalloc.start()
+        report = await import_directory(store, *files)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert (report.users_added, report.members_added) == (number, number)
+    assert peaks[1] < 1.3 * peaks[0]
+
+
+async def test_an_import_leaves_no_files_behind(store: DirectoryStore) -> None:
+    before = set(store.db.path.parent.iterdir())
+    await load(store, "upn\na@x\n")
+    with pytest.raises(ImportFileError):
+        await load(store, "upn\nb@x\nb@x\n")
+    assert set(store.db.path.parent.iterdir()) == before

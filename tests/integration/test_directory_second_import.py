@@ -231,3 +231,25 @@ async def test_a_groups_file_cannot_say_what_rules_say(
     await load(store, "upn,id\na@x,1\n", "groupId,membershipRule\nsellers,user.city -ne null\n")
     with pytest.raises(ImportFileError, match=f"line {line}: .*{reason}"):
         await load(store, None, content)
+
+
+async def test_imported_users_join_and_leave_dynamic_groups(store: DirectoryStore) -> None:
+    await load(
+        store,
+        "upn,id\nboss@x,1\n",
+        'group,groupId,membershipRule\nReports,r,"Direct Reports for ""1"""\nSales,s,"user.department -eq ""Sales"""\n',
+    )
+    await load(store, "upn,id,manager,department\na@x,2,3,Sales\nb@x,3,boss@x,\nc@x,4,boss@x,Sales\n")
+
+    def members(id_: str) -> set[str]:
+        return {member for member, _ in groups.members_of(store.reader, id_, "", 9)}
+
+    assert (members("r"), members("s")) == ({"3", "4"}, {"2", "4"})
+    await load(store, "upn,manager,department\na@x,boss@x,Legal\nc@x,,Sales\n")
+    assert (members("r"), members("s")) == ({"2", "3"}, {"4"})
+
+
+async def test_two_spellings_of_one_id_are_one_user(store: DirectoryStore) -> None:
+    content = "upn,id\na@x,{AAAAAAAA-0000-0000-0000-000000000000}\nb@x,aaaaaaaa000000000000000000000000\n"
+    with pytest.raises(ImportFileError, match=r"line 3: id 'aaaaaaaa0.*' stands in line 2 already"):
+        await load(store, content)

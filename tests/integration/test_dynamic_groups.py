@@ -1,5 +1,6 @@
 """Dynamic groups: their members follow their rules, and applications follow the members."""
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from joiner.directory.rules.grammar import compile_rule
 from joiner.directory.store import MIGRATIONS, DirectoryStore
 from joiner.errors import InvalidValueError
 from joiner.storage.sqlite import Database
+from tests.waiting import wait_until
 from tests.world import World, opened
 
 SALES = 'user.department -eq "Sales"'
@@ -329,3 +331,11 @@ async def test_a_changed_rule_deprovisions_who_it_leaves_out(world: World) -> No
     outcome = await world.run()
     assert outcome["ben"] == "disable success"
     assert "ana" not in outcome
+
+
+async def test_a_server_that_starts_asks_what_the_last_one_has_left(world: World) -> None:
+    await world.add_user("ana", department="Sales")
+    await world.directory.change(lambda connection, now: groups.add_group(connection, team("g", SALES), now))
+    await world.side.start()
+    await asyncio.to_thread(wait_until, lambda: groups.members_of(world.db.reader, "g", "", 9))
+    assert not rule_evaluation.is_pending(world.db.reader)
