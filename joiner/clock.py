@@ -14,7 +14,7 @@ def system_clock() -> datetime:
 
 def to_iso(moment: datetime) -> str:
     """ISO 8601 in UTC with microseconds and `Z`, for example `2024-05-06T07:08:09.123456Z`; sorts as text."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def from_iso(text: str) -> datetime:

@@ -122,9 +122,10 @@ def staged_ids(connection: sqlite3.Connection, job_id: str, object_type: str, af
 
 def settle(connection: sqlite3.Connection, job_id: str, source_ids: Sequence[str]) -> None:
     """These objects have been decided otherwise, or carried out: nothing of them is staged any more."""
-    connection.executemany(
-        "DELETE FROM staged_removal WHERE job_id = ? AND source_id = ? AND related_id = ''",
-        ((job_id, source_id) for source_id in source_ids),
+    marks = ", ".join("?" * len(source_ids))
+    connection.execute(
+        f"DELETE FROM staged_removal WHERE job_id = ? AND related_id = '' AND source_id IN ({marks})",
+        (job_id, *source_ids),
     )
 
 

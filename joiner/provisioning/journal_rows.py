@@ -20,6 +20,7 @@ from joiner.ids import derived_id
 from joiner.provisioning.decision import Action, Status
 from joiner.provisioning.journal import OUTCOMES, Entry, LogContext
 from joiner.provisioning.journal_words import WORDS
+from joiner.provisioning.rows import write_rows
 
 ACTIONS: Final = tuple(action.value for action in Action)
 STATUSES: Final = tuple(status.value for status in Status)
@@ -31,6 +32,13 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
 COLUMNS: Final = "j.position, j.at, j.action, j.status, j.source_id, j.entry, r.cycle_id, r.common"
 PURGED_AT_ONCE: Final = 5_000
+WRITE: Final = (
+    "INSERT INTO journal (run, at, action, status, source_id, entry) VALUES {rows} ON CONFLICT (run, source_id) DO UPDATE"
+    " SET at = excluded.at, action = excluded.action, status = excluded.status, entry = excluded.entry"
+)
+
+PackedRow = tuple[int, int, int, bytes | str, bytes]
+"""What `ROW` names, of one entry."""
 
 
 class Journal:
@@ -42,19 +50,11 @@ class Journal:
 
     def write(self, entry: Entry) -> None:
         """Writes the entry, in the place of one that the same run wrote for the same object."""
-        self._connection.execute(
-            "INSERT INTO journal (run, at, action, status, source_id, entry) VALUES (?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT (run, source_id) DO UPDATE SET at = excluded.at, action = excluded.action,"
-            " status = excluded.status, entry = excluded.entry",
-            (
-                self._number,
-                microseconds(entry["activityDateTime"]),
-                ACTIONS.index(entry["provisioningAction"]),
-                STATUSES.index(entry["provisioningStatusInfo"]["status"]),
-                source_key(entry["sourceIdentity"]["id"]),
-                pack(entry),
-            ),
-        )
+        self.write_all([packed_row(entry)])
+
+    def write_all(self, rows: Sequence[PackedRow]) -> None:
+        """As `write`, for many entries."""
+        write_rows(self._connection, WRITE, [(self._number, *row) for row in rows])
 
     def entry_of(self, source_id: str) -> Entry | None:
         """The entry that the run has written for the object so far."""
@@ -198,6 +198,17 @@ def source_key(source_id: str) -> bytes | str:
     except ValueError:
         return source_id
     return key.bytes if str(key) == source_id else source_id
+
+
+def packed_row(entry: Entry) -> PackedRow:
+    """The entry as it is kept: packing takes longer than writing, and need not hold the transaction up."""
+    return (
+        microseconds(entry["activityDateTime"]),
+        ACTIONS.index(entry["provisioningAction"]),
+        STATUSES.index(entry["provisioningStatusInfo"]["status"]),
+        source_key(entry["sourceIdentity"]["id"]),
+        pack(entry),
+    )
 
 
 def pack(entry: Entry) -> bytes:

@@ -44,6 +44,13 @@ def sources_linked_to(
     return {row[0]: row[1] for row in rows}
 
 
+def is_changed(link: Link | None, target_id: str, change: LinkChange) -> bool:
+    """Whether the change leaves another link than there was."""
+    if change not in STATES:
+        return change is LinkChange.DROP
+    return link is None or (link.target_id, link.is_managed, link.is_disabled) != (target_id, *STATES[change])
+
+
 def change_links(
     connection: sqlite3.Connection,
     job_id: str,
@@ -130,9 +137,9 @@ def intended(
     return {row[0]: tuple(QueryMatch(**query) for query in orjson.loads(row[1])) for row in rows}
 
 
-def forget_intents(connection: sqlite3.Connection, job_id: str, source_ids: Iterable[str]) -> None:
-    connection.executemany(
-        "DELETE FROM intent WHERE job_id = ? AND source_id = ?", ((job_id, id_) for id_ in source_ids)
+def forget_intents(connection: sqlite3.Connection, job_id: str, source_ids: Sequence[str]) -> None:
+    connection.execute(
+        f"DELETE FROM intent WHERE job_id = ? AND source_id IN ({_marks(source_ids)})", (job_id, *source_ids)
     )
 
 
@@ -209,9 +216,10 @@ def due_escrows(
 
 def hurry_references(connection: sqlite3.Connection, job_id: str, source_ids: Iterable[str], now: datetime) -> None:
     """Something about the references of these objects has changed: a try that waits is due at once (REQ-P-074)."""
-    connection.executemany(
-        "UPDATE escrow SET next_attempt = min(next_attempt, ?) WHERE job_id = ? AND source_id = ? AND is_reference = 1",
-        ((to_iso(now), job_id, source_id) for source_id in source_ids),
+    connection.execute(
+        "UPDATE escrow SET next_attempt = min(next_attempt, ?) WHERE job_id = ? AND is_reference = 1"
+        " AND source_id IN (SELECT value FROM json_each(?))",
+        (to_iso(now), job_id, orjson.dumps(list(source_ids)).decode()),
     )
 
 

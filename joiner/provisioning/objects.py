@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Final
 
 from joiner.clock import to_iso
@@ -38,7 +39,7 @@ from joiner.provisioning.decision import (
 )
 from joiner.provisioning.failures import TargetError, TargetUnusableError
 from joiner.provisioning.journal import Outcome, build_entry, given_up
-from joiner.provisioning.journal_rows import Journal
+from joiner.provisioning.journal_rows import Journal, PackedRow, packed_row
 from joiner.provisioning.links import (
     change_links,
     escrow,
@@ -46,6 +47,7 @@ from joiner.provisioning.links import (
     forget_intents,
     intend,
     intended,
+    is_changed,
     links_of,
     release,
     sources_linked_to,
@@ -239,7 +241,7 @@ async def decide_items(run: Run, plan: ObjectPlan, items: Sequence[Item], before
     # A unique value that one object of the page was promised is not free for the next one.
     promised: set[tuple[str, str]] = set()
     listed = census.answers(run.reader, run.cycle.id, plan, run.clock())
-    unknown = items if listed is None else [item for item in items if not _answer(listed, plan, item)]
+    unknown = items if listed is None else _answer(listed, plan, items)
     failure = await side_by_side(lambda item: _look_up(run, plan, item, promised), unknown, run.at_once)
     if failure is not None:
         raise failure
@@ -267,7 +269,7 @@ async def _begin(run: Run, decided: Decided, items: Sequence[Item], cursor: str,
         return PageResult(cursor, is_last, watched(gate, commit), _counts(done), failure=failure)
 
     def abandon(connection: sqlite3.Connection) -> None:
-        forget_intents(connection, run.job.id, (i.source.id for i in creates if not i.state.was_intended))
+        forget_intents(connection, run.job.id, [i.source.id for i in creates if not i.state.was_intended])
 
     return Page(cursor, is_last, finish, known[-1], abandon=abandon)
 
@@ -305,26 +307,30 @@ def _key(query: QueryMatch) -> tuple[str, str]:
     return query.attribute, query.value.casefold()
 
 
-def _answer(listed: Answers, plan: ObjectPlan, item: Item) -> bool:
-    """Takes from the census what the decision needs to know; False if the target has to be asked for the rest."""
-    if item.state.was_intended:
-        # What an interrupted attempt created may be younger than the census.
-        return False
-    while (lookup := next_lookup(plan, item.values, item.scope, item.link, item.state)) is not None:
-        if isinstance(lookup, ReadLinked):
-            resource = listed.read(lookup.target_id)
-            if resource is None:
-                return False
-            item.state = replace(item.state, resource=resource)
-        elif isinstance(lookup, QueryMatch):
-            found = listed.match(lookup)
+def _answer(listed: Answers, plan: ObjectPlan, items: Sequence[Item]) -> list[Item]:
+    """Takes from the census what the decisions need to know; returns those for whom the target has to be asked for the
+    rest."""
+    # What an interrupted attempt created may be younger than the census.
+    unknown = [item for item in items if item.state.was_intended]
+    waiting = [item for item in items if not item.state.was_intended]
+    while waiting:
+        asked = [
+            (item, lookup)
+            for item in waiting
+            if (lookup := next_lookup(plan, item.values, item.scope, item.link, item.state)) is not None
+        ]
+        waiting = []
+        for (item, lookup), found in zip(asked, listed.of([lookup for _, lookup in asked]), strict=True):
             if found is None:
-                return False
-            item.state = _matched(item.state, lookup, found)
-        else:
-            return False
-        item.is_listed = True
-    return True
+                unknown.append(item)
+                continue
+            if isinstance(lookup, QueryMatch):
+                item.state = _matched(item.state, lookup, found)
+            else:
+                item.state = replace(item.state, resource=found[0])
+            item.is_listed = True
+            waiting.append(item)
+    return unknown
 
 
 async def _look_up(run: Run, plan: ObjectPlan, item: Item, promised: set[tuple[str, str]]) -> None:
@@ -454,37 +460,54 @@ def _failed(error: TargetError, item: Item, began: float) -> Outcome:
 def _commit(run: Run, plan: ObjectPlan, items: list[Item], listed: Answers | None) -> Commit:
     object_type = plan.object_type
 
+    # What needs nothing of the database is made here, while the page before is committed.
+    now = run.clock()
+    ended = [
+        (item, item.decision, item.outcome)
+        for item in items
+        if item.decision is not None and item.outcome is not None
+    ]
+    rows: list[PackedRow] = []
+    linked: list[str] = []
+    changes: list[tuple[str, str, LinkChange]] = []
+    failures: dict[int, tuple[Item, Decision, Outcome, Problem]] = {}
+    """Place among the rows → whose row depends on how often it has failed before."""
+    for item, decision, outcome in ended:
+        failed = outcome.status is Status.FAILURE
+        if not failed and not item.is_held and outcome.target_id is not None:
+            if _is_entering(item):
+                linked.append(item.source.id)
+            if is_changed(item.link, outcome.target_id, decision.link):
+                changes.append((item.source.id, outcome.target_id, decision.link))
+        if failed and outcome.problem is not None:
+            failures[len(rows)] = item, decision, outcome, outcome.problem
+        rows.append(_row(run, item.source, decision, outcome, now))
+    held = _read_references(plan, items)
+
     def commit(connection: sqlite3.Connection) -> None:
-        now = run.clock()
-        journal = Journal(connection, run.log)
-        linked = []
-        changes: list[tuple[str, str, LinkChange]] = []
-        for item in items:
-            decision, outcome, source = item.decision, item.outcome, item.source
-            if decision is None or outcome is None:
-                continue
-            failed = outcome.status is Status.FAILURE
-            if not failed and not item.is_held and outcome.target_id is not None:
-                if _is_entering(item):
-                    linked.append(source.id)
-                changes.append((source.id, outcome.target_id, decision.link))
-            if not failed or outcome.problem is None:
-                if item.was_escrowed:
-                    release(connection, run.job.id, source.id)
-            elif not escrow(connection, run.job.id, source.id, object_type, outcome.problem, now):
-                decision = replace(decision, steps=(*decision.steps, given_up(source)))
-            journal.write(build_entry(run.log, run.cycle.kind, source, decision, outcome, to_iso(now)))
+        for place, (item, decision, outcome, problem) in failures.items():
+            if not escrow(connection, run.job.id, item.source.id, object_type, problem, now):
+                last = replace(decision, steps=(*decision.steps, given_up(item.source)))
+                rows[place] = _row(run, item.source, last, outcome, now)
+        for place, (item, _, _) in enumerate(ended):
+            if item.was_escrowed and place not in failures:
+                release(connection, run.job.id, item.source.id)
+        Journal(connection, run.log).write_all(rows)
         change_links(connection, run.job.id, object_type, changes, now)
         deletions.settle(connection, run.job.id, [item.source.id for item in items if not item.is_held])
-        forget_intents(connection, run.job.id, (item.source.id for item in items if _is_settled(item)))
+        forget_intents(connection, run.job.id, [item.source.id for item in items if _is_settled(item)])
         if listed is not None:
             written = [_written(plan, item) for item in items if item.outcome and item.outcome.exported]
             census.note_written(connection, run.cycle.id, object_type, [each for each in written if each[0]])
-        references.note_read(connection, run, _read_references(plan, items))
+        references.note_read(connection, run, held)
         references.note_linked(connection, run, object_type, linked)
         references.note_seen(connection, run, object_type, [i.source.id for i in items if i.scope.in_scope])
 
     return commit
+
+
+def _row(run: Run, source: SourceObject, decision: Decision, outcome: Outcome, now: datetime) -> PackedRow:
+    return packed_row(build_entry(run.log, run.cycle.kind, source, decision, outcome, to_iso(now)))
 
 
 def _is_settled(item: Item) -> bool:

@@ -39,14 +39,8 @@ from joiner.provisioning.links import escrow, escrowed, hurry_references, releas
 from joiner.provisioning.modes import is_on
 from joiner.provisioning.plan import AttributeFlow
 from joiner.provisioning.ports import DecidedReference, watched
-from joiner.provisioning.run import (
-    ENDPOINTS,
-    REFERENCES_PER_PAGE,
-    Claims,
-    Page,
-    PageResult,
-    Run,
-)
+from joiner.provisioning.rows import write_rows
+from joiner.provisioning.run import ENDPOINTS, REFERENCES_PER_PAGE, Claims, Page, PageResult, Run
 from joiner.provisioning.window import side_by_side
 
 MEMBERS: Final = "members"
@@ -518,13 +512,10 @@ def note_seen(connection: sqlite3.Connection, run: Run, object_type: ObjectType,
 
 def note_read(connection: sqlite3.Connection, run: Run, held: Sequence[tuple[str, str, str | None]]) -> None:
     """What the target was seen to hold, so that an equal reference is not written again, and a lost one is."""
-    connection.executemany(
-        "REPLACE INTO exported_reference VALUES (?, ?, ?, '', ?)",
-        ((run.job.id, source_id, attribute, value) for source_id, attribute, value in held if value is not None),
-    )
+    write_rows(connection, HELD, [(run.job.id, *reference) for reference in held if reference[2] is not None])
     connection.executemany(
         "DELETE FROM exported_reference WHERE job_id = ? AND source_id = ? AND attribute = ? AND related_id = ''",
-        ((run.job.id, source_id, attribute) for source_id, attribute, value in held if value is None),
+        ((run.job.id, *reference[:2]) for reference in held if reference[2] is None),
     )
 
 
@@ -553,6 +544,13 @@ def _is_mapped(run: Run, attribute: str) -> bool:
     return plan is not None and any(flow.source_attribute == attribute for flow in plan.references)
 
 
+HELD: Final = """
+WITH held (job_id, source_id, attribute, value) AS (VALUES {rows})
+INSERT INTO exported_reference SELECT h.job_id, h.source_id, h.attribute, '', h.value FROM held h
+LEFT JOIN exported_reference e
+  ON (e.job_id, e.source_id, e.attribute, e.related_id) = (h.job_id, h.source_id, h.attribute, '')
+WHERE e.target_value IS NOT h.value ON CONFLICT DO UPDATE SET target_value = excluded.target_value
+"""
 FORMER_MEMBERS: Final = (
     "INSERT OR IGNORE INTO pending_reference SELECT ?1, e.source_id, 'members', e.related_id FROM exported_reference e"
     " WHERE e.job_id = ?1 AND e.attribute = 'members' AND e.source_id IN ({marks}) AND NOT EXISTS"
