@@ -42,6 +42,21 @@ GROUP BY place
 """Place among those asked → number of objects that have the attribute's folded value, and one of them."""
 
 
+DROPPED_AT_ONCE: Final = 5_000
+DROP: Final = """
+DELETE FROM {table} WHERE cycle_id = ?1 AND ({key}) IN (SELECT {key} FROM {table} WHERE cycle_id = ?1 LIMIT ?2)
+"""
+KEYS: Final = {
+    "census_object": "object_type, target_id",
+    "census_value": "object_type, attribute, value, target_id",
+}
+LEFTOVERS: Final = """
+SELECT id FROM cycle WHERE state <> 'running' AND (
+  EXISTS (SELECT 1 FROM census_object o WHERE o.cycle_id = cycle.id)
+  OR EXISTS (SELECT 1 FROM census_value v WHERE v.cycle_id = cycle.id)) LIMIT 1
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Census:
     """One row of `census`: how far the reading of one type has come."""
@@ -171,17 +186,26 @@ def note_written(
 
 
 def give_up(connection: sqlite3.Connection, cycle_id: str, object_type: ObjectType, reason: str, now: datetime) -> None:
-    """Every lookup of the type is asked from now on."""
-    forget_objects(connection, cycle_id, object_type)
+    """Every lookup of the type is asked from now on. What was listed stays until the cycle has ended."""
     connection.execute(
         "REPLACE INTO census VALUES (?, ?, 'given up', 0, NULL, ?, ?)", (cycle_id, object_type, to_iso(now), reason)
     )
 
 
-def forget_objects(connection: sqlite3.Connection, cycle_id: str, object_type: ObjectType) -> None:
-    """Drops what was listed, when nobody looks anything up any more."""
-    for table in ("census_object", "census_value"):
-        connection.execute(f"DELETE FROM {table} WHERE cycle_id = ? AND object_type = ?", (cycle_id, object_type))
+def drop_some(connection: sqlite3.Connection, cycle_id: str) -> int:
+    """Drops some thousand rows of what an ended cycle has listed; 0 if there was nothing left. All of them in one
+    transaction would be held in memory at once."""
+    for table, key in KEYS.items():
+        dropped = connection.execute(DROP.format(table=table, key=key), (cycle_id, DROPPED_AT_ONCE)).rowcount
+        if dropped:
+            return dropped
+    return 0
+
+
+def drop_some_leftovers(connection: sqlite3.Connection) -> int:
+    """As `drop_some`, of whichever ended cycle has left something: its process died before it was dropped."""
+    row = connection.execute(LEFTOVERS).fetchone()
+    return drop_some(connection, row[0]) if row else 0
 
 
 def _kept_attributes(plan: ObjectPlan) -> frozenset[str]:

@@ -15,7 +15,7 @@ from typing import Final
 from joiner.clock import Clock
 from joiner.directory.store import DirectoryStore
 from joiner.errors import JoinerError
-from joiner.provisioning import cycles, deletions, jobs, journal_rows, objects, references, standing
+from joiner.provisioning import census, cycles, deletions, jobs, journal_rows, objects, references, standing
 from joiner.provisioning.census_reading import census_page
 from joiner.provisioning.connection_check import checks_of, probe
 from joiner.provisioning.cycles import PHASES, Cycle
@@ -191,6 +191,11 @@ class CycleRunner:
         with contextlib.suppress(Exception):
             page = await ahead
             await self._db.write(page.abandon)
+
+    async def drop_lists(self, cycle_id: str) -> None:
+        """Drops what the cycle, which has ended, has read of the target's lists."""
+        while await self._db.write(lambda connection: census.drop_some(connection, cycle_id)):
+            pass
 
     async def fail(self, cycle_id: str, fence: int, reason: str) -> None:
         """Ends the cycle as failed without a watermark; the job stays as it is and runs again at its time."""

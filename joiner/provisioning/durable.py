@@ -144,6 +144,7 @@ async def run_pages(runner: CycleRunner, cycle_id: str, run_some: Callable[[str,
         try:
             while await run_some(cycle_id, fence):
                 pass
+            await runner.drop_lists(cycle_id)
         except JoinerError:
             raise
         except Exception as error:

@@ -1,4 +1,5 @@
-"""What is removed when its time is over: log entries, ended cycles, the recycle bin, changes that all have read."""
+"""What is removed when its time is over: log entries, ended cycles and what a crash left of them, the recycle bin,
+changes that all have read."""
 
 import sqlite3
 from collections.abc import Callable
@@ -7,7 +8,7 @@ from typing import Final
 
 from joiner.clock import Clock, to_iso
 from joiner.directory.store import DirectoryStore
-from joiner.provisioning import audit, cycles, journal_rows
+from joiner.provisioning import audit, census, cycles, journal_rows
 from joiner.provisioning.planning import plans
 from joiner.storage.sqlite import Database
 
@@ -32,6 +33,7 @@ class Retention:
         await self._repeat(lambda connection: journal_rows.purge(connection, logged_before))
         await self._repeat(lambda connection: audit.purge(connection, logged_before))
         await self._repeat(lambda connection: plans.purge_plans(connection, logged_before))
+        await self._repeat(census.drop_some_leftovers)
         await self._repeat(lambda connection: cycles.purge_ended(connection, now - CYCLES_KEPT))
         await self._repeat(lambda connection: _purge_feed(connection, before))
         while await self._directory.purge_recycle_bin():
