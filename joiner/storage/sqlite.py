@@ -22,8 +22,8 @@ Work = Callable[[sqlite3.Connection], Any]
 MAX_BATCH = 256
 """At most so many writes share one commit, which bounds how long the first of them waits."""
 
-CACHE_MIB = 64
-SCRATCH_CACHE_MIB = 16
+CACHE_MIB = 16
+SCRATCH_CACHE_MIB = 8
 
 PRAGMAS = (
     "PRAGMA journal_mode = WAL",
