@@ -34,6 +34,8 @@ class LogContext:
     target_system: Mapping[str, Any]
     target_types: Mapping[str, str]
     """Source object type → name of the target's object."""
+    only_failures: bool = False
+    """Nobody reads what went well: the log of a cycle that is run to make a plan."""
 
     def common(self) -> dict[str, Any]:
         """The members that are the same in every entry."""

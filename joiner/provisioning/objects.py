@@ -462,17 +462,17 @@ def _commit(run: Run, plan: ObjectPlan, items: list[Item], listed: Answers | Non
 
     # What needs nothing of the database is made here, while the page before is committed.
     now = run.clock()
-    ended = [
-        (item, item.decision, item.outcome)
-        for item in items
-        if item.decision is not None and item.outcome is not None
-    ]
     rows: list[PackedRow] = []
     linked: list[str] = []
     changes: list[tuple[str, str, LinkChange]] = []
+    succeeded: list[str] = []
+    """Those that had failed before."""
     failures: dict[int, tuple[Item, Decision, Outcome, Problem]] = {}
     """Place among the rows → whose row depends on how often it has failed before."""
-    for item, decision, outcome in ended:
+    for item in items:
+        decision, outcome = item.decision, item.outcome
+        if decision is None or outcome is None:
+            continue
         failed = outcome.status is Status.FAILURE
         if not failed and not item.is_held and outcome.target_id is not None:
             if _is_entering(item):
@@ -481,7 +481,10 @@ def _commit(run: Run, plan: ObjectPlan, items: list[Item], listed: Answers | Non
                 changes.append((item.source.id, outcome.target_id, decision.link))
         if failed and outcome.problem is not None:
             failures[len(rows)] = item, decision, outcome, outcome.problem
-        rows.append(_row(run, item.source, decision, outcome, now))
+        elif item.was_escrowed:
+            succeeded.append(item.source.id)
+        if failed or not run.log.only_failures:
+            rows.append(_row(run, item.source, decision, outcome, now))
     held = _read_references(plan, items)
 
     def commit(connection: sqlite3.Connection) -> None:
@@ -489,9 +492,8 @@ def _commit(run: Run, plan: ObjectPlan, items: list[Item], listed: Answers | Non
             if not escrow(connection, run.job.id, item.source.id, object_type, problem, now):
                 last = replace(decision, steps=(*decision.steps, given_up(item.source)))
                 rows[place] = _row(run, item.source, last, outcome, now)
-        for place, (item, _, _) in enumerate(ended):
-            if item.was_escrowed and place not in failures:
-                release(connection, run.job.id, item.source.id)
+        for source_id in succeeded:
+            release(connection, run.job.id, source_id)
         Journal(connection, run.log).write_all(rows)
         change_links(connection, run.job.id, object_type, changes, now)
         deletions.settle(connection, run.job.id, [item.source.id for item in items if not item.is_held])

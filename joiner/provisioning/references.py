@@ -362,7 +362,7 @@ class Work:
         return wire.operations_of(dialect, [Modification(path, verb, {"value": reference.adds})])
 
     def _log(self, journal: Journal, steps: Sequence[Step]) -> None:
-        if not steps:
+        if not steps or (self._run.log.only_failures and self._problem is None):
             return
         changes = [self._change(item) for item in self._written[:MOST_CHANGES]]
         run, first = self._run, self._first

@@ -3,6 +3,7 @@ asked. So the plan is what the cycle would do, and nothing of it happens."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,7 @@ from joiner.provisioning.cycle import CycleRunner, DescribeLog
 from joiner.provisioning.cycles import Cycle
 from joiner.provisioning.failures import TargetError
 from joiner.provisioning.jobs import Job
+from joiner.provisioning.journal import LogContext
 from joiner.provisioning.planning import drift, plans
 from joiner.provisioning.planning.keeping import Keeping
 from joiner.provisioning.planning.overlay import Variation, overlay
@@ -89,7 +91,7 @@ class Planner:
             self._directory,
             lambda _job: context,
             open_planned,
-            self._describe_log,
+            self._describe_scratch_log,
             self._clock,
             Turns(),
             lambda _job, _cycle, _context: recorder,
@@ -102,11 +104,8 @@ class Planner:
             position = self._directory.feed_position()
             cycle = await copy.write(lambda c: cycles.begin_cycle(c, job_id, position, self._clock()))
         fence = await runner.take(cycle.id)
-        pages = 0
-        while await runner.run_page(cycle.id, fence):
-            pages += 1
-            if pages % PAGES_BETWEEN_NOTES == 1:
-                await self._note(job_id, number, cycles.cycle_by_id(copy.reader, cycle.id))
+        while await runner.run_pages(cycle.id, fence, _for_some_pages()):
+            await self._note(job_id, number, cycles.cycle_by_id(copy.reader, cycle.id))
         ended = cycles.cycle_by_id(copy.reader, cycle.id)
         if ended.state == "failed":
             raise InvalidStateError((ended.error or {}).get("message") or "the cycle would fail")
@@ -141,6 +140,10 @@ class Planner:
         await copy.write(lambda c: drift.choose(c, job.id, cycle.plan or 0))
         return survey.result
 
+    def _describe_scratch_log(self, job: Job, cycle: Cycle) -> LogContext:
+        """Of the copy's log only the failures are read."""
+        return replace(self._describe_log(job, cycle), only_failures=True)
+
     async def _note(self, job_id: str, number: int, cycle: Cycle) -> None:
         expected = cycle.total_pages * OBJECTS_PER_PAGE
         read = cycle.completed_pages * OBJECTS_PER_PAGE
@@ -148,6 +151,12 @@ class Planner:
 
     async def _end(self, job_id: str, number: int, summary: dict[str, object] | None, error: str | None) -> None:
         await self._db.write(lambda c: plans.end_plan(c, job_id, number, self._clock(), summary, error))
+
+
+def _for_some_pages() -> Callable[[], bool]:
+    """True until so many pages have begun as lie between two notes of the progress."""
+    pages = iter(range(PAGES_BETWEEN_NOTES - 1))
+    return lambda: next(pages, None) is not None
 
 
 def context_hash(job: Job, context: JobContext) -> str:

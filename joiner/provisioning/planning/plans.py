@@ -15,7 +15,7 @@ from joiner.clock import to_iso
 from joiner.errors import InvalidStateError, NotFoundError
 from joiner.provisioning.cycles import CycleKind
 from joiner.provisioning.decision import ObjectType
-from joiner.provisioning.rows import from_row, to_json
+from joiner.provisioning.rows import from_row, to_json, write_rows
 
 PlanKind = CycleKind | Literal["drift"]
 PlanState = Literal["computing", "ready", "failed", "applying", "applied"]
@@ -157,19 +157,17 @@ def add_items(
     connection: sqlite3.Connection,
     job_id: str,
     number: int,
-    items: Iterable[Sequence[Any]],
-    references: Iterable[Sequence[Any]],
-    requests: Iterable[Sequence[Any]],
+    items: Sequence[Sequence[Any]],
+    references: Sequence[Sequence[Any]],
+    requests: Sequence[Sequence[Any]],
 ) -> None:
     """Rows in the order of the tables' columns, without job and number (items: up to `detail`)."""
     key = (job_id, number)
-    connection.executemany(
-        "INSERT INTO plan_item VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'planned', NULL)", ((*key, *row) for row in items)
+    write_rows(
+        connection, "INSERT INTO plan_item VALUES {rows}", [(*key, *row, "planned", None) for row in items]
     )
-    connection.executemany(
-        "INSERT INTO plan_reference VALUES (?, ?, ?, ?, ?, ?, ?, ?)", ((*key, *row) for row in references)
-    )
-    connection.executemany("INSERT INTO plan_request VALUES (?, ?, ?, ?, ?, ?, ?)", ((*key, *row) for row in requests))
+    write_rows(connection, "INSERT INTO plan_reference VALUES {rows}", [(*key, *row) for row in references])
+    write_rows(connection, "INSERT INTO plan_request VALUES {rows}", [(*key, *row) for row in requests])
 
 
 def add_accounts(connection: sqlite3.Connection, job_id: str, number: int, rows: Iterable[Sequence[Any]]) -> None:
