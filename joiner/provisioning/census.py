@@ -149,8 +149,12 @@ def write_census(connection: sqlite3.Connection, cycle_id: str, object_type: Obj
     )
 
 
-def add_objects(connection: sqlite3.Connection, cycle_id: str, plan: ObjectPlan, resources: Iterable[Resource]) -> None:
-    """Adds what was listed: of each object what mappings look at."""
+Rows = tuple[Sequence[Sequence[str]], Sequence[Sequence[str]]]
+"""Rows of `census_object` and of `census_value`."""
+
+
+def rows_of(cycle_id: str, plan: ObjectPlan, resources: Iterable[Resource]) -> Rows:
+    """What is kept of what was listed: of each object what mappings look at."""
     kept = _kept_attributes(plan)
     place = cycle_id, plan.object_type
     objects: list[tuple[str, ...]] = []
@@ -161,6 +165,12 @@ def add_objects(connection: sqlite3.Connection, cycle_id: str, plan: ObjectPlan,
         objects.append((*place, target_id, orjson.dumps(pruned).decode()))
         for flow in plan.matching:
             values.extend((*place, flow.target, text.casefold(), target_id) for text in _texts(flow, resource))
+    return objects, values
+
+
+def add_rows(connection: sqlite3.Connection, rows: Rows) -> None:
+    """Adds what was listed."""
+    objects, values = rows
     write_rows(connection, OBJECTS, objects)
     write_rows(connection, VALUES, values)
 

@@ -36,19 +36,43 @@ class UntrustworthyListError(Exception):
 
 async def census_page(run: Run, cursor: str, before: Sequence[Claims]) -> Page:
     """The next part of the lists; `cursor` is the object type and the place in its list: an index with the size of a
-    part and the id before it, or `=` and the target's own cursor."""
+    part, the total and the id before it, or `=` and the target's own cursor."""
     name, _, place = cursor.partition(" ")
     object_type: ObjectType = "Group" if name == "Group" else "User"
     plan = run.plan_of(object_type)
     if plan is None or (not place and not _is_worth_asking(run, plan)):
         following = _following(object_type)
         return await census_page(run, following, before) if following else empty_page()
-    return Page(None, False, lambda: _read(run, plan, place))
+    claims, expected = Claims(), _expected(object_type, place)
+    known = before[-1] if before else claims
+
+    async def finish() -> PageResult:
+        result = await _read(run, plan, place, known, claims)
+        # The cursor that is kept has the last id besides, which only reading tells.
+        result.is_elsewhere = expected is None or not result.cursor.startswith(f"{expected} ")
+        return result
+
+    return Page(expected, False, finish, claims)
 
 
-async def _read(run: Run, plan: ObjectPlan, place: str) -> PageResult:
+def _expected(object_type: ObjectType, place: str) -> str | None:
+    """Where the page after this one begins, if no part of this one turns out to be short; None if nobody can say."""
+    if not place or place.startswith("="):
+        return None
+    begin, size, total = map(int, place.split(" ")[:3])
+    following = begin + _step(size) * REQUESTS_PER_PAGE
+    return f"{object_type} {following} {size} {total}" if following <= total else None
+
+
+def _step(size: int) -> int:
+    """From the beginning of a part to that of the next one, which shares an object with it where there are several."""
+    return max(1, size - 1)
+
+
+async def _read(run: Run, plan: ObjectPlan, place: str, before: Claims, claims: Claims) -> PageResult:
+    """`before`: the claims of the page before, which need not be committed yet; `claims`: those of this one."""
     try:
-        return await (_continue(run, plan, place) if place else _begin(run, plan))
+        return await (_continue(run, plan, place, before, claims) if place else _begin(run, plan, claims))
     except (TargetError, UntrustworthyListError) as error:
         # Whatever makes the target unusable shows again when the first object is looked up.
         reason = str(error)
@@ -59,7 +83,7 @@ async def _read(run: Run, plan: ObjectPlan, place: str) -> PageResult:
     return _next_type(plan.object_type, give_up)
 
 
-async def _begin(run: Run, plan: ObjectPlan) -> PageResult:
+async def _begin(run: Run, plan: ObjectPlan, claims: Claims) -> PageResult:
     endpoint = ENDPOINTS[plan.object_type]
     place = 1 if run.context.profile.paging == "index" else ""
     first = await _part(run, plan, place, run.context.profile.page_size)
@@ -69,19 +93,20 @@ async def _begin(run: Run, plan: ObjectPlan) -> PageResult:
     if first.total and size:
         _check_cost(run, plan, first.total, size)
     await _check_whole(run, plan, endpoint, first.resources)
-    return _result(run, plan, Census("reading", 0, first.total, to_iso(run.clock())), [first], size)
+    known = Census("reading", 0, first.total, to_iso(run.clock()))
+    return _result(run, plan, known, [first], size, Claims(), claims)
 
 
-async def _continue(run: Run, plan: ObjectPlan, place: str) -> PageResult:
-    known = census.census_of(run.reader, run.cycle.id, plan.object_type)
+async def _continue(run: Run, plan: ObjectPlan, place: str, before: Claims, claims: Claims) -> PageResult:
+    known = before.census or census.census_of(run.reader, run.cycle.id, plan.object_type)
     assert known is not None
     if place.startswith("="):
         part = await _part(run, plan, place[1:], run.context.profile.page_size)
-        return _result(run, plan, known, [part], len(part.resources), by_cursor=True)
+        return _result(run, plan, known, [part], len(part.resources), before, claims, by_cursor=True)
     assert known.total is not None
-    begin, size, before = place.split(" ", 2)
-    parts = await _side_by_side(run, plan, int(begin), known.total, int(size), before)
-    return _result(run, plan, known, parts, int(size))
+    _, size, _, *last = place.split(" ", 3)
+    parts = await _side_by_side(run, plan, known.listed + 1, known.total, int(size), last[0] if last else before.last)
+    return _result(run, plan, known, parts, int(size), before, claims)
 
 
 async def _side_by_side(
@@ -89,8 +114,9 @@ async def _side_by_side(
 ) -> Sequence[ListPart]:
     """The next parts by index. Each begins with the object that the one before ends with: where somebody deletes an
     object that was listed, the others move up, and one would be missed though the number of all stays right."""
-    shared = 1 if size > 1 else 0
-    begins = range(begin, min(total + 1, begin + (size - shared) * REQUESTS_PER_PAGE), size - shared)
+    step = _step(size)
+    shared = size - step
+    begins = range(begin, min(total + 1, begin + step * REQUESTS_PER_PAGE), step)
     # All end before the target is given back, whatever becomes of one.
     answered = await asyncio.gather(*(_part(run, plan, at - shared, size) for at in begins), return_exceptions=True)
     parts: list[ListPart] = []
@@ -108,7 +134,15 @@ async def _side_by_side(
 
 
 def _result(
-    run: Run, plan: ObjectPlan, known: Census, parts: Sequence[ListPart], size: int, *, by_cursor: bool = False
+    run: Run,
+    plan: ObjectPlan,
+    known: Census,
+    parts: Sequence[ListPart],
+    size: int,
+    before: Claims,
+    claims: Claims,
+    *,
+    by_cursor: bool = False,
 ) -> PageResult:
     """What to commit of these parts, and where to go on."""
     resources = [resource for part in parts for resource in part.resources]
@@ -118,7 +152,7 @@ def _result(
     # Not every part of a list by cursor says it (RFC 9865 §2).
     if any(part.total != total and not (by_cursor and part.total is None) for part in parts):
         raise UntrustworthyListError("the number of objects in the application changed while they were listed")
-    _check_new(run, plan, resources)
+    ids = _check_new(run, plan, resources, before.listed)
     listed = known.listed + len(resources)
     is_last = cursor is None if by_cursor else listed == total
     if (is_last or not resources) and total not in (None, listed):
@@ -130,15 +164,17 @@ def _result(
         _check_cost(run, plan, listed + 1, size)
     object_type = plan.object_type
     state = Census("complete" if is_last else "reading", listed, total, known.read_at)
+    claims.census, claims.listed, claims.last = state, ids, resources[-1]["id"] if resources else ""
+    rows = census.rows_of(run.cycle.id, plan, resources)
 
     def commit(connection: sqlite3.Connection) -> None:
         census.write_census(connection, run.cycle.id, object_type, state)
-        census.add_objects(connection, run.cycle.id, plan, resources)
+        census.add_rows(connection, rows)
 
     if is_last:
         return _next_type(object_type, commit)
-    further = f"={cursor}" if cursor is not None else f"{listed + 1} {size} {resources[-1]['id']}"
-    per_page = max(1, size - 1) * REQUESTS_PER_PAGE
+    further = f"={cursor}" if cursor is not None else f"{listed + 1} {size} {total} {resources[-1]['id']}"
+    per_page = _step(size) * REQUESTS_PER_PAGE
     more = -(-(total - listed) // per_page) if total is not None and not by_cursor and not known.listed else 0
     return PageResult(f"{object_type} {further}", False, commit, more_pages=more)
 
@@ -197,11 +233,13 @@ async def _check_whole(run: Run, plan: ObjectPlan, endpoint: str, resources: Seq
             raise UntrustworthyListError(f"the application leaves {flow.target} out of its lists")
 
 
-def _check_new(run: Run, plan: ObjectPlan, resources: Sequence[Resource]) -> None:
-    """Raises UntrustworthyListError if one of the objects was listed before."""
-    ids = [resource["id"] for resource in resources]
-    if len(set(ids)) < len(ids) or census.has_objects(run.reader, run.cycle.id, plan.object_type, ids):
+def _check_new(run: Run, plan: ObjectPlan, resources: Sequence[Resource], before: frozenset[str]) -> frozenset[str]:
+    """The ids of the objects. Raises UntrustworthyListError if one of them was listed before."""
+    ids = frozenset(resource["id"] for resource in resources)
+    is_known = not ids.isdisjoint(before) or census.has_objects(run.reader, run.cycle.id, plan.object_type, [*ids])
+    if len(ids) < len(resources) or is_known:
         raise UntrustworthyListError("the application lists an object twice")
+    return ids
 
 
 def _next_type(object_type: ObjectType, commit: Callable[[sqlite3.Connection], None]) -> PageResult:

@@ -165,7 +165,8 @@ class CycleRunner:
                 committing = asyncio.wrap_future(self._db.submit(commit))
                 if ahead is None:
                     return await committing
-                if result.failure is not None:
+                if result.failure is not None or result.is_elsewhere:
+                    # Nothing can be sent any more, or the phase goes on elsewhere than the page ahead begins.
                     await self._abandon(ahead)
                     return await committing
                 page, ahead = await ahead, None

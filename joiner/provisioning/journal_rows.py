@@ -33,8 +33,9 @@ MICROSECOND: Final = timedelta(microseconds=1)
 COLUMNS: Final = "j.position, j.at, j.action, j.status, j.source_id, j.entry, r.cycle_id, r.common"
 PURGED_AT_ONCE: Final = 5_000
 WRITE: Final = (
-    "INSERT INTO journal (run, at, action, status, source_id, entry) VALUES {rows} ON CONFLICT (run, source_id) DO UPDATE"
-    " SET at = excluded.at, action = excluded.action, status = excluded.status, entry = excluded.entry"
+    "INSERT INTO journal (run, at, action, status, source_id, entry) VALUES {rows}"
+    " ON CONFLICT (run, source_id) DO UPDATE SET at = excluded.at, action = excluded.action, status = excluded.status,"
+    " entry = excluded.entry"
 )
 
 PackedRow = tuple[int, int, int, bytes | str, bytes]

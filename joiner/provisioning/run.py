@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from joiner.clock import Clock
 from joiner.directory.store import DirectoryStore
+from joiner.provisioning.census import Census
 from joiner.provisioning.client.connection import TargetConnection
 from joiner.provisioning.client.profile import TargetProfile
 from joiner.provisioning.cycles import Cycle, check_fence
@@ -113,6 +114,12 @@ class Claims:
     """Target id → id of the source object that it belongs to."""
     written: set[tuple[str, str]] = field(default_factory=set)
     """Matching attribute and folded value of what is created or changed."""
+    census: Census | None = None
+    """How far the census has come with this page."""
+    listed: frozenset[str] = frozenset()
+    """Ids that this page of the census has."""
+    last: str = ""
+    """The last of them, '' if it has none."""
 
 
 @dataclass(slots=True)
@@ -120,7 +127,7 @@ class Page:
     """A page that has begun: everything is decided, nothing is sent."""
 
     cursor: str | None
-    """Where the next page begins; None if that turns out when this one is finished."""
+    """Where the next page begins, as far as is known now; None if that turns out when this one is finished."""
     is_last: bool
     """The phase has nothing after this page."""
     finish: Callable[[], Awaitable["PageResult"]]
@@ -145,6 +152,8 @@ class PageResult:
     """Pages that the phase turned out to have beyond what was expected."""
     failure: TargetUnusableError | None = None
     """The target became unusable during the page: what was done is kept, then the cycle ends."""
+    is_elsewhere: bool = False
+    """The phase does not go on where that was expected when the page began."""
 
 
 BeginPage = Callable[[Run, str, Sequence[Claims]], Coroutine[Any, Any, Page]]

@@ -163,9 +163,7 @@ def add_items(
 ) -> None:
     """Rows in the order of the tables' columns, without job and number (items: up to `detail`)."""
     key = (job_id, number)
-    write_rows(
-        connection, "INSERT INTO plan_item VALUES {rows}", [(*key, *row, "planned", None) for row in items]
-    )
+    write_rows(connection, "INSERT INTO plan_item VALUES {rows}", [(*key, *row, "planned", None) for row in items])
     write_rows(connection, "INSERT INTO plan_reference VALUES {rows}", [(*key, *row) for row in references])
     write_rows(connection, "INSERT INTO plan_request VALUES {rows}", [(*key, *row) for row in requests])
 
