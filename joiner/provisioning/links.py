@@ -12,6 +12,7 @@ from joiner.clock import from_iso, to_iso
 from joiner.provisioning.decision import Link, LinkChange, ObjectType, Problem, QueryMatch
 from joiner.provisioning.jobs import OF_LINKS
 from joiner.provisioning.quarantine import is_over, next_attempt
+from joiner.provisioning.rows import write_rows
 
 IDS_AT_ONCE: Final = 500
 STATES: Final[Mapping[LinkChange, tuple[bool, bool]]] = {
@@ -65,15 +66,16 @@ def change_links(
         connection.executemany(f"DELETE FROM {table} WHERE job_id = ? AND source_id = ?", dropped)
     for _, source_id in dropped:
         release(connection, job_id, source_id, is_reference=True)
-    connection.executemany(
+    write_rows(
+        connection,
         "INSERT INTO link (job_id, source_id, object_type, target_id, is_managed, is_disabled, linked_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (job_id, source_id) DO UPDATE SET target_id = excluded.target_id,"
+        " VALUES {rows} ON CONFLICT (job_id, source_id) DO UPDATE SET target_id = excluded.target_id,"
         " is_managed = excluded.is_managed, is_disabled = excluded.is_disabled",
-        (
+        [
             (job_id, source_id, object_type, target_id, *STATES[change], to_iso(now))
             for source_id, target_id, change in changes
             if change in STATES
-        ),
+        ],
     )
 
 
@@ -122,8 +124,8 @@ def intend(
     creates: Mapping[str, Sequence[QueryMatch]],
 ) -> None:
     """Remembers, before anything is sent, that these objects are being created: source id → what finds them."""
-    rows = ((job_id, id_, object_type, orjson.dumps(queries).decode()) for id_, queries in creates.items())
-    connection.executemany("REPLACE INTO intent VALUES (?, ?, ?, ?)", rows)
+    rows = [(job_id, id_, object_type, orjson.dumps(queries).decode()) for id_, queries in creates.items()]
+    write_rows(connection, "REPLACE INTO intent VALUES {rows}", rows)
 
 
 def intended(

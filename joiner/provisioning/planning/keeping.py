@@ -1,5 +1,6 @@
 """From the copy that a plan was computed on to the rows that are kept, in portions: a plan may be of any size."""
 
+import asyncio
 import re
 import sqlite3
 from collections import Counter
@@ -69,6 +70,7 @@ class Keeping:
         self._causes: Counter[tuple[str, str, str, str]] = Counter()
         self._references: dict[str, Counter[str]] = {}
         self._requests: Counter[str] = Counter()
+        self._writing: asyncio.Future[None] | None = None
 
     async def keep(self, cycle_id: str) -> None:
         """Writes every item, reference and request of the plan."""
@@ -79,6 +81,7 @@ class Keeping:
             await self._write([], references, [])
         for requests in self._planned_requests():
             await self._write([], [], requests)
+        await self._written()
 
     def summary(self, skipped: Counter[tuple[str, str, str]], read: int) -> dict[str, Any]:
         causes = self._causes.most_common()
@@ -102,9 +105,17 @@ class Keeping:
         }
 
     async def _write(self, items: list[Any], references: list[Any], requests: list[Any]) -> None:
-        await self._live.write(
-            lambda connection: plans.add_items(connection, self._job_id, self._number, items, references, requests)
+        """Returns when the portion before is written, so that the next one is read meanwhile."""
+        await self._written()
+        self._writing = asyncio.wrap_future(
+            self._live.submit(
+                lambda connection: plans.add_items(connection, self._job_id, self._number, items, references, requests)
+            )
         )
+
+    async def _written(self) -> None:
+        if self._writing is not None:
+            await self._writing
 
     def _items(self) -> Iterator[list[tuple[Any, ...]]]:
         after = 0

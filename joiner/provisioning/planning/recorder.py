@@ -14,8 +14,13 @@ from joiner.provisioning.planning.causes import Cause, causes_of, explanation_of
 from joiner.provisioning.planning.fingerprint import fingerprint_of
 from joiner.provisioning.planning.planned_target import PlannedWrites, Write
 from joiner.provisioning.ports import Considered, DecidedReference
+from joiner.provisioning.rows import write_rows
 from joiner.provisioning.run import JobContext
 
+OBJECTS: Final = (
+    "INSERT INTO planned_object (source_id, object_type, name, action, is_held, target_id, detail) VALUES {rows}"
+    " ON CONFLICT (source_id) DO NOTHING"
+)
 SHORTEST_SECRET: Final = 2
 """Shorter values are not looked for in requests: they would be found everywhere."""
 
@@ -71,9 +76,10 @@ class PageRecord:
     def commit(self, connection: sqlite3.Connection) -> None:
         self._write_objects(connection)
         self._write_references(connection)
-        connection.executemany(
-            "INSERT INTO planned_request (endpoint, target_id, method, path, body) VALUES (?, ?, ?, ?, ?)",
-            (self._row(write) for write in self._writes),
+        write_rows(
+            connection,
+            "INSERT INTO planned_request (endpoint, target_id, method, path, body) VALUES {rows}",
+            [self._row(write) for write in self._writes],
         )
 
     def _write_objects(self, connection: sqlite3.Connection) -> None:
@@ -97,28 +103,25 @@ class PageRecord:
             is_held = decision.action is Action.STAGED_DELETE
             text = orjson.dumps(detail, default=_struct).decode()
             rows.append((source.id, source.object_type, source.name, action, is_held, target_id or "", text))
-        connection.executemany(
-            "INSERT INTO planned_object (source_id, object_type, name, action, is_held, target_id, detail)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (source_id) DO NOTHING",
-            rows,
-        )
+        write_rows(connection, OBJECTS, rows)
 
     def _write_references(self, connection: sqlite3.Connection) -> None:
-        connection.executemany(
-            "REPLACE INTO planned_reference VALUES (?, ?, ?, ?, ?, ?)",
-            (
+        write_rows(
+            connection,
+            "REPLACE INTO planned_reference VALUES {rows}",
+            [
                 (each.source_id, each.attribute, each.related_id, each.wanted_id, each.related_name, each.verb)
                 for each in self._references
-            ),
+            ],
         )
         empty = orjson.dumps({"changes": [], "causes": [], "problem": None, "fingerprint": None}).decode()
-        connection.executemany(
-            "INSERT INTO planned_object (source_id, object_type, name, action, is_held, target_id, detail)"
-            " VALUES (?, ?, ?, 'update', 0, ?, ?) ON CONFLICT (source_id) DO NOTHING",
-            (
-                (each.source_id, each.object_type, each.source_name, each.target_id, empty)
+        write_rows(
+            connection,
+            OBJECTS,
+            [
+                (each.source_id, each.object_type, each.source_name, "update", False, each.target_id, empty)
                 for each in {each.source_id: each for each in self._references}.values()
-            ),
+            ],
         )
 
     def _row(self, write: Write) -> tuple[str, str, str, str, str | None]:
