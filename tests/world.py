@@ -375,9 +375,9 @@ class World:
             for group in await self._held("Groups")
         }
 
-    async def application_add(self, **resource: Any) -> str:
-        """An account that somebody made by hand."""
-        made: dict[str, Any] = await self._by_hand("POST", "Users", resource)
+    async def application_add(self, endpoint: str = "Users", **resource: Any) -> str:
+        """An account, or a group, that somebody made by hand."""
+        made: dict[str, Any] = await self._by_hand("POST", endpoint, resource)
         id_: str = made["id"]
         return id_
 

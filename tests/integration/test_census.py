@@ -308,3 +308,92 @@ async def test_nothing_of_the_list_is_left_when_the_cycle_has_ended(world: World
     await world.run()
     for table in ("census", "census_object", "census_value"):
         assert world.db.reader.execute(f"SELECT count(*) FROM {table}").fetchone()[0] == 0
+
+
+def list_starts(world: World, endpoint: str) -> list[int]:
+    asked = [path for path in gets(world) if f"{endpoint}?" in path and "startIndex" in path]
+    return [int(path.partition("startIndex=")[2].partition("&")[0]) for path in asked]
+
+
+async def test_a_part_is_read_while_the_one_before_is_committed_and_none_is_missed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await list_in_parts(world, 3)
+    monkeypatch.setattr(census_reading, "REQUESTS_PER_PAGE", 2)
+    ids = await people(world, "ada", "bea")
+    await world.application_add(userName="x@fjord.example", externalId=ids[1])
+    for number in range(10):
+        await world.application_add(userName=f"u{number}@fjord.example")
+    assert await world.run() == {"ada": "create success", "bea": "update success"}
+    assert sorted(list_starts(world, "/Users")) == [1, 3, 5, 7, 9]
+    assert not any("userName eq" in path and "@fjord" in path for path in looked_up(world))
+
+
+async def test_a_part_that_is_shorter_than_was_asked_for_is_followed_from_its_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await list_in_parts(world, 3)
+    monkeypatch.setattr(census_reading, "REQUESTS_PER_PAGE", 2)
+    await people(world, "ada")
+    for number in range(11):
+        await world.application_add(userName=f"u{number}@fjord.example")
+    parts = iter(range(1, 100))
+
+    def cut(body: Body) -> Body:
+        is_third_part = "userName" in str(body) and "Resources" in body and next(parts) == 3
+        return {**body, "Resources": body["Resources"][:2]} if is_third_part else body
+
+    world.falsify = cut
+    assert await world.run() == {"ada": "create success"}
+    starts = list_starts(world, "/Users")
+    assert starts[:3] == [1, 3, 5]
+    assert 6 in starts or 4 in starts
+    assert not any('userName eq "ada' in path for path in looked_up(world))
+
+
+@pytest.mark.parametrize("endpoint", ["/Users", "/Groups"])
+async def test_a_list_is_given_up_also_when_its_next_part_is_expected_already(
+    world: World, monkeypatch: pytest.MonkeyPatch, endpoint: str
+) -> None:
+    await list_in_parts(world, 3)
+    monkeypatch.setattr(census_reading, "REQUESTS_PER_PAGE", 1)
+    ada, team = *(await people(world, "ada")), await world.add_group("Team")
+    await world.assign(team)
+    for number in range(9):
+        if endpoint == "/Users":
+            await world.application_add(userName=f"u{number}@fjord.example")
+        else:
+            await world.application_add("Groups", displayName=f"g{number}")
+    totals = iter((9, 9, 10))
+
+    def growing(body: Body) -> Body:
+        is_listed = body.get("totalResults") == 9
+        return {**body, "totalResults": next(totals, 9)} if is_listed else body
+
+    world.falsify = growing
+    assert await world.run() == {"ada": "create success", "Team": "create success"}
+    assert list_starts(world, endpoint) == [1, 3, 5]
+    looked_for = f'externalId eq "{ada}"' if endpoint == "/Users" else 'eq "Team"'
+    assert any(looked_for in path for path in looked_up(world))
+
+
+async def test_what_was_listed_is_dropped_in_portions(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(census, "DROPPED_AT_ONCE", 2)
+    await people(world, "ada", "bea", "cid")
+    for number in range(5):
+        await world.application_add(userName=f"u{number}@fjord.example")
+    await world.run()
+    for table in census.KEYS:
+        assert world.db.reader.execute(f"SELECT count(*) FROM {table}").fetchone()[0] == 0
+
+
+async def test_what_a_crash_left_of_a_list_is_dropped_later(world: World) -> None:
+    await people(world, "ada")
+    await world.application_add(userName="x@fjord.example")
+    cycle_id, fence = await begin(world)
+    await finish(world, cycle_id, fence)
+    count = "SELECT (SELECT count(*) FROM census_object) + (SELECT count(*) FROM census_value)"
+    assert world.db.reader.execute(count).fetchone()[0] > 0
+    while await world.db.write(census.drop_some_leftovers):
+        pass
+    assert world.db.reader.execute(count).fetchone()[0] == 0

@@ -1,5 +1,6 @@
 """Whole cycles from a real directory into a real endpoint."""
 
+import sqlite3
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -69,6 +70,24 @@ async def test_a_restart_evaluates_everybody_again_and_writes_nothing(world: Wor
     assert await world.run() == {"ada": REDUNDANT, "bea": REDUNDANT, "cid": "create skipped", "Team": REDUNDANT}
     assert world.cycle().kind == "initial"
     assert await world.requests() == before
+
+
+async def test_a_restart_that_finds_everything_as_it_was_leaves_links_and_references_alone(world: World) -> None:
+    await joined(world)
+    await world.run()
+
+    def guard(connection: sqlite3.Connection) -> None:
+        for table in ("link", "exported_reference", "pending_reference"):
+            for verb in ("INSERT", "UPDATE", "DELETE"):
+                name = f"guard_{table}_{verb}"
+                connection.execute(
+                    f"CREATE TRIGGER {name} BEFORE {verb} ON {table} BEGIN SELECT RAISE(ABORT, 'written'); END"
+                )
+
+    await world.db.write(guard)
+    await world.service.restart(world.job_id, None)
+    assert await world.run() == {"ada": REDUNDANT, "bea": REDUNDANT, "cid": "create skipped", "Team": REDUNDANT}
+    assert world.cycle().state == "succeeded"
 
 
 @pytest.mark.req("REQ-C-007", "REQ-P-105")
