@@ -62,6 +62,7 @@ def _add_engine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--users", type=int, default=5000, metavar="N", help="users of the directory (default 5000)")
     parser.add_argument("--naive", type=_some_of(engine.NAIVE), default=engine.NAIVE, metavar="NAME,…")
     parser.add_argument("--group-members", type=int, default=0, metavar="N", help="and a group of so many members")
+    parser.add_argument("--parts", type=_some_of(engine.PARTS), default=engine.PARTS, metavar="NAME,…")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file as well")
     parser.set_defaults(run=_engine)
 
@@ -108,7 +109,11 @@ def _cycles(options: argparse.Namespace) -> int:
 
 def _engine(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as folder:
-        figures = list(engine.measure_engine(Path(folder), options.users, tuple(options.naive), options.group_members))
+        figures = list(
+            engine.measure_engine(
+                Path(folder), options.users, tuple(options.naive), options.group_members, options.parts
+            )
+        )
     engine.show(figures)
     if options.json:
         options.json.write_text(json.dumps(engine.document_of(figures), indent=1) + "\n")

@@ -4,7 +4,7 @@ same requests. Every server is a process of its own.
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,11 +17,14 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.people import person, write_csv
+from benchmarks.filling import fill_directory
 from benchmarks.usage import Processes
 from tests.processes import Server, fetch, joiner, serving
 
 NAIVE = ("aiohttp", "httpx")
+PARTS = ("plan", "initial", "later", "restart")
+LONGEST = 7200.0
+"""Seconds that a cycle may take."""
 FEW = 100
 """So many users change before the cycle of few changes."""
 LARGE = "Everybody"
@@ -54,9 +57,13 @@ def stub_target() -> Iterator[int]:
 
 
 def measure_engine(
-    folder: Path, users: int, naive: tuple[str, ...] = NAIVE, group_members: int = 0
+    folder: Path,
+    users: int,
+    naive: tuple[str, ...] = NAIVE,
+    group_members: int = 0,
+    parts: Collection[str] = PARTS,
 ) -> Iterator[Figure]:
-    """`group_members`: one more group has so many."""
+    """`group_members`: one more group has so many. Of the parts, those after `initial` need it."""
     for library in naive:
         with stub_target() as port:
             command = [sys.executable, "-m", "benchmarks.naive", library, str(port), str(users)]
@@ -64,13 +71,9 @@ def measure_engine(
                 float, subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
             )
             yield Figure(f"naive script, {library}: everybody new", users, seconds, cpu, _writes(port))
-    people, groups = write_csv(folder, users)
-    if group_members:
-        with groups.open("a", encoding="utf-8") as file:
-            file.writelines(f"{LARGE},{person(number)['userPrincipalName']}\n" for number in range(group_members))
-    with stub_target() as port, serving(folder / "directory", "--only", "directory") as directory:
-        data = folder / "directory"
-        joiner("directory", "import", str(people), "--groups", str(groups), data=data)
+    data = folder / "directory"
+    fill_directory(data, users, group_members, LARGE if group_members else "")
+    with stub_target() as port, serving(data, "--only", "directory") as directory:
         secret = folder / "token"
         secret.write_text("a-token-that-the-stub-does-not-look-at")
         address = f"http://127.0.0.1:{port}/scim"
@@ -79,19 +82,24 @@ def measure_engine(
             data=data,
         )
         joiner("job", "create", "ALVAO", data=data)
-        yield _plan("plan of the initial cycle", users, port, directory)
-        yield _cycle("initial cycle: everybody new", users, port, directory)
-        yield _cycle("incremental cycle: nothing changed", users, port, directory)
-        _touch(directory, FEW)
-        yield _cycle(f"incremental cycle: {FEW} changed", users, port, directory)
-        if group_members:
-            _take_out(directory, FEW_MEMBERS)
-            yield _cycle(f"incremental cycle: {FEW_MEMBERS} of {group_members:,} members", users, port, directory)
-        joiner("job", "restart", "ALVAO", data=data)
-        yield _cycle("restart: all looked at, nothing changed", users, port, directory)
-        joiner("job", "settings", "ALVAO", "Prefetch=off", data=data)
-        joiner("job", "restart", "ALVAO", data=data)
-        yield _cycle("the same, without reading lists first", users, port, directory)
+        if "plan" in parts:
+            yield _plan("plan of the initial cycle", users, port, directory)
+        if "initial" in parts:
+            yield _cycle("initial cycle: everybody new", users, port, directory)
+        if "later" in parts:
+            yield _cycle("incremental cycle: nothing changed", users, port, directory)
+            _touch(directory, FEW)
+            yield _cycle(f"incremental cycle: {FEW} changed", users, port, directory)
+            if group_members:
+                _take_out(directory, FEW_MEMBERS)
+                what = f"incremental cycle: {FEW_MEMBERS} of {group_members:,} members"
+                yield _cycle(what, users, port, directory)
+        if "restart" in parts:
+            joiner("job", "restart", "ALVAO", data=data)
+            yield _cycle("restart: all looked at, nothing changed", users, port, directory)
+            joiner("job", "settings", "ALVAO", "Prefetch=off", data=data)
+            joiner("job", "restart", "ALVAO", data=data)
+            yield _cycle("the same, without reading lists first", users, port, directory)
 
 
 def _cycle(what: str, users: int, port: int, directory: Server) -> Figure:
@@ -99,7 +107,7 @@ def _cycle(what: str, users: int, port: int, directory: Server) -> Figure:
     processes = Processes(directory.pid)
     processes.forget_peak()
     before, writes = processes.cpu_seconds(), _writes(port)
-    cycle = orjson.loads(joiner("job", "run", "ALVAO", "--output", "json", data=directory.data))
+    cycle = orjson.loads(joiner("job", "run", "ALVAO", "--output", "json", data=directory.data, seconds=LONGEST))
     began, ended = (datetime.fromisoformat(cycle[name]) for name in ("beganDateTime", "endedDateTime"))
     return Figure(
         what,
@@ -116,7 +124,7 @@ def _plan(what: str, users: int, port: int, directory: Server) -> Figure:
     processes = Processes(directory.pid)
     processes.forget_peak()
     before, writes = processes.cpu_seconds(), _writes(port)
-    joiner("job", "plan", "ALVAO", data=directory.data, check=False)
+    joiner("job", "plan", "ALVAO", data=directory.data, check=False, seconds=LONGEST)
     [plan, *_] = orjson.loads(joiner("job", "plans", "ALVAO", "--output", "json", data=directory.data))
     began, ended = (datetime.fromisoformat(plan[name]) for name in ("madeDateTime", "endedDateTime"))
     return Figure(

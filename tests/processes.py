@@ -18,14 +18,15 @@ PATIENCE = 60.0
 """Seconds after which a condition that has not come true fails the test."""
 
 
-def joiner(*arguments: str, data: Path, check: bool = True, **environment: str) -> str:
-    """Runs one command of the command line in a process of its own and returns what it printed."""
+def joiner(*arguments: str, data: Path, check: bool = True, seconds: float = PATIENCE * 3, **environment: str) -> str:
+    """Runs one command of the command line in a process of its own and returns what it printed. `seconds`: it must not
+    take longer."""
     done = subprocess.run(
         [sys.executable, "-m", "joiner", *arguments, "--data", str(data)],
         capture_output=True,
         text=True,
         env={**os.environ, **environment},
-        timeout=PATIENCE * 3,
+        timeout=seconds,
         check=False,
     )
     if check and done.returncode:

@@ -375,7 +375,7 @@ class World:
             for group in await self._held("Groups")
         }
 
-    async def application_add(self, endpoint: str = "Users", **resource: Any) -> str:
+    async def application_add(self, endpoint: str = "Users", /, **resource: Any) -> str:
         """An account, or a group, that somebody made by hand."""
         made: dict[str, Any] = await self._by_hand("POST", endpoint, resource)
         id_: str = made["id"]
