@@ -28,8 +28,8 @@ from joiner.provisioning.templates import source_of
 from joiner.provisioning.turns import Turns
 from joiner.storage.sqlite import Database
 
-PAGE: Final = 100
-"""Users that are taken over in one transaction."""
+PAGE: Final = 50
+"""Users that are taken over in one transaction, which other writes wait for."""
 ARRIVALS: Final = "users"
 RETRIES: Final = "references"
 AWAITED: Final = "removals"
