@@ -40,9 +40,9 @@ def bulk(*people: Any, **more: Any) -> dict[str, Any]:
     return {"schemas": [BULK_REQUEST], "Operations": operations, "failOnErrors": None, **more}
 
 
-async def upload(world: World, *people: Any) -> str:
-    """Uploads these as one request; its id."""
-    return await world.side.inbound.upload(world.job(), orjson.dumps(bulk(*people)))
+async def upload(world: World, *people: Any) -> None:
+    """Uploads these as one request."""
+    await world.side.inbound.upload(world.job(), orjson.dumps(bulk(*people)))
 
 
 async def send(world: World, *people: Any) -> dict[str, str]:

@@ -39,7 +39,7 @@ class BulkUploads:
             raise GraphError(400, "BadRequest", f"The Content-Type must be {MEDIA_TYPE}, {told}.")
         content = await body_text(request, MOST_BYTES)
         try:
-            upload_id = await self._inbound.upload(job, content)
+            await self._inbound.upload(job, content)
         except UploadError as error:
             details = [
                 {"code": "InvalidOperation", "target": place, "message": f"{place} {told}".strip()}
@@ -48,5 +48,5 @@ class BulkUploads:
             raise GraphError(400, "BadRequest", f"Nothing of the upload was kept: {error}", details) from None
         condition = quote(f"jobid eq '{job.id}'", safe="'")
         log = f"{base_url(request)}/auditLogs/provisioning/?$filter={condition}"
-        headers = {"Location": log, "request-id": new_id(), "OData-Version": "4.0", "joiner-upload-id": upload_id}
+        headers = {"Location": log, "request-id": new_id(), "OData-Version": "4.0"}
         return Response(status_code=202, headers=headers)

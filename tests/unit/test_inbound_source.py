@@ -1,6 +1,6 @@
 """Reading a SCIM source: the window that is asked for, and where a list goes on that changes while it is read."""
 
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 import pytest
@@ -11,6 +11,8 @@ from joiner.provisioning.failures import TargetError
 from joiner.provisioning.inbound.source import START, Place, from_cursor, read_part, to_cursor, window
 from tests.scripted_target import Reply, Script, talking_to
 
+Paging = Literal["index", "cursor", "none"]
+
 
 def listed(*ids: int, total: int | None = None, cursor: str | None = None) -> Reply:
     """A ListResponse with users of these ids."""
@@ -20,10 +22,10 @@ def listed(*ids: int, total: int | None = None, cursor: str | None = None) -> Re
     return lambda: web.Response(body=orjson.dumps(body), content_type="application/scim+json")
 
 
-async def read_all(script: Script) -> list[str]:
+async def read_all(script: Script, paging: Paging = "index") -> list[str]:
     """Every id that is read, in order, with repetitions."""
     found: list[str] = []
-    async with talking_to(script, profile=TargetProfile(page_size=2)) as target:
+    async with talking_to(script, profile=TargetProfile(page_size=2, paging=paging)) as target:
         place: Place | None = START
         while place is not None:
             part = await read_part(target, "active eq true", from_cursor(to_cursor(place)))
@@ -84,6 +86,15 @@ async def test_a_cursor_that_comes_unasked_is_followed() -> None:
     script = Script(listed(1, 2, total=3, cursor="abc"), listed(3))
     assert await read_all(script) == ["1", "2", "3"]
     assert starts(script) == ["1", "abc"]
+
+
+async def test_a_source_is_read_by_cursor_or_at_once_where_its_profile_says_so() -> None:
+    script = Script(listed(1, 2, cursor="abc"), listed(3))
+    assert await read_all(script, "cursor") == ["1", "2", "3"]
+    assert starts(script) == ["", "abc"]
+    script = Script(listed(1, 2, 3, total=3))
+    assert await read_all(script, "none") == ["1", "2", "3"]
+    assert set(script.requests[0].query) == {"filter"}
 
 
 async def test_a_list_that_promises_more_and_gives_nothing_is_an_error() -> None:

@@ -51,9 +51,9 @@ class Inbound:
         self._wake = wake
         self._limit = RequestLimit(MOST_PER_SECOND, timedelta(seconds=1))
 
-    async def upload(self, job: Job, content: bytes) -> str:
-        """Keeps the operations of a `bulkUpload` and returns the upload's id; what becomes of them is told by the
-        provisioning log. A job that is not started keeps them until it is.
+    async def upload(self, job: Job, content: bytes) -> None:
+        """Keeps the operations of a `bulkUpload`; what becomes of them is told by the provisioning log. A job that is
+        not started keeps them until it is.
 
         Raises InvalidValueError for a job that takes no uploads, UploadError for a body that cannot be used,
         TooManyRequestsError.
@@ -63,19 +63,17 @@ class Inbound:
         self._limit.count(job.id, self._clock(), f"a job takes {MOST_PER_SECOND} uploads in a second")
         operations = parse_upload(content)
 
-        def work(connection: sqlite3.Connection) -> str:
+        def work(connection: sqlite3.Connection) -> None:
             jobs.job_by_id(connection, job.id)
             waiting, _ = count_waiting(connection, job.id)
             if waiting >= MOST_WAITING:
                 told = f"{waiting} uploads wait for a cycle already; start the job"
                 raise TooManyRequestsError(told, WAIT)
-            upload_id = add_upload(connection, job.id, operations, self._clock())
+            add_upload(connection, job.id, operations, self._clock())
             jobs.run_soon(connection, job.id, self._clock())
-            return upload_id
 
-        upload_id = await self._db.write(work)
+        await self._db.write(work)
         self._wake()
-        return upload_id
 
     async def provision(self, job: Job, user_id: str, cycle: Cycle, log: LogContext) -> Entry:
         """Reads one user of the SCIM source and takes it over; the log entry of what was done.

@@ -54,6 +54,11 @@ def window(read_to: str | None, until: str, *, only_active: bool) -> str:
 
 async def read_part(target: ScimTarget, condition: str, place: Place) -> Part:
     """The users at the place. Raises TargetError."""
+    paging = target.profile.paging
+    if paging == "none":
+        return Part((await target.select(USERS, condition)).resources, None)
+    if paging == "cursor" and place == START:
+        place = Place("", None)
     page = await target.select(USERS, condition, place=place.next, count=target.profile.page_size)
     if page.next_cursor is not None:
         if page.next_cursor == place.next:

@@ -7,7 +7,6 @@ from datetime import datetime
 import msgspec
 
 from joiner.clock import to_iso
-from joiner.ids import new_id
 from joiner.provisioning.inbound.messages import Operation
 from joiner.provisioning.rows import from_json, to_json
 
@@ -16,24 +15,22 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
     """One request that waits."""
 
     position: int
-    id: str
     operations: tuple[Operation, ...]
 
 
-def add_upload(connection: sqlite3.Connection, job_id: str, operations: Sequence[Operation], now: datetime) -> str:
-    """Keeps the operations and returns the upload's id."""
-    upload_id = new_id()
+def add_upload(connection: sqlite3.Connection, job_id: str, operations: Sequence[Operation], now: datetime) -> None:
+    """Keeps the operations."""
     connection.execute(
-        "INSERT INTO upload (id, job_id, received_at, operations, content) VALUES (?, ?, ?, ?, ?)",
-        (upload_id, job_id, to_iso(now), len(operations), to_json([[each.bulk_id, each.data] for each in operations])),
+        "INSERT INTO upload (job_id, received_at, operations, content) VALUES (?, ?, ?, ?)",
+        (job_id, to_iso(now), len(operations), to_json([[each.bulk_id, each.data] for each in operations])),
     )
-    return upload_id
 
 
 def waiting(connection: sqlite3.Connection, job_id: str, operations: int) -> list[Upload]:
     """The oldest uploads that have so many operations together, one at least if there is any."""
     # Contents are long: no more of them are read than are taken.
-    found, together = [], 0
+    found: list[Upload] = []
+    together = 0
     for position, number in connection.execute(
         "SELECT position, operations FROM upload WHERE job_id = ? ORDER BY position LIMIT ?", (job_id, operations)
     ):
@@ -56,6 +53,6 @@ def forget_uploads(connection: sqlite3.Connection, uploads: Sequence[Upload]) ->
 
 
 def _upload(connection: sqlite3.Connection, position: int) -> Upload:
-    row = connection.execute("SELECT id, content FROM upload WHERE position = ?", (position,)).fetchone()
+    row = connection.execute("SELECT content FROM upload WHERE position = ?", (position,)).fetchone()
     operations = tuple(Operation(bulk_id, data) for bulk_id, data in from_json(row["content"]))
-    return Upload(position=position, id=row["id"], operations=operations)
+    return Upload(position=position, operations=operations)

@@ -1,7 +1,6 @@
 -- What a system of record has uploaded and no cycle has taken over yet, in the order in which it came.
 CREATE TABLE upload (
   position    INTEGER PRIMARY KEY AUTOINCREMENT,
-  id          TEXT NOT NULL UNIQUE,       -- under which the log has what became of its operations
   job_id      TEXT NOT NULL REFERENCES job (id) ON DELETE CASCADE,
   received_at TEXT NOT NULL,
   operations  INTEGER NOT NULL,           -- how many
