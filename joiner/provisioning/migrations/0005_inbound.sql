@@ -6,7 +6,7 @@ CREATE TABLE upload (
   operations  INTEGER NOT NULL,           -- how many
   content     TEXT NOT NULL               -- JSON: list of [bulkId, data]
 ) STRICT;
-CREATE INDEX upload_by_job ON upload (job_id, position);
+CREATE INDEX upload_by_job ON upload (job_id, position, operations);
 
 -- Whom the directory could not take, as the source has them, for another try at the times of `escrow`.
 CREATE TABLE inbound_escrow (
