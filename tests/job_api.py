@@ -10,6 +10,7 @@ import httpx
 from starlette.applications import Starlette
 
 from joiner.directory.api_keys import ApiKeys, Principal
+from joiner.graph.bulk_uploads import BulkUploads
 from joiner.graph.endpoint import graph_routes
 from joiner.graph.job_actions import JobActions
 from joiner.graph.schemas import SchemaRoutes
@@ -47,15 +48,16 @@ class JobApi:
 
 
 @asynccontextmanager
-async def opened_api(folder: Path) -> AsyncIterator[JobApi]:
+async def opened_api(folder: Path, template: str = "ALVAO") -> AsyncIterator[JobApi]:
     """A world with an application, credentials and a job, and its API."""
-    async with opened(folder) as world:
+    async with opened(folder, template) as world:
         routes = graph_routes(
             world.directory,
             ApiKeys(world.db, world.clock),
             lambda header: Principal("root", "admin"),
             [
                 *Synchronization(world.service, world.directory).routes(),
+                *BulkUploads(world.service, world.side.inbound, world.directory).routes(),
                 *JobActions(world.service, world.side.on_demand, world.directory).routes(),
                 *TargetProfiles(world.service, world.directory).routes(),
                 *SchemaRoutes(world.service, world.side.schemas, world.directory).routes(),

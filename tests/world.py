@@ -32,8 +32,7 @@ from joiner.net.addresses import checked_addresses
 from joiner.provisioning import cycles, journal_rows
 from joiner.provisioning.client.exchange import Answer, Exchange
 from joiner.provisioning.client.pool import over_sockets
-from joiner.provisioning.cycle import CycleRunner
-from joiner.provisioning.durable import run_pages
+from joiner.provisioning.durable import PageRunner, run_pages
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.side import MIGRATIONS, ProvisioningSide
 from joiner.storage.sqlite import Database
@@ -61,7 +60,7 @@ class PlainEngine:
     """Cycles as tasks of the event loop."""
 
     def __init__(self) -> None:
-        self.runner: CycleRunner | None = None
+        self.runner: PageRunner | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def start(self) -> None:

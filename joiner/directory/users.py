@@ -1,5 +1,6 @@
 """Users: adding, changing, the recycle bin, purging. Each function is part of its caller's transaction."""
 
+import re
 import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
@@ -10,6 +11,8 @@ from joiner.directory import dynamic_groups, feed
 from joiner.directory.model import User
 from joiner.errors import AlreadyExistsError, InvalidValueError, NotFoundError
 
+PRINCIPAL_NAME: Final = re.compile(r"[^\s@/?]+@[^\s@/?]+")
+"""More is allowed than in Graph, whose names have no accents: imported directories have them."""
 Which = Literal["all", "active", "deleted"]
 CONDITIONS: Final[Mapping[Which, str]] = {
     "all": "TRUE",
@@ -196,6 +199,28 @@ def active_ids(connection: sqlite3.Connection, ids: Sequence[str]) -> set[str]:
     marks = ", ".join("?" * len(ids))
     sql = f"SELECT id FROM user WHERE id IN ({marks}) AND deleted_at IS NULL"
     return {row[0] for row in connection.execute(sql, tuple(ids))}
+
+
+EQUAL: Final = "(attributes ->> ?) COLLATE NOCASE = ?"
+EQUAL_EMPLOYEE_ID: Final = "(attributes ->> 'employeeId') COLLATE NOCASE = ?"
+"""As the index has it."""
+
+
+def users_by_attribute(
+    connection: sqlite3.Connection, name: str, value: str, which: Which = "active", limit: int = 2
+) -> list[User]:
+    """Users whose attribute has the value, in any case of its letters; `userPrincipalName` is one too. Looks at
+    everybody, unless the attribute is one of those that people are known by."""
+    condition: str = EQUAL
+    parameters: tuple[str, ...] = (name, value)
+    if name == "userPrincipalName":
+        condition, parameters = "upn_key = ?", (key_of(value),)
+    elif name == "employeeId":
+        condition, parameters = EQUAL_EMPLOYEE_ID, (value,)
+    rows = connection.execute(
+        f"SELECT {COLUMNS} FROM user WHERE {condition} AND {CONDITIONS[which]} LIMIT ?", (*parameters, limit)
+    )
+    return [from_row(row) for row in rows]
 
 
 SEARCHED: Final = ("displayName", "givenName", "surname", "mail")

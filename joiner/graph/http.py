@@ -118,13 +118,13 @@ def base_url(request: Request) -> str:
     return f"{request.url.scheme}://{request.url.netloc}/{version}"
 
 
-async def body_text(request: Request) -> bytes:
+async def body_text(request: Request, most: int = MOST_BYTES) -> bytes:
     """The body as it came. Raises GraphError if it is too long."""
     chunks, size = [], 0
     async for chunk in request.stream():
         size += len(chunk)
-        if size > MOST_BYTES:
-            raise GraphError(413, "RequestTooLarge", f"A body may have {MOST_BYTES} bytes.")
+        if size > most:
+            raise GraphError(413, "RequestTooLarge", f"A body may have {most} bytes.")
         chunks.append(chunk)
     return b"".join(chunks)
 

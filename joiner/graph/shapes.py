@@ -3,10 +3,10 @@
 Pure tables and functions; nothing here reads the database.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final, get_args
 
+from joiner.directory import users
 from joiner.directory.gallery import ApplicationTemplate
 from joiner.directory.model import Assignment, Group, RuleProcessing, ServicePrincipal, User
 from joiner.errors import InvalidValueError
@@ -35,8 +35,6 @@ DEFAULT_USER: Final = (
 )
 """What a user shows without `$select`."""
 OWN_COLUMNS: Final = frozenset({"userPrincipalName", "accountEnabled"})
-PRINCIPAL_NAME: Final = re.compile(r"[^\s@/?]+@[^\s@/?]+")
-"""More is allowed than in Graph, whose names have no accents: imported directories have them."""
 NO_EXTENSIONS: Final = {f"extensionAttribute{number}": None for number in range(1, 16)}
 READ_ONLY: Final = frozenset({"id", "createdDateTime", "deletedDateTime"})
 DYNAMIC: Final = "DynamicMembership"
@@ -116,7 +114,7 @@ def changed_user(user: User, body: Mapping[str, Any]) -> User:
             _put(attributes, engine, _first(key, value) if engine == "telephoneNumber" else _text(key, value))
         else:
             raise InvalidValueError(f"Property '{key}' does not exist on a user.")
-    if name != user.user_principal_name and not PRINCIPAL_NAME.fullmatch(name):
+    if name != user.user_principal_name and not users.PRINCIPAL_NAME.fullmatch(name):
         raise InvalidValueError(f"Property 'userPrincipalName' must have the form alias@domain, not '{name}'.")
     return User(
         id=user.id,

@@ -1,8 +1,10 @@
 """Test Connection: a query for a user, and a group, that cannot exist (provisioning service §2.2, REQ-P-004)."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 from joiner.errors import ForbiddenTargetError, InvalidValueError
 from joiner.ids import new_id
@@ -15,6 +17,7 @@ from joiner.provisioning.run import ENDPOINTS, UNREAD
 
 CONNECTION = "connection"
 CREDENTIALS = "credentials"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +62,25 @@ def checks_of(plan: JobPlan) -> Sequence[Check]:
     ]
 
 
+def queries_of(plan: JobPlan) -> Mapping[str, Callable[[TargetReads], Awaitable[None]]]:
+    """The checks by name, as what asks them."""
+    return {check.name: partial(probe, check=check) for check in checks_of(plan)}
+
+
 async def test_connection(
-    opening: AbstractAsyncContextManager[TargetReads], checks: Sequence[Check]
+    opening: AbstractAsyncContextManager[T], checks: Mapping[str, Callable[[T], Awaitable[None]]]
 ) -> list[CheckResult]:
-    """Every check with its result: the connection, the credentials, and each query apart."""
-    names = [CONNECTION, CREDENTIALS, *(check.name for check in checks)]
+    """Every check with its result: the connection, the credentials, and each request apart. What asks raises
+    TargetError."""
+    names = [CONNECTION, CREDENTIALS, *checks]
     results: list[CheckResult] = []
     try:
         async with opening as target:
-            for check in checks:
-                result = await _checked(target, check)
+            for name, ask in checks.items():
+                result = await _checked(name, ask(target))
                 if result.name in names[:2]:
                     # Without these nothing else can work.
-                    results = [CheckResult(name) for name in names[: names.index(result.name)]]
+                    results = [CheckResult(passed) for passed in names[: names.index(result.name)]]
                     results.append(result)
                     break
                 results = results or [CheckResult(CONNECTION), CheckResult(CREDENTIALS)]
@@ -81,13 +90,13 @@ async def test_connection(
     return [*results, *(CheckResult(name, is_done=False) for name in names[len(results) :])]
 
 
-async def _checked(target: TargetReads, check: Check) -> CheckResult:
+async def _checked(name: str, asking: Awaitable[None]) -> CheckResult:
     try:
-        await probe(target, check)
+        await asking
     except TargetError as error:
-        name = CONNECTION if error.code in UNANSWERED and error.status is None else check.name
-        return CheckResult(CREDENTIALS if error.code == "Unauthorized" else name, error.reason)
-    return CheckResult(check.name)
+        failed = CONNECTION if error.code in UNANSWERED and error.status is None else name
+        return CheckResult(CREDENTIALS if error.code == "Unauthorized" else failed, error.reason)
+    return CheckResult(name)
 
 
 async def probe(target: TargetReads, check: Check) -> None:

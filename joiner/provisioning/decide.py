@@ -31,7 +31,9 @@ from joiner.provisioning.decision import (
 )
 from joiner.provisioning.differences import Difference, differences
 from joiner.provisioning.matching import is_of_the_attempt
-from joiner.provisioning.plan import ASSIGNMENTS, AttributeFlow, Computed, ObjectPlan
+from joiner.provisioning.plan import ASSIGNMENTS, Computed, ObjectPlan
+from joiner.provisioning.refusals import fail, mapping_problem, missing_problem, skip
+from joiner.provisioning.scope import scoping_step
 from joiner.provisioning.unique import add_unique
 
 
@@ -45,20 +47,20 @@ def decide(
     settings: Settings,
 ) -> Decision:
     """The decision on one object; `values` are `scope.source_values`, `target` the answers to `next_lookup`."""
-    steps = (_scoping_step(source, scope), *_matching_steps(source, link, target))
+    steps = (scoping_step(source, scope), *_matching_steps(source, link, target))
     if not scope.in_scope:
         if link is None and target.is_ambiguous:
-            return _fail(Action.OTHER, steps, _ambiguous(source, target))
+            return fail(Action.OTHER, steps, _ambiguous(source, target))
         link = link or _left_behind(target, plan)
         if link is None:
-            return _skip(Action.CREATE, steps, "NotEffectivelyEntitled", scope.explanation)
+            return skip(Action.CREATE, steps, "NotEffectivelyEntitled", scope.explanation)
         return _leave(source, values, scope, link, target, plan, settings, steps)
     if target.is_gone:
-        return _fail(Action.UPDATE, steps, _gone(source, link))
+        return fail(Action.UPDATE, steps, _gone(source, link))
     if target.is_ambiguous:
-        return _fail(Action.OTHER, steps, _ambiguous(source, target))
+        return fail(Action.OTHER, steps, _ambiguous(source, target))
     if target.linked_to is not None:
-        return _fail(Action.OTHER, steps, _taken(source, target))
+        return fail(Action.OTHER, steps, _taken(source, target))
     if target.resource is not None:
         return _update(source, values, link, target.resource, target.was_intended, plan, steps)
     return _create(source, values, target, plan, settings, steps)
@@ -98,15 +100,15 @@ def _create(
         computed = add_unique(plan, values, target, computed)
     if computed.is_ignored:
         return _ignore(source, Action.CREATE, steps)
-    problem = _mapping_problem(computed.errors)
+    problem = mapping_problem(computed.errors)
     if not target.queries and problem is None:
         names = ", ".join(flow.target for flow in plan.matching)
-        return _skip(Action.OTHER, steps, "ImportSkipped", f"no value for any matching attribute ({names})")
+        return skip(Action.OTHER, steps, "ImportSkipped", f"no value for any matching attribute ({names})")
     if not plan.adds:
-        return _skip(Action.CREATE, steps, "EntrySynchronizationSkipped", "the mapping does not allow to create")
-    problem = problem or _missing_problem(computed.missing)
+        return skip(Action.CREATE, steps, "EntrySynchronizationSkipped", "the mapping does not allow to create")
+    problem = problem or missing_problem(computed.missing)
     if problem is not None:
-        return _fail(Action.CREATE, steps, problem)
+        return fail(Action.CREATE, steps, problem)
     evaluated = Step(
         "EntrySynchronizationAdd",
         "matching",
@@ -135,7 +137,7 @@ def _update(
     target_id = str(resource["id"])
     if not plan.updates:
         link_change = LinkChange.MANAGE if link is None else LinkChange.KEEP
-        return _skip(
+        return skip(
             Action.UPDATE,
             steps,
             "EntrySynchronizationSkipped",
@@ -146,9 +148,9 @@ def _update(
     computed = plan.compute(values, creating=False)
     if computed.is_ignored:
         return _ignore(source, Action.UPDATE, steps, target_id)
-    problem = _mapping_problem(computed.errors)
+    problem = mapping_problem(computed.errors)
     if problem is not None:
-        return _fail(Action.UPDATE, steps, problem, target_id)
+        return fail(Action.UPDATE, steps, problem, target_id)
     found = differences(computed.values, resource)
     if not found:
         if link is None and was_intended:
@@ -208,11 +210,11 @@ def _leave(
         return _purge(source, link, plan, steps)
     if not link.is_managed:
         reason = f"{scope.explanation}; the job no longer manages the object"
-        return _skip(Action.OTHER, steps, "NotEffectivelyEntitled", reason, target_id=link.target_id)
+        return skip(Action.OTHER, steps, "NotEffectivelyEntitled", reason, target_id=link.target_id)
     left_scope = scope.exit in (Exit.UNASSIGNED, Exit.FILTERED)
     if left_scope and settings.skip_out_of_scope_deletions:
         reason = f"{scope.explanation}; SkipOutOfScopeDeletions leaves such objects alone"
-        return _skip(
+        return skip(
             Action.DISABLE, steps, "EntrySynchronizationSkipped", reason,
             link=LinkChange.RELEASE, target_id=link.target_id,
         )  # fmt: skip
@@ -238,18 +240,18 @@ def _disable(
         reason = f"{scope.explanation}; the mapping does not allow to update, and so not to disable"
         # Who has left the scope is not managed any more, disabled or not: a later deletion sends nothing (REQ-P-090).
         kept = LinkChange.RELEASE if released else LinkChange.KEEP
-        return _skip(Action.DISABLE, steps, "EntrySynchronizationSkipped", reason, link=kept, target_id=link.target_id)
+        return skip(Action.DISABLE, steps, "EntrySynchronizationSkipped", reason, link=kept, target_id=link.target_id)
     if target.is_gone:
-        return _fail(Action.DISABLE, steps, _gone(source, link))
+        return fail(Action.DISABLE, steps, _gone(source, link))
     computed = plan.compute(values, creating=False, only_soft_deleted=True)
     if computed.is_ignored:
         return _ignore(source, Action.DISABLE, steps, link.target_id)
-    problem = _mapping_problem(computed.errors)
+    problem = mapping_problem(computed.errors)
     if problem is not None:
-        return _fail(Action.DISABLE, steps, problem, link.target_id)
+        return fail(Action.DISABLE, steps, problem, link.target_id)
     if not computed.values:
         reason = f"{scope.explanation}; no mapping uses IsSoftDeleted, so there is nothing to send"
-        return _skip(Action.DISABLE, steps, "EntrySynchronizationSkipped", reason, link=after, target_id=link.target_id)
+        return skip(Action.DISABLE, steps, "EntrySynchronizationSkipped", reason, link=after, target_id=link.target_id)
     resource = target.resource or {}
     found = differences(computed.values, resource)
     if not found:
@@ -261,7 +263,7 @@ def _disable(
 def _purge(source: SourceObject, link: Link, plan: ObjectPlan, steps: tuple[Step, ...]) -> Decision:
     if not link.is_managed:
         reason = "permanently deleted from the directory; it had left the scope before, so nothing is sent"
-        return _skip(
+        return skip(
             Action.OTHER,
             steps,
             "NotEffectivelyEntitled",
@@ -276,7 +278,7 @@ def _delete(source: SourceObject, link: Link, plan: ObjectPlan, steps: tuple[Ste
     if not plan.deletes:
         reason = f"{why}; the mapping does not allow to delete"
         after = LinkChange.DROP if not source.exists else LinkChange.RELEASE
-        return _skip(Action.DELETE, steps, "EntrySynchronizationSkipped", reason, link=after, target_id=link.target_id)
+        return skip(Action.DELETE, steps, "EntrySynchronizationSkipped", reason, link=after, target_id=link.target_id)
     evaluated = Step(
         "EntrySynchronizationDelete",
         "matching",
@@ -360,31 +362,12 @@ def _added(computed: Computed) -> tuple[Change, ...]:
 
 def _redundant(source: SourceObject, steps: tuple[Step, ...], target_id: str, link: LinkChange) -> Decision:
     reason = f"{source.object_type} '{source.name}' already has the wanted values in the target"
-    return _skip(Action.OTHER, steps, "RedundantExport", reason, link=link, target_id=target_id)
+    return skip(Action.OTHER, steps, "RedundantExport", reason, link=link, target_id=target_id)
 
 
 def _ignore(source: SourceObject, action: Action, steps: tuple[Step, ...], target_id: str | None = None) -> Decision:
     reason = f"a mapping says IgnoreObjectFlow, so '{source.name}' is left alone in this cycle"
-    return _skip(action, steps, "EntrySynchronizationSkipped", reason, target_id=target_id)
-
-
-def _skip(
-    action: Action,
-    steps: tuple[Step, ...],
-    code: str,
-    reason: str,
-    link: LinkChange = LinkChange.KEEP,
-    target_id: str | None = None,
-) -> Decision:
-    step = Step("EntrySynchronizationSkip", "export", Status.SKIPPED, reason, {"SkipReason": code})
-    return Decision(
-        action, Status.SKIPPED, (*steps, step), link=link, target_id=target_id, problem=Problem(code, reason)
-    )
-
-
-def _fail(action: Action, steps: tuple[Step, ...], problem: Problem, target_id: str | None = None) -> Decision:
-    step = Step("EntrySynchronizationSkip", "processing", Status.FAILURE, problem.reason, {"ErrorCode": problem.code})
-    return Decision(action, Status.FAILURE, (*steps, step), target_id=target_id, problem=problem)
+    return skip(action, steps, "EntrySynchronizationSkipped", reason, target_id=target_id)
 
 
 def _gone(source: SourceObject, link: Link | None) -> Problem:
@@ -410,31 +393,6 @@ def _taken(source: SourceObject, target: TargetState) -> Problem:
         "DuplicateSourceEntries",
         f"the target object with {query.attribute} '{query.value}' is already linked to the source object "
         f"'{target.linked_to}', so '{source.name}' cannot have it too",
-    )
-
-
-def _mapping_problem(errors: tuple[tuple[AttributeFlow, str], ...]) -> Problem | None:
-    """Nothing of an object is written while one of its mappings fails (D-12)."""
-    if not errors:
-        return None
-    told = (f"the mapping of {flow.target} failed: {text}, in {flow.expression}" for flow, text in errors)
-    return Problem("InternalError", "; ".join(told))
-
-
-def _missing_problem(missing: tuple[AttributeFlow, ...]) -> Problem | None:
-    if not missing:
-        return None
-    names = ", ".join(flow.target for flow in missing)
-    return Problem("MandatoryFieldsMissing", f"the target requires {names}, for which the directory has no value")
-
-
-def _scoping_step(source: SourceObject, scope: Scope) -> Step:
-    return Step(
-        "EntrySynchronizationScoping",
-        "scoping",
-        Status.SUCCESS if scope.in_scope else Status.SKIPPED,
-        f"Determine if {source.object_type} in scope by evaluating against each scoping filter: {scope.explanation}",
-        scope.details,
     )
 
 

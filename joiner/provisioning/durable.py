@@ -15,7 +15,6 @@ from typing import Any, Final, Protocol
 import structlog
 
 from joiner.errors import InvalidStateError, JoinerError, NotFoundError
-from joiner.provisioning.cycle import CycleRunner
 
 APPLICATION_VERSION: Final = "1"
 """Constant, so that a cycle begun by an older release is gone on with by a newer one."""
@@ -31,6 +30,19 @@ SECONDS_FOR_A_PAGE: Final = 30.0
 """How long a stop waits for the pages under way; one that takes longer is run again by the next start."""
 
 log = structlog.get_logger(__name__)
+
+
+class PageRunner(Protocol):
+    """Runs the pages of a cycle: see `CycleRunner`."""
+
+    async def take(self, cycle_id: str) -> int:
+        """Takes the cycle's job over; the fencing number."""
+
+    async def run_pages(self, cycle_id: str, fence: int, goes_on: Callable[[], bool]) -> bool:
+        """Runs pages while `goes_on` says so, one at least; False when the cycle has ended."""
+
+    async def fail(self, cycle_id: str, fence: int, reason: str) -> None:
+        """Ends the cycle as failed."""
 
 
 class CycleEngine(Protocol):
@@ -49,7 +61,7 @@ class CycleEngine(Protocol):
 class DbosEngine:
     """Cycles as DBOS workflows on the SQLite file at `path`. `on_end` is called after each."""
 
-    def __init__(self, path: Path, runner: CycleRunner, on_end: Callable[[], None]) -> None:
+    def __init__(self, path: Path, runner: PageRunner, on_end: Callable[[], None]) -> None:
         self._path = path
         self._runner = runner
         self._on_end = on_end
@@ -134,7 +146,7 @@ class DbosEngine:
             await self._dbos.delete_workflows_async([workflow.workflow_id for workflow in ended])
 
 
-async def run_pages(runner: CycleRunner, cycle_id: str, run_some: Callable[[str, int], Awaitable[bool]]) -> None:
+async def run_pages(runner: PageRunner, cycle_id: str, run_some: Callable[[str, int], Awaitable[bool]]) -> None:
     """Runs the cycle to its end, or until its job is deleted or taken over by another worker.
 
     What nobody expected (a full disk, a mistake of ours) ends the cycle as failed; the next one starts at its time.

@@ -22,7 +22,14 @@ DEFAULT_INTERVAL: Final = timedelta(minutes=40)
 ScheduleState = Literal["Active", "Disabled", "Paused"]
 Reset = Literal["links", "escrows", "watermark", "quarantine", "held deletes"]
 
-OF_LINKS: Final = ("link", "exported_reference", "pending_reference", "reference_intent", "staged_removal")
+OF_LINKS: Final = (
+    "link",
+    "exported_reference",
+    "pending_reference",
+    "reference_intent",
+    "staged_removal",
+    "inbound_manager",
+)
 """The tables of what is known of linked objects, by job and source object."""
 FULL: Final[frozenset[Reset]] = frozenset({"links", "escrows", "watermark", "quarantine"})
 RESET_SCOPES: Final[Mapping[str, frozenset[Reset]]] = {
@@ -173,7 +180,8 @@ def reset_job(connection: sqlite3.Connection, job_id: str, resets: frozenset[Res
         # Counted anew with the links (REQ-P-127).
         connection.execute("UPDATE job SET users_synchronized = 0, groups_synchronized = 0 WHERE id = ?", (job_id,))
     if "escrows" in resets:
-        connection.execute("DELETE FROM escrow WHERE job_id = ?", (job_id,))
+        for table in ("escrow", "inbound_escrow"):
+            connection.execute(f"DELETE FROM {table} WHERE job_id = ?", (job_id,))
         connection.execute("UPDATE job SET escrows_pruned = 0, complete_failures = 0 WHERE id = ?", (job_id,))
     if "watermark" in resets:
         look_at_everything(connection, job_id)

@@ -5,7 +5,6 @@ service §12, REQ-P-119 … REQ-P-125).
 """
 
 import sqlite3
-from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from typing import Any, Final
 from joiner.clock import Clock, to_iso
 from joiner.directory import users
 from joiner.directory.store import DirectoryStore
-from joiner.errors import InvalidStateError, InvalidValueError, NotFoundError, TooManyRequestsError
+from joiner.errors import InvalidStateError, InvalidValueError, NotFoundError
 from joiner.ids import new_id
 from joiner.provisioning import audit, cycles, jobs, references
 from joiner.provisioning.audit import Actor
@@ -23,14 +22,17 @@ from joiner.provisioning.connection_check import checks_of, probe
 from joiner.provisioning.cycles import Cycle
 from joiner.provisioning.decision import Action, Decision, ObjectType, Problem, SourceObject, Status, Step
 from joiner.provisioning.failures import TargetError
+from joiner.provisioning.inbound.service import Inbound
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.journal import Entry, LogContext, Outcome, build_entry
 from joiner.provisioning.journal_rows import Journal, entries_of
 from joiner.provisioning.modes import is_on
 from joiner.provisioning.objects import one_object
+from joiner.provisioning.rate import RequestLimit
 from joiner.provisioning.run import JobContext, PageResult, Run
 from joiner.provisioning.sources import sources_by_id
 from joiner.provisioning.target import ScimTarget
+from joiner.provisioning.templates import source_of
 from joiner.provisioning.turns import Turns
 from joiner.provisioning.wire import Dialect
 from joiner.storage.sqlite import Database
@@ -66,6 +68,7 @@ class OnDemand:
         describe_log: DescribeLog,
         clock: Clock,
         turns: Turns,
+        inbound: Inbound,
     ) -> None:
         self._db = db
         self._directory = directory
@@ -74,7 +77,8 @@ class OnDemand:
         self._describe_log = describe_log
         self._clock = clock
         self._turns = turns
-        self._asked: dict[str, deque[datetime]] = {}
+        self._inbound = inbound
+        self._limit = RequestLimit(REQUESTS, WINDOW)
 
     async def provision(self, job: Job, subject: Subject, by: Actor) -> Entry:
         """The log entry of what was done. A job may be paused or in quarantine, and stays so.
@@ -82,13 +86,16 @@ class OnDemand:
         Raises TooManyRequestsError, NotFoundError for an object that the directory does not have, InvalidValueError
         for too many members, InvalidStateError for a job that has no Tenant URL or does not provision the type.
         """
-        self._count_request(job.id)
+        text = f"a job provisions {REQUESTS} objects on demand in {WINDOW.seconds} seconds"
+        self._limit.count(job.id, self._clock(), text)
         if len(subject.member_ids) > MOST_MEMBERS:
             raise InvalidValueError(f"at most {MOST_MEMBERS} members can be provisioned on demand")
         if subject.member_ids and subject.object_type == "User":
             raise InvalidValueError("only groups have members")
-        context = self._context(job)
         cycle = _run_of(job, self._clock())
+        if source_of(job.template_id) != "directory":
+            return await self._provision_inbound(job, subject, cycle, by)
+        context = self._context(job)
         # In turn with the pages of a cycle: the object is never in two hands.
         async with self._turns.of(job.id), self._open_target(context) as target:
             run = Run(
@@ -104,7 +111,7 @@ class OnDemand:
             )
             source = _source(run, subject)
             await self._work(run, subject, source)
-            await self._db.write(lambda connection: self._note(connection, run, source, by))
+            await self._db.write(lambda connection: self._note(connection, job, subject, source.name, by))
         entries = {entry["sourceIdentity"]["id"]: entry for entry in entries_of(self._db.reader, cycle.id)}
         return entries[source.id]
 
@@ -158,18 +165,6 @@ class OnDemand:
 
     # Parts
 
-    def _count_request(self, job_id: str) -> None:
-        """Raises TooManyRequestsError (REQ-P-124)."""
-        now = self._clock()
-        asked = self._asked.setdefault(job_id, deque())
-        while asked and now - asked[0] >= WINDOW:
-            asked.popleft()
-        if len(asked) >= REQUESTS:
-            seconds = max(1, round((asked[0] + WINDOW - now).total_seconds()))
-            text = f"a job provisions {REQUESTS} objects on demand in {WINDOW.seconds} seconds; wait {seconds} s"
-            raise TooManyRequestsError(text, seconds)
-        asked.append(now)
-
     def _context(self, job: Job) -> JobContext:
         context = self._prepare(job)
         if is_on(job.settings, "onDemandFlag") or context.dialect is not Dialect.ENTRA_COMPLIANT:
@@ -213,12 +208,20 @@ class OnDemand:
         )
         await self._db.write(lambda connection: Journal(connection, run.log).write(entry))
 
-    def _note(self, connection: sqlite3.Connection, run: Run, source: SourceObject, by: Actor) -> None:
-        told = {"ObjectId": source.id, "ObjectType": source.object_type, "ObjectName": source.name}
+    async def _provision_inbound(self, job: Job, subject: Subject, cycle: Cycle, by: Actor) -> Entry:
+        """`subject` is one of the source."""
+        if subject.object_type != "User":
+            raise InvalidValueError("only users come in")
+        entry = await self._inbound.provision(job, subject.object_id, cycle, self._describe_log(job, cycle, by))
+        name = entry["sourceIdentity"]["displayName"]
+        await self._db.write(lambda connection: self._note(connection, job, subject, name, by))
+        return entry
+
+    def _note(self, connection: sqlite3.Connection, job: Job, subject: Subject, name: str, by: Actor) -> None:
+        told = {"ObjectId": subject.object_id, "ObjectType": subject.object_type, "ObjectName": name}
         audit.note(
-            connection, "User Provisioning", self._clock(), by, run.job.service_principal_id, job_id=run.job.id,
-            details=told,
-        )  # fmt: skip
+            connection, "User Provisioning", self._clock(), by, job.service_principal_id, job_id=job.id, details=told
+        )
 
 
 def _run_of(job: Job, now: datetime) -> Cycle:

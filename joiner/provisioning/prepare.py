@@ -1,8 +1,8 @@
 """From a job's schema and credentials to what its pages work with. Pure; compiling is remembered per job version."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Generic, TypeVar
 
 from joiner.errors import InvalidStateError
 from joiner.provisioning.client.connection import connection_of
@@ -17,6 +17,7 @@ from joiner.provisioning.run import JobContext
 from joiner.provisioning.schema import parse_schema
 
 REMEMBERED: Final = 64
+T = TypeVar("T")
 
 
 def context_of(plan: JobPlan, credentials: Mapping[str, str], profile: TargetProfile) -> JobContext:
@@ -51,20 +52,28 @@ def plan_of_document(document: Mapping[str, Any]) -> JobPlan:
     return compile_plan(carried_out(parse_schema(document)))
 
 
-class PlanCache:
-    """The compiled plans of the latest jobs used: nothing is parsed per page, let alone per object."""
+class VersionCache(Generic[T]):
+    """What was compiled of the latest jobs used: nothing is parsed per page, let alone per object."""
 
-    def __init__(self) -> None:
-        self._plans: OrderedDict[tuple[str, int], JobPlan] = OrderedDict()
+    def __init__(self, compiled: Callable[[Job], T]) -> None:
+        self._compiled = compiled
+        self._held: OrderedDict[tuple[str, int], T] = OrderedDict()
 
-    def plan_of(self, job: Job) -> JobPlan:
+    def of(self, job: Job) -> T:
         """Raises SchemaError."""
         key = job.id, job.schema_version
-        plan = self._plans.get(key)
-        if plan is None:
-            plan = self._plans[key] = plan_of_document(job.schema)
-            if len(self._plans) > REMEMBERED:
-                self._plans.popitem(last=False)
+        held = self._held.get(key)
+        if held is None:
+            held = self._held[key] = self._compiled(job)
+            if len(self._held) > REMEMBERED:
+                self._held.popitem(last=False)
         else:
-            self._plans.move_to_end(key)
-        return plan
+            self._held.move_to_end(key)
+        return held
+
+
+class PlanCache(VersionCache[JobPlan]):
+    """The plans of jobs that write to a target."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda job: plan_of_document(job.schema))

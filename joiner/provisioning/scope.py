@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from joiner.expressions.environment import ENVIRONMENT, Environment
-from joiner.provisioning.decision import Entitlement, Exit, Scope, Settings, SourceObject
+from joiner.provisioning.decision import Entitlement, Exit, Scope, Settings, SourceObject, Status, Step
 from joiner.provisioning.plan import ASSIGNMENTS, SOFT_DELETED, ObjectPlan
 
 EXPLANATIONS: dict[Exit, str] = {
@@ -49,6 +49,17 @@ def source_values(
         ASSIGNMENTS: None if settings.sync_all else list(entitlement.roles) or None,
         ENVIRONMENT: environment,
     }
+
+
+def scoping_step(source: SourceObject, scope: Scope) -> Step:
+    """What the log says of the verdict."""
+    return Step(
+        "EntrySynchronizationScoping",
+        "scoping",
+        Status.SUCCESS if scope.in_scope else Status.SKIPPED,
+        f"Determine if {source.object_type} in scope by evaluating against each scoping filter: {scope.explanation}",
+        scope.details,
+    )
 
 
 def _first_exit(source: SourceObject, is_entitled: bool, passed: bool) -> Exit | None:

@@ -28,16 +28,17 @@ from joiner.provisioning.client.connection import connection_of
 from joiner.provisioning.client.pool import TargetPool
 from joiner.provisioning.client.probe import ProbeReport, probe_target
 from joiner.provisioning.client.profile import TargetProfile, parse_profile
-from joiner.provisioning.connection_check import CheckResult, ConnectionTestError, checks_of, test_connection
+from joiner.provisioning.connection_check import CheckResult, ConnectionTestError, queries_of, test_connection
 from joiner.provisioning.cycles import Cycle
 from joiner.provisioning.deletions import StagedRemoval
 from joiner.provisioning.document.completion import object_mappings_of
+from joiner.provisioning.inbound.source import CHECK, probe_source
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.links import ObjectConnection
 from joiner.provisioning.modes import is_on
 from joiner.provisioning.prepare import check_roles, context_of, plan_of_document
 from joiner.provisioning.provisioning_mode import Mode
-from joiner.provisioning.templates import Template, template_by_id, templates_of
+from joiner.provisioning.templates import Template, source_of, template_by_id, templates_of
 from joiner.provisioning.turns import Turns
 from joiner.storage.sqlite import Database
 from joiner.vault import Vault
@@ -386,10 +387,17 @@ class ProvisioningService:
         stored = credentials.read_credentials(self._db.reader, self._vault, service_principal_id)
         used = stored if pairs is None else credentials.merge_credentials(stored, pairs)
         existing = next((job for job in self.jobs(service_principal_id) if job.template_id == template_id), None)
+        profile = parse_profile(existing.profile if existing else {})
+        source = template_by_id(template_id).source
+        if source == "uploads":
+            raise InvalidStateError("people are uploaded to this job: there is no connection to test")
+        if source == "endpoint":
+            opening = self._targets.lend(connection_of(used), profile)
+            return await test_connection(opening, {CHECK: probe_source})
         schema: Mapping[str, Any] = existing.schema if existing else template_by_id(template_id).schema
         plan = plan_of_document(schema)
-        context = context_of(plan, used, parse_profile(existing.profile if existing else {}))
-        return await test_connection(self._targets.lend(context.connection, context.profile), checks_of(plan))
+        context = context_of(plan, used, profile)
+        return await test_connection(self._targets.lend(context.connection, context.profile), queries_of(plan))
 
     # Profile of the target
 
@@ -404,6 +412,8 @@ class ProvisioningService:
         Raises InvalidStateError, InvalidValueError, ForbiddenTargetError, TargetError if it cannot be used at all.
         """
         job = jobs.job_by_id(self._db.reader, job_id)
+        if source_of(job.template_id) != "directory":
+            raise InvalidStateError("this job is inbound: it has no target application to try out")
         if not self._is_configured(job):
             raise InvalidStateError("the application has no Tenant URL yet; enter its credentials first")
         stored = credentials.read_credentials(self._db.reader, self._vault, job.service_principal_id)
@@ -441,6 +451,8 @@ class ProvisioningService:
         check_roles(plan_of_document(job.schema), stored)
 
     def _is_configured(self, job: Job) -> bool:
+        if source_of(job.template_id) == "uploads":
+            return True
         stored = credentials.read_credentials(self._db.reader, self._vault, job.service_principal_id)
         return bool(stored.get("BaseAddress"))
 

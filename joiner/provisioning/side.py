@@ -14,11 +14,13 @@ import structlog
 
 from joiner.clock import Clock, from_iso, system_clock, to_iso
 from joiner.directory.store import DirectoryStore
+from joiner.errors import InvalidStateError
 from joiner.ids import derived_id
 from joiner.net.addresses import checked_addresses
 from joiner.net.mail import MailServer
 from joiner.provisioning import credentials, cycles, jobs
 from joiner.provisioning.audit import SERVICE_ITSELF, Actor
+from joiner.provisioning.client.connection import connection_of
 from joiner.provisioning.client.gate import Sleep
 from joiner.provisioning.client.pool import Connect, TargetPool, over_sockets
 from joiner.provisioning.client.profile import parse_profile
@@ -26,6 +28,9 @@ from joiner.provisioning.cycle import CycleRunner
 from joiner.provisioning.cycles import Cycle
 from joiner.provisioning.durable import CycleEngine, DbosEngine
 from joiner.provisioning.explanation.explain import Explanations
+from joiner.provisioning.inbound.plan import InboundPlan, compile_inbound
+from joiner.provisioning.inbound.runner import InboundRunner
+from joiner.provisioning.inbound.service import Inbound
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.journal import LogContext
 from joiner.provisioning.on_demand import OnDemand
@@ -36,12 +41,14 @@ from joiner.provisioning.planning.applying import ApplyGate
 from joiner.provisioning.planning.planner import Planner, context_hash
 from joiner.provisioning.planning.service import Planning
 from joiner.provisioning.ports import Gate
-from joiner.provisioning.prepare import PlanCache, context_of
+from joiner.provisioning.prepare import PlanCache, VersionCache, context_of
 from joiner.provisioning.retention import Retention
 from joiner.provisioning.run import JobContext
+from joiner.provisioning.runners import Runners
 from joiner.provisioning.schemas import Schemas
 from joiner.provisioning.service import ProvisioningService, target_names
 from joiner.provisioning.target import ScimTarget
+from joiner.provisioning.templates import source_of
 from joiner.provisioning.turns import Turns
 from joiner.storage.sqlite import Database
 from joiner.vault import Vault
@@ -90,9 +97,15 @@ class ProvisioningSide:
         self._plans = PlanCache()
         turns = Turns()
         self._fingerprint_key = blake2b(b"fingerprints of plans", key=secret_key).digest()
-        self.runner = CycleRunner(
+        outbound = CycleRunner(
             db, directory, self._prepare, self._open_target, self._describe_log, clock, turns, self._open_gate
         )
+        self._inbound_plans: VersionCache[InboundPlan] = VersionCache(lambda job: compile_inbound(job.schema))
+        inbound = InboundRunner(
+            db, self._inbound_plans.of, self._keeps_leavers, self._open_source, self._describe_log, clock, turns
+        )
+        self.runner = Runners(db, outbound, inbound)
+        self.inbound = Inbound(db, inbound, self._open_source, clock, turns, self._wake)
         self._engine = engine or DbosEngine(engine_path, self.runner, self._cycle_ended)
         self._wakeup = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -114,7 +127,9 @@ class ProvisioningSide:
             turns=turns,
         )
         self.schemas = Schemas(db, self._vault, clock, self._open_job_target, self._wake)
-        self.on_demand = OnDemand(db, directory, self._prepare, self._open_target, self._describe_log, clock, turns)
+        self.on_demand = OnDemand(
+            db, directory, self._prepare, self._open_target, self._describe_log, clock, turns, self.inbound
+        )
         planner = Planner(
             db,
             directory,
@@ -237,8 +252,10 @@ class ProvisioningSide:
         return self._prepare_with(job, self._plans)
 
     def _prepare_with(self, job: Job, compiled: PlanCache) -> JobContext:
+        if source_of(job.template_id) != "directory":
+            raise InvalidStateError("this job is inbound: it writes to the directory, and has no target application")
         stored = credentials.read_credentials(self._db.reader, self._vault, job.service_principal_id)
-        return context_of(compiled.plan_of(job), stored, parse_profile(job.profile))
+        return context_of(compiled.of(job), stored, parse_profile(job.profile))
 
     def _open_gate(self, job: Job, cycle: Cycle, context: JobContext) -> Gate | None:
         if cycle.plan is None:
@@ -248,6 +265,15 @@ class ProvisioningSide:
 
     def _open_target(self, context: JobContext) -> AbstractAsyncContextManager[ScimTarget]:
         return self._targets.lend(context.connection, context.profile)
+
+    def _open_source(self, job: Job) -> AbstractAsyncContextManager[ScimTarget]:
+        """The SCIM endpoint that an inbound job reads. Raises ForbiddenTargetError, InvalidValueError."""
+        stored = credentials.read_credentials(self._db.reader, self._vault, job.service_principal_id)
+        return self._targets.lend(connection_of(stored), parse_profile(job.profile))
+
+    def _keeps_leavers(self, job: Job) -> bool:
+        stored = credentials.read_credentials(self._db.reader, self._vault, job.service_principal_id)
+        return credentials.is_true(stored.get("SkipOutOfScopeDeletions"))
 
     def _open_job_target(self, job: Job) -> AbstractAsyncContextManager[ScimTarget]:
         return self._open_target(self._prepare(job))

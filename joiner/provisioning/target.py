@@ -122,6 +122,17 @@ class ScimTarget:
         asked = {"startIndex" if isinstance(place, int) else "cursor": str(place), "count": str(count)}
         return await self._page(endpoint, {**self._excluding(exclude), **asked})
 
+    async def select(
+        self, endpoint: str, condition: str | None, *, place: int | str | None = None, count: int | None = None
+    ) -> Page:
+        """One page of what matches a filter; `place` as of `page`, None where the target begins by itself."""
+        asked = {
+            "filter": condition,
+            "cursor" if isinstance(place, str) else "startIndex": None if place is None else str(place),
+            "count": None if count is None else str(count),
+        }
+        return await self._page(endpoint, {name: value for name, value in asked.items() if value is not None})
+
     async def read(self, endpoint: str, target_id: str, *, exclude: Sequence[str] = ()) -> Resource | None:
         """The resource, or None if it no longer exists."""
         return await self._read(_path(endpoint, target_id), self._excluding(exclude))

@@ -128,6 +128,7 @@ class Instance:
 
     def _open_directory(self, database: Database, api_keys: ApiKeys, access: Access) -> list[BaseRoute]:
         from joiner.directory.store import DirectoryStore
+        from joiner.graph.bulk_uploads import BulkUploads
         from joiner.graph.endpoint import graph_routes
         from joiner.graph.explanations import ExplanationRoutes
         from joiner.graph.job_actions import JobActions
@@ -153,6 +154,7 @@ class Instance:
         service, on_demand = self._provisioning.service, self._provisioning.on_demand
         routes = [
             *Synchronization(service, store).routes(),
+            *BulkUploads(service, self._provisioning.inbound, store).routes(),
             *JobActions(service, on_demand, store).routes(),
             *SchemaRoutes(service, self._provisioning.schemas, store).routes(),
             *TargetProfiles(service, store).routes(),

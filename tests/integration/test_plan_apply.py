@@ -159,7 +159,7 @@ async def test_an_apply_that_was_cut_off_in_a_page_goes_on_and_sends_nothing_twi
         raise RuntimeError("the process dies before it can write down what it has sent")
 
     with monkeypatch.context() as patched:
-        patched.setattr(runner, "_commit_page", die)
+        patched.setattr(runner.outbound, "_commit_page", die)
         with pytest.raises(RuntimeError):
             await runner.run_page(begun.id, fence)
     assert [each.method for each in world.sent] == ["POST", "POST"]

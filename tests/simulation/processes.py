@@ -17,8 +17,7 @@ from joiner.clock import Clock
 from joiner.directory.store import DirectoryStore
 from joiner.provisioning.client.exchange import Answer
 from joiner.provisioning.client.tls import TlsMaterial
-from joiner.provisioning.cycle import CycleRunner
-from joiner.provisioning.durable import run_pages
+from joiner.provisioning.durable import PageRunner, run_pages
 from joiner.provisioning.failures import TargetError
 from joiner.provisioning.side import ProvisioningSide
 from joiner.storage.sqlite import Database
@@ -147,7 +146,7 @@ class TaskEngine:
     """Cycles as tasks. What a dead process leaves behind, the next one finds in the database."""
 
     def __init__(self) -> None:
-        self.runner: CycleRunner | None = None
+        self.runner: PageRunner | None = None
         self.tasks: dict[str, asyncio.Task[None]] = {}
 
     async def start(self) -> None:

@@ -31,7 +31,9 @@ def written(flow: AttributeFlow, current: Any, wanted: Any) -> tuple[str, Any] |
 
 
 def test_the_templates_have_22_user_and_3_group_mappings() -> None:
-    for template in templates().values():
+    outbound = [template for template in templates().values() if template.source == "directory"]
+    assert len(outbound) == 2
+    for template in outbound:
         plan = compile_plan(parse_schema(template.schema))
         assert plan.users is not None
         assert plan.groups is not None

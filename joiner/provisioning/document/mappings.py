@@ -261,7 +261,9 @@ def _check_coverage(mapping: ObjectMapping, flows: list[Flow], objects: Objects,
         if definition.required and not definition.anchor and name not in written:
             findings.warn(place, f"the target requires '{name}', and no mapping writes it")
     follows = any(flow.source is not None and SOFT_DELETED in flow.source.attributes for flow in flows)
-    if mapping.source_object_name == "User" and not follows:
+    # Of a source without it nobody is expected to leave a scope of assignments.
+    can_leave = objects.sources is None or SOFT_DELETED in objects.sources
+    if mapping.source_object_name == "User" and can_leave and not follows:
         findings.warn(place, f"no mapping reads {SOFT_DELETED}: users who leave the scope keep active accounts")
 
 

@@ -35,6 +35,10 @@ NOT_COPIED: Final = (
     "plan_reference",
     "plan_request",
     "plan_account",
+    "upload",
+    "inbound_escrow",
+    "inbound_manager",
+    "inbound_watermark",
 )
 """Tables by `job_id` that a cycle only writes; what it writes in them is lost with the copy."""
 PREFIX: Final = "planning-"
