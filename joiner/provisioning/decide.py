@@ -453,6 +453,17 @@ def _matching_steps(source: SourceObject, link: Link | None, target: TargetState
                 {"id": link.target_id},
             ),
         )
+    return (*_forgotten_steps(target), *_query_steps(source, target))
+
+
+def _forgotten_steps(target: TargetState) -> tuple[Step, ...]:
+    if target.forgotten is None:
+        return ()
+    text = "The linked target object no longer exists; the link is forgotten"
+    return (Step("EntryImport", "matching", Status.WARNING, text, {"id": target.forgotten}),)
+
+
+def _query_steps(source: SourceObject, target: TargetState) -> tuple[Step, ...]:
     return tuple(
         Step(
             "EntryImport",

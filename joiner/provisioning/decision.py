@@ -134,6 +134,8 @@ class TargetState:
     """Every candidate for a unique value asked about, with the answer, in the order of asking."""
     is_gone: bool = False
     """The linked target object no longer exists."""
+    forgotten: str | None = None
+    """Id of the linked target object that no longer exists, if the object counts as unlinked for that reason."""
     linked_to: str | None = None
     """The matched target object is already linked to this other source object."""
     intended: tuple[QueryMatch, ...] = ()
@@ -159,6 +161,8 @@ class Settings:
     """False: the target knows no `active`; leaving the scope deletes."""
     lists_extensions: bool = False
     """`schemas` of a create names the extensions that it has attributes of (D-03)."""
+    rematches_missing: bool = False
+    """Who is linked to a target object that no longer exists is matched again, then created (REQ-C-005)."""
 
 
 # Made by the dozen for each object: structs take a fraction of the time that frozen dataclasses take.

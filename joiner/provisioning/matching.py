@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from joiner.expressions.values import canonical_text
-from joiner.provisioning.decision import Link, Lookup, QueryMatch, ReadLinked, Scope, TargetState
+from joiner.provisioning.decision import Link, Lookup, QueryMatch, ReadLinked, Scope, Settings, TargetState
 from joiner.provisioning.differences import differences
 from joiner.provisioning.plan import ObjectPlan
 from joiner.provisioning.unique import next_unique
@@ -33,6 +33,13 @@ def next_lookup(
     # Who matches nothing is created, with values that nobody has.
     creates = scope.in_scope and bool(candidates) and plan.adds
     return next_unique(plan, values, known) if creates and plan.unique else None
+
+
+def is_forgotten(link: Link, settings: Settings) -> bool:
+    """Whether the link ends when its target object no longer exists, so that the object is matched again: always if the
+    job had ceased to manage it (provisioning service §9), else by the job's switch `rematchMissing` (REQ-C-005,
+    REQ-P-068)."""
+    return settings.rematches_missing or not link.is_managed
 
 
 def is_of_the_attempt(plan: ObjectPlan, known: TargetState, resource: Mapping[str, Any]) -> bool:

@@ -50,7 +50,7 @@ from joiner.provisioning.links import (
     release,
     sources_linked_to,
 )
-from joiner.provisioning.matching import is_of_the_attempt, match_queries, next_lookup
+from joiner.provisioning.matching import is_forgotten, is_of_the_attempt, match_queries, next_lookup
 from joiner.provisioning.plan import ObjectPlan
 from joiner.provisioning.ports import Considered, PageGate, watched
 from joiner.provisioning.run import (
@@ -335,7 +335,10 @@ async def _look_up(run: Run, plan: ObjectPlan, item: Item, promised: set[tuple[s
         while (lookup := next_lookup(plan, item.values, item.scope, item.link, item.state)) is not None:
             if isinstance(lookup, ReadLinked):
                 resource = await run.target.read(endpoint, lookup.target_id, exclude=unread)
-                item.state = replace(item.state, resource=resource, is_gone=resource is None)
+                if resource is None and item.link is not None and is_forgotten(item.link, run.context.settings):
+                    item.link, item.state = None, replace(item.state, forgotten=lookup.target_id)
+                else:
+                    item.state = replace(item.state, resource=resource, is_gone=resource is None)
             elif isinstance(lookup, QueryMatch):
                 item.state = await _match(run, plan, item, lookup)
             else:
@@ -421,7 +424,8 @@ async def _export(run: Run, plan: ObjectPlan, item: Item, known: Known, gate: Pa
 async def _export_anew(run: Run, plan: ObjectPlan, item: Item, known: Known, gate: PageGate | None) -> None:
     """Decides by what the target says now: what was known of it is not true any more."""
     item.is_listed, item.decision = False, None
-    item.state = TargetState(intended=item.state.intended, unique=item.state.unique)
+    former = item.state
+    item.state = TargetState(intended=former.intended, unique=former.unique, forgotten=former.forgotten)
     await _look_up(run, plan, item, set())
     if item.outcome is None:
         _claim(run, plan.object_type, [item], known)
@@ -464,6 +468,8 @@ def _commit(run: Run, plan: ObjectPlan, items: list[Item], listed: Answers | Non
             if decision is None or outcome is None:
                 continue
             failed = outcome.status is Status.FAILURE
+            if not failed and not item.is_held and item.state.forgotten is not None:
+                changes.append((source.id, item.state.forgotten, LinkChange.DROP))
             if not failed and not item.is_held and outcome.target_id is not None:
                 if _is_entering(item):
                     linked.append(source.id)

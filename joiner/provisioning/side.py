@@ -238,7 +238,7 @@ class ProvisioningSide:
 
     def _prepare_with(self, job: Job, compiled: PlanCache) -> JobContext:
         stored = credentials.read_credentials(self._db.reader, self._vault, job.service_principal_id)
-        return context_of(compiled.plan_of(job), stored, parse_profile(job.profile))
+        return context_of(compiled.plan_of(job), stored, parse_profile(job.profile), job.settings)
 
     def _open_gate(self, job: Job, cycle: Cycle, context: JobContext) -> Gate | None:
         if cycle.plan is None:
