@@ -68,7 +68,7 @@ async def _begin(run: Run, plan: ObjectPlan) -> PageResult:
     size = len(first.resources)
     if first.total and size:
         _check_cost(run, plan, first.total, size)
-    await _check_whole(run, plan, endpoint, first.resources)
+    await check_whole(run, plan, endpoint, first.resources)
     return _result(run, plan, Census("reading", 0, first.total, to_iso(run.clock())), [first], size)
 
 
@@ -184,7 +184,7 @@ def _lookups(run: Run, plan: ObjectPlan) -> int:
     return linked + max(0, in_scope - linked) * len(plan.matching)
 
 
-async def _check_whole(run: Run, plan: ObjectPlan, endpoint: str, resources: Sequence[Resource]) -> None:
+async def check_whole(run: Run, plan: ObjectPlan, endpoint: str, resources: Sequence[Resource]) -> None:
     """Raises UntrustworthyListError if a read of the first object shows more than the list does."""
     if not resources:
         return

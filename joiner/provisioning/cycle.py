@@ -301,6 +301,8 @@ def _enter(connection: sqlite3.Connection, run: Run, phase: str) -> int:
     """What a phase needs at its beginning; returns the number of its pages, 1 if that is not known before."""
     if phase == "references" and run.cycle.plan is not None:
         applying.note_references(connection, run.cycle)
+        if applying.is_planned_only(connection, run.cycle):
+            deletions.weigh(connection, run)
         return _pages(references.count_pending(connection, run.job.id), REFERENCES_PER_PAGE)
     if phase == "references":
         references.note_changed_memberships(connection, run)

@@ -108,6 +108,7 @@ def finish(connection: sqlite3.Connection, cycle: Cycle, now: datetime) -> None:
         key,
     )
     connection.execute("UPDATE plan SET state = 'applied' WHERE job_id = ? AND number = ?", key)
+    connection.execute(WITHDRAW, key)
     failed = cycle.counts.get("escrowed", 0)
     cycles.end_cycle(connection, cycle, "entry_level_errors" if failed else "succeeded", now)
 
@@ -119,8 +120,14 @@ def abandon(connection: sqlite3.Connection, cycle: Cycle) -> None:
         "UPDATE plan_item SET state = 'planned' WHERE job_id = ? AND number = ? AND state = 'chosen'", key
     )
     connection.execute("UPDATE plan SET state = 'applied' WHERE job_id = ? AND number = ?", key)
+    connection.execute(WITHDRAW, key)
 
 
+WITHDRAW: Final = """
+UPDATE staged_removal SET is_allowed = 0 WHERE job_id = ?1 AND is_allowed AND source_id IN (
+  SELECT source_id FROM plan_item WHERE job_id = ?1 AND number = ?2 AND is_held AND state <> 'sent')
+"""
+"""What was allowed as it was planned, and refused because it was something else, is not allowed."""
 NOTE_REFERENCES: Final = """
 INSERT OR IGNORE INTO pending_reference SELECT r.job_id, r.source_id, r.attribute, r.related_id FROM plan_reference r
 JOIN link ON link.job_id = r.job_id AND link.source_id = r.source_id
@@ -133,6 +140,11 @@ WHERE r.job_id = ? AND r.number = ? AND EXISTS (
 def note_references(connection: sqlite3.Connection, cycle: Cycle) -> None:
     """The plan's references are to be looked at, whatever else is pending."""
     connection.execute(NOTE_REFERENCES, (cycle.job_id, cycle.plan))
+
+
+def is_planned_only(connection: sqlite3.Connection, cycle: Cycle) -> bool:
+    """Whether the cycle is computed and not carried out. What is carried out has been weighed then."""
+    return plans.plan_by_number(connection, cycle.job_id, cycle.plan or 0).state == "computing"
 
 
 class ApplyGate:
