@@ -78,6 +78,11 @@ class Link:
     is_managed: bool
     is_disabled: bool
 
+    @property
+    def is_unseen(self) -> bool:
+        """Released by a disable that nobody has seen take effect: the target may have acknowledged and lost it."""
+        return not self.is_managed and not self.is_disabled
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:
@@ -244,6 +249,8 @@ class LinkChange(StrEnum):
     """Still managed, disabled."""
     RELEASE = "release"
     """Disabled and no longer managed: later changes in the directory send nothing."""
+    RELEASE_UNSEEN = "release unseen"
+    """As `RELEASE`; the next initial cycle makes sure that the target has done what it acknowledged."""
     DROP = "drop"
 
 

@@ -20,7 +20,7 @@ def next_lookup(
 ) -> Lookup | None:
     """The next lookup that the decision needs, given the answers so far; None when nothing more is to be asked."""
     if link is not None:
-        asks = scope.in_scope or link.is_managed
+        asks = scope.in_scope or link.is_managed or link.is_unseen
         # Reading what is to be deleted would tell nothing: a 404 on DELETE is success (REQ-P-101).
         is_answered = known.resource is not None or known.is_gone
         return ReadLinked(link.target_id) if asks and not is_answered and scope.exit != "purged" else None

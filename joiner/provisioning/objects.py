@@ -215,7 +215,11 @@ def items_of(run: Run, object_type: ObjectType, sources: list[SourceObject], pla
         environment = Environment(run.clock(), secrets.randbelow)
         values = source_values(source, entitlement, scope, run.context.settings, environment)
         state = TargetState(intended=lost.get(source.id, ()))
-        items.append(Item(source, values, scope, links.get(source.id), state, was_escrowed=source.id in waiting))
+        link = links.get(source.id)
+        if link is not None and link.is_unseen and not run.is_initial:
+            # What becomes of released objects between initial cycles is no concern of the job (REQ-P-090).
+            link = replace(link, is_disabled=True)
+        items.append(Item(source, values, scope, link, state, was_escrowed=source.id in waiting))
     return items
 
 
@@ -486,7 +490,9 @@ def _commit(run: Run, plan: ObjectPlan, items: list[Item], listed: Answers | Non
         if listed is not None:
             written = [_written(plan, item) for item in items if item.outcome and item.outcome.exported]
             census.note_written(connection, run.cycle.id, object_type, [each for each in written if each[0]])
-        references.note_read(connection, run, _read_references(plan, items))
+        references.note_read(connection, run, _read_references(plan, items, wanted=True))
+        references.note_unwanted(connection, run, _read_references(plan, items, wanted=False))
+        references.note_forgotten(connection, run, [id_ for id_, _, change in changes if change is LinkChange.DROP])
         references.note_linked(connection, run, object_type, linked)
         references.note_seen(connection, run, object_type, [i.source.id for i in items if i.scope.in_scope])
 
@@ -516,12 +522,12 @@ def _is_entering(item: Item) -> bool:
     return item.link is None or not item.link.is_managed or item.link.is_disabled
 
 
-def _read_references(plan: ObjectPlan, items: Iterable[Item]) -> list[tuple[str, str, str | None]]:
+def _read_references(plan: ObjectPlan, items: Iterable[Item], *, wanted: bool) -> list[tuple[str, str, str | None]]:
     """(source id, source attribute, target value) of the single references that were read from the target; None where
-    it has none.
+    it has none. Only those that the directory has, or only those that it has not.
 
-    A reference that the directory does not have is none of ours: the target keeps it, like any value whose source is
-    empty (REQ-P-013).
+    A reference that the directory does not have is none of ours unless we have written it: the target keeps it, like
+    any value whose source is empty (REQ-P-013).
     """
     found = []
     for flow in plan.references:
@@ -529,7 +535,9 @@ def _read_references(plan: ObjectPlan, items: Iterable[Item]) -> list[tuple[str,
             # What was matched but belongs to another source object tells nothing about this one.
             if flow.multivalued or item.state.resource is None or item.state.linked_to is not None:
                 continue
-            if item.values.get(flow.source_attribute) is None:
+            if item.decision is not None and item.decision.link is LinkChange.DROP:
+                continue
+            if (item.values.get(flow.source_attribute) is not None) != wanted:
                 continue
             value = flow.path.read(item.state.resource)
             found.append((item.source.id, flow.source_attribute, None if value is None else str(value)))

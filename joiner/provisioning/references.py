@@ -282,8 +282,10 @@ class Work:
 
     @property
     def tried(self) -> Sequence[Reference]:
-        """Those of which it is known whether they are written."""
-        return [*self._written, *self._unwritten]
+        """Those of which it is known whether they are written. That a manager is gone is known when a read shows it:
+        the target may have lost what it acknowledged. Members are not read."""
+        known = (item for item in self._written if item.attribute == MEMBERS or item.wanted_id is not None)
+        return [*known, *self._unwritten]
 
     @property
     def changes(self) -> Sequence[Reference]:
@@ -528,6 +530,27 @@ def note_read(connection: sqlite3.Connection, run: Run, held: Sequence[tuple[str
     )
 
 
+def note_unwanted(connection: sqlite3.Connection, run: Run, held: Sequence[tuple[str, str, str | None]]) -> None:
+    """What the target was seen to hold where the directory has nothing: what was taken away and is still there is
+    taken away again; of what is gone nothing has to be remembered."""
+    rows = connection.execute(
+        f"SELECT source_id, attribute FROM reference_intent WHERE job_id = ? AND related_id = ''"
+        f" AND source_id IN ({', '.join('?' * len(held))})",
+        (run.job.id, *(source_id for source_id, _, _ in held)),
+    )
+    remembered = {tuple(row) for row in rows}
+    for source_id, attribute, value in held:
+        if (source_id, attribute) in remembered:
+            parameters = {"job": run.job.id, "source": source_id, "attribute": attribute, "value": value}
+            for statement in STILL_THERE:
+                connection.execute(statement, parameters)
+
+
+def note_forgotten(connection: sqlite3.Connection, run: Run, source_ids: Sequence[str]) -> None:
+    """The accounts of these are gone: no group holds them any more, whatever was written."""
+    connection.executemany(FORGET_MEMBERSHIPS, ((run.job.id, source_id) for source_id in source_ids))
+
+
 def note_members(connection: sqlite3.Connection, run: Run, group_id: str, member_ids: Sequence[str]) -> None:
     """These members of the group are to be looked at, whatever has changed of them."""
     connection.executemany(NOTE_MEMBER, ((run.job.id, group_id, member_id) for member_id in member_ids))
@@ -553,6 +576,23 @@ def _is_mapped(run: Run, attribute: str) -> bool:
     return plan is not None and any(flow.source_attribute == attribute for flow in plan.references)
 
 
+FORGET_MEMBERSHIPS: Final = (
+    "DELETE FROM exported_reference WHERE job_id = ?1 AND attribute = 'members' AND related_id = ?2"
+    " AND source_id IN (SELECT group_id FROM membership WHERE member_id = ?2)"
+)
+OF_TAKEN: Final = (
+    "FROM reference_intent i WHERE i.job_id = :job AND i.source_id = :source AND i.attribute = :attribute"
+    " AND i.related_id = ''"
+)
+STILL_THERE: Final = (
+    f"INSERT OR IGNORE INTO pending_reference SELECT :job, :source, :attribute, ''"
+    f" {OF_TAKEN} AND i.target_value = :value",
+    "DELETE FROM reference_intent WHERE (job_id, source_id, attribute, related_id) IN"
+    f" (SELECT i.job_id, i.source_id, i.attribute, i.related_id {OF_TAKEN} AND i.target_value IS NOT :value)"
+    " AND NOT EXISTS (SELECT 1 FROM pending_reference p WHERE p.job_id = :job AND p.source_id = :source"
+    " AND p.attribute = :attribute)",
+)
+"""The second: what is pending is written or taken away in any case, and the attempt is forgotten then."""
 FORMER_MEMBERS: Final = (
     "INSERT OR IGNORE INTO pending_reference SELECT ?1, e.source_id, 'members', e.related_id FROM exported_reference e"
     " WHERE e.job_id = ?1 AND e.attribute = 'members' AND e.source_id IN ({marks}) AND NOT EXISTS"
