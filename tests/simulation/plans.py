@@ -25,7 +25,6 @@ from joiner.provisioning.planning.service import has_changes
 from joiner.storage.sqlite import Database
 from tests.simulation.facts import Fact, facts
 from tests.simulation.processes import Fate, ProcessDatabase
-from tests.simulation.scim_target import Request
 from tests.simulation.world import World
 
 ADMINISTRATOR: Final = {"id": "administrator", "displayName": "The administrator"}
@@ -89,18 +88,16 @@ class Comparing:
         self._first = len(world.target.writes)
         self._learn()
 
-    def written(self) -> list[Request]:
-        """The requests that have been sent since."""
-        return self._world.target.writes[self._first :]
-
     def planned(self) -> set[Fact]:
         self._learn()
         rows = self._world.rows("SELECT * FROM plan_request WHERE number = ?", self._plan.number)
         return self._facts((row["method"], row["path"], orjson.loads(row["body"] or "null")) for row in rows)
 
-    def sent(self) -> set[Fact]:
+    def sent(self, cycle_id: str) -> set[Fact]:
+        """In this cycle."""
         self._learn()
-        return self._facts((r.method, f"/{r.endpoint}{r.id and '/'}{r.id}", r.body) for r in self.written())
+        requests = (each for each in self._world.target.writes[self._first :] if each.cycle == cycle_id)
+        return self._facts((r.method, f"/{r.endpoint}{r.id and '/'}{r.id}", r.body) for r in requests)
 
     def _facts(self, requests: Iterator[tuple[str, str, Any]]) -> set[Fact]:
         return {fact for request in requests for fact in facts(*request, self._owners)}

@@ -89,6 +89,8 @@ class Request:
     timeout: float
     version: str | None = None
     """The only version that it may change."""
+    cycle: str | None = None
+    """The cycle that ran when it arrived; only of requests that write."""
 
     @property
     def writes(self) -> bool:
@@ -136,6 +138,7 @@ class SimulatedTarget:
     effects: list[Effect] = field(default_factory=list)
     requests: int = 0
     on_request: Callable[[], None] = field(default=lambda: None)
+    cycle_now: Callable[[], str | None] = field(default=lambda: None)
     on_effect: Callable[[Effect], None] = field(default=lambda effect: None)
     _visible_from: dict[str, float] = field(default_factory=dict)
     _versions: dict[str, int] = field(default_factory=dict)
@@ -157,6 +160,7 @@ class SimulatedTarget:
             self.tell(f"  #{request.number} {request} → 401")
             return _error(401, "the token has expired")
         if request.writes:
+            request.cycle = self.cycle_now()
             self.writes.append(request)
         return await self.weather.answer(self, request)
 

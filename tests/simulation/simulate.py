@@ -181,7 +181,9 @@ class _Run:
         else:
             await self.administrate(run_now)
         await world.run(timedelta())
-        planned, sent = comparing.planned(), comparing.sent()
+        cycle = world.last_cycle()
+        assert cycle is not None
+        planned, sent = comparing.planned(), comparing.sent(cycle.id)
         if is_calm and planned != sent:
             self._complain(f"{plan.kind} plan {plan.number}", planned, sent)
 
@@ -199,12 +201,11 @@ class _Run:
         await world.process.rest()
         if world.process.fate.is_out:
             await self.replace_process()
-            is_calm = False
         world.process.fate.decree("dies", 10**9)
         ended = cycles.cycle_by_id(world.connection, cycle.id)
         if ended.state == "running":
             self.outcome.problems.append(f"the cycle of plan {plan.number} does not end")
-        planned, sent = comparing.planned(), comparing.sent()
+        planned, sent = comparing.planned(), comparing.sent(cycle.id)
         items = items_of(world, plan)
         # Of what the guard holds back a plan names no requests.
         held = tuple(f"/{row['object_type']}s/{id_} " for id_, row in items.items() if row["is_held"] and allow_deletes)
@@ -240,6 +241,9 @@ class _Run:
             await world.run(timedelta())
         world.tell("the old process comes back")
         old.fate.resume()
+        if self.rng.random() < 0.3:
+            # For a while both have schedulers, and take each other's cycles over.
+            await world.run(self.rng.choice(STEPS))
         await old.rest()
         await world.run(timedelta())
         # Nobody yet takes over what a process leaves behind while another one lives.
@@ -313,7 +317,9 @@ class _Run:
             for _ in range(2):
                 await world.run(timedelta(hours=1))
                 await self._answer_guard()
-        world.excuses = frozenset()
+        # What is not listed and belongs to nobody cannot be named.
+        hides = world.conditions.traits.lists in ("not", "not all")
+        world.excuses = world.excuses & {"deletes"} if hides else frozenset()
         for person in world.intention.people.values():
             person.is_vandalised = False
         self._compare("after a look at the whole application", set())

@@ -64,6 +64,7 @@ class World:
         limits = conditions.guard or (DEFAULT if conditions.mode == "improved" else None)
         self.guard = GuardWatch(limits, conditions.mode == "improved", self.target, self._complain)
         self.target.on_effect = self._note_effect
+        self.target.cycle_now = self._cycle_now
         self.has_rejected = False
         """Deletions that were held back are forgotten until an initial cycle."""
         self.excuses = frozenset(EXCUSES[name] for name in conditions.loses)
@@ -184,10 +185,13 @@ class World:
         self.tell(text)
         self.errors.append(text)
 
+    def _cycle_now(self) -> str | None:
+        rows = self.rows("SELECT id FROM cycle WHERE state = 'running'")
+        return rows[0][0] if rows else None
+
     def _note_effect(self, effect: Effect) -> None:
-        cycle = cycles.running_cycle(self.connection, self.job_id)
         # What was under way when another process took over may arrive after the cycle has ended.
-        if cycle is not None and self.guard.limits is not None:
-            managed = self.rows("SELECT count(*) FROM link WHERE is_managed")[0][0]
-            self.guard.note_managed(cycle.id, managed)
-            self.guard.note(effect, cycle.id)
+        cycle_id = effect.request.cycle
+        if cycle_id is not None and self.guard.limits is not None:
+            self.guard.note_managed(cycle_id, self.rows("SELECT count(*) FROM link WHERE is_managed")[0][0])
+            self.guard.note(effect, cycle_id)
