@@ -206,6 +206,8 @@ async def _page(run: Run, sql: str, window: Mapping[str, str], cursor: str) -> P
     found = [_reference(row) for row in rows]
     gate = run.gate.page() if run.gate is not None else None
     references = found if gate is None else [item for item in found if gate.admits_reference(item.decided)]
+    if sql is CYCLE and run.cycle.plan is None:
+        references = _weighed(run, references)
     # What no mapping writes any more is left as it is, in the target too.
     mapped = {attribute for attribute in (MEMBERS, MANAGER) if _is_mapped(run, attribute)}
     unmapped = [reference for reference in references if reference.attribute not in mapped]
@@ -240,6 +242,15 @@ async def _page(run: Run, sql: str, window: Mapping[str, str], cursor: str) -> P
         connection.executemany(FORGET_ATTEMPT, ((run.job.id, *item.key) for item in new))
 
     return Page(last, is_last, finish, abandon=abandon)
+
+
+def _weighed(run: Run, references: list[Reference]) -> list[Reference]:
+    """Without the members who have left since the cycle began: the guard against deletions has not counted them. The
+    next cycle sees the change, and counts (REQ-P-053)."""
+    if not any(item.removes is not None and item.attribute == MEMBERS for item in references):
+        return references
+    since = set(run.directory.changed_memberships((run.cycle.to_position, run.directory.feed_position())))
+    return [item for item in references if item.removes is None or (item.source_id, item.related_id) not in since]
 
 
 async def _announce(run: Run, attempts: Sequence[tuple[str, ...]]) -> None:
