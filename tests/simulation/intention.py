@@ -88,9 +88,24 @@ class Intention:
             team.was_outside |= not team.is_deleted and not self.is_team_in_scope(team)
 
     def _is_entitled(self, person: Person) -> bool:
-        teams = (t for t in self.teams.values() if t.id in self.assigned and t.is_security and not t.is_deleted)
-        is_assigned = self.sync_all or person.id in self.assigned or any(person.id in team.members for team in teams)
+        is_assigned = self.sync_all or self._is_assigned(person)
         return is_assigned and self.department in (None, person.attributes.get("department"))
+
+    def _is_assigned(self, person: Person) -> bool:
+        teams = (t for t in self.teams.values() if t.id in self.assigned and t.is_security and not t.is_deleted)
+        return person.id in self.assigned or any(person.id in team.members for team in teams)
+
+    def states(self) -> dict[str, tuple[Any, ...]]:
+        """Id → all that there is to know of a person or a team, to find out later what has changed."""
+        people = {
+            p.id: (p.name, dict(p.attributes), p.is_enabled, p.manager, p.deleted_at, p.is_purged, self._is_assigned(p))
+            for p in self.people.values()
+        }
+        teams = {
+            t.id: (t.name, t.is_security, set(t.members), t.is_deleted, t.id in self.assigned)
+            for t in self.teams.values()
+        }
+        return {**people, **teams}
 
     def wanted_values(self, person: Person) -> dict[str, Any]:
         """SCIM path → value, for the attributes that have one."""

@@ -142,6 +142,7 @@ class SimulatedTarget:
     on_effect: Callable[[Effect], None] = field(default=lambda effect: None)
     _visible_from: dict[str, float] = field(default_factory=dict)
     _versions: dict[str, int] = field(default_factory=dict)
+    _gone: dict[str, Resource] = field(default_factory=dict)
 
     async def answer(
         self, method: str, path: str, headers: Mapping[str, str], data: bytes | None, seconds: float
@@ -195,8 +196,8 @@ class SimulatedTarget:
         return [item for item in self.resources[endpoint].values() if _equal(attribute, read(item, attribute), value)]
 
     def owner_of(self, id_: str) -> str:
-        """The source object's id of an account, or its own if it is nobody's."""
-        return str(self.resources["Users"].get(id_, {}).get("externalId") or id_)
+        """The source object's id of an account, also of one that is gone, or its own if it is nobody's."""
+        return str(self.resources["Users"].get(id_, self._gone.get(id_, {})).get("externalId") or id_)
 
     def is_hidden(self, id_: str) -> bool:
         return self._visible_from.get(id_, 0.0) > self.clock().timestamp()
@@ -340,7 +341,7 @@ class SimulatedTarget:
         return f"{endpoint[0].lower()}-{self.rng.getrandbits(32):08x}"
 
     def _forget(self, endpoint: str, id_: str) -> None:
-        del self.resources[endpoint][id_]
+        self._gone[id_] = self.resources[endpoint].pop(id_)
         if not self.traits.keeps_dangling_members:
             for group in self.resources["Groups"].values():
                 if "members" in group:

@@ -162,14 +162,16 @@ class _Run:
         plan = await make_plan(world, rng.choice(VARIATIONS))
         if plan is not None:
             comparing = Comparing(world, plan)
-            edits = rng.choice((0, 0, 1, 3))
-            for _ in range(edits):
+            before = world.intention.states()
+            for _ in range(rng.choice((0, 0, 1, 3))):
                 self.happen(_drawn(rng, DIRECTORY_EVENTS))
-            is_calm = world.weather.is_fair and not edits and not world.conditions.traits.hidden_seconds
+            after = world.intention.states()
+            edited = {id_ for id_, state in after.items() if before.get(id_) != state}
+            is_fair = world.weather.is_fair and not world.conditions.traits.hidden_seconds
             if plan.kind != "drift" and rng.random() < 0.4:
-                await self._run_what_was_planned(plan, comparing, is_calm=is_calm)
+                await self._run_what_was_planned(plan, comparing, is_calm=is_fair and not edited)
             else:
-                await self._apply(plan, comparing, is_calm=is_calm)
+                await self._apply(plan, comparing, edited if is_fair else None)
         world.weather.is_fair = False
         world.target.on_request = meanwhile
         self._check_always()
@@ -187,7 +189,8 @@ class _Run:
         if is_calm and planned != sent:
             self._complain(f"{plan.kind} plan {plan.number}", planned, sent)
 
-    async def _apply(self, plan: Plan, comparing: Comparing, *, is_calm: bool) -> None:
+    async def _apply(self, plan: Plan, comparing: Comparing, edited: set[str] | None) -> None:
+        """`edited`: what has changed since the plan was made; None: the target is not to be relied on."""
         rng, world = self.rng, self.world
         held_items = items_of(world, plan)
         some = rng.random() < 0.3
@@ -211,11 +214,12 @@ class _Run:
         held = tuple(f"/{row['object_type']}s/{id_} " for id_, row in items.items() if row["is_held"] and allow_deletes)
         if surplus := [fact for fact in sent - planned if not f"{fact} ".removeprefix("DELETE ").startswith(held)]:
             self.outcome.problems.append(f"plan {plan.number} did not name {sorted(surplus)}")
-        if ended.state in ("succeeded", "entry_level_errors") and is_calm:
-            left = [id_ for id_, row in items.items() if row["state"] == "refused"]
-            if left:
-                self.outcome.problems.append(f"plan {plan.number} was refused, though nothing had changed: {left}")
-            is_whole = chosen is None and not any(row["is_held"] for row in items.values())
+        if ended.state in ("succeeded", "entry_level_errors") and edited is not None:
+            for id_, row in items.items():
+                if row["state"] == "refused" and id_ not in edited:
+                    problem = f"plan {plan.number} was refused for {id_}, which had not changed: {row['reason']}"
+                    self.outcome.problems.append(problem)
+            is_whole = chosen is None and not edited and not any(row["is_held"] for row in items.values())
             if is_whole and planned != sent and not ended.counts.get("escrowed"):
                 self._complain(f"the carrying out of {plan.kind} plan {plan.number}", planned, sent)
         if left := [id_ for id_, row in items.items() if row["state"] == "chosen"]:
