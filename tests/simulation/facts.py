@@ -33,7 +33,8 @@ def facts(method: str, path: str, body: Any, owners: Mapping[str, str]) -> set[F
 
 
 def _of_operation(operation: Mapping[str, Any]) -> Iterator[Fact]:
-    verb, path, value = operation["op"].lower(), operation.get("path"), operation.get("value")
+    verb, path = operation["op"].lower(), operation.get("path")
+    value: Any = operation.get("value")
     if path is None:
         yield from (f"{name} = {_text(item)}" for name, item in value.items())
     elif path == "members":
