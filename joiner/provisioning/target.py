@@ -141,7 +141,12 @@ class ScimTarget:
 
     async def create(self, endpoint: str, resource: Mapping[str, Any]) -> str:
         """Creates the resource and returns its id. Not repeated after a lost answer: the caller matches first."""
-        answer = await self._send("POST", endpoint, body=resource, of_collection=True, repeats=False)
+        try:
+            answer = await self._send("POST", endpoint, body=resource, of_collection=True, repeats=False)
+        except BaseException:
+            # It may have been made all the same.
+            self._scan.forget(endpoint)
+            raise
         # Some answer a create with nothing but its address.
         target_id = id_of(parsed(answer)) or _last_segment(answer.headers.get("location"), endpoint)
         if not target_id:
