@@ -43,13 +43,15 @@ def is_forgotten(link: Link, settings: Settings) -> bool:
 
 
 def is_of_the_attempt(plan: ObjectPlan, known: TargetState, resource: Mapping[str, Any]) -> bool:
-    """Whether the account may be what the create of unknown outcome has made: it has every matching value that was
-    sent. One that somebody else has under the same name has not (REQ-P-061)."""
+    """Whether the account may be what a create of unknown outcome has made: of every matching attribute it has a value
+    that was sent; several attempts may have sent different ones. One that somebody else has under the same name has not
+    (REQ-P-061)."""
+    has_sent: dict[str, bool] = {}
     for query in known.intended:
         flow = next((flow for flow in plan.matching if flow.target == query.attribute), None)
-        if flow is not None and differences([(flow, query.value)], resource):
-            return False
-    return True
+        if flow is not None and not has_sent.get(query.attribute):
+            has_sent[query.attribute] = not differences([(flow, query.value)], resource)
+    return all(has_sent.values())
 
 
 def match_queries(plan: ObjectPlan, values: Mapping[str, Any]) -> list[QueryMatch]:

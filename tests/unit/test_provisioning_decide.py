@@ -27,7 +27,7 @@ from joiner.provisioning.decision import (
     TargetState,
 )
 from joiner.provisioning.mapping import compile_plan
-from joiner.provisioning.matching import next_lookup
+from joiner.provisioning.matching import is_of_the_attempt, next_lookup
 from joiner.provisioning.plan import JobPlan, ObjectPlan
 from joiner.provisioning.schema import parse_schema
 from joiner.provisioning.scope import judge_scope, source_values
@@ -283,6 +283,16 @@ UNASSIGNED = Entitlement(False)
 
 
 @pytest.mark.req("REQ-P-032")
+def test_what_one_of_several_attempts_has_made_is_found_by_what_that_one_sent() -> None:
+    sent = [("externalId", ADA.id), ("userName", "former@fjord.example"), ("userName", ADA.name)]
+    known = TargetState(intended=tuple(QueryMatch(name, value, case_exact=False) for name, value in sent))
+    mine = {"id": "t1", "externalId": ADA.id}
+    for name in ("former@fjord.example", ADA.name):
+        assert is_of_the_attempt(USERS, known, {**mine, "userName": name})
+    assert not is_of_the_attempt(USERS, known, {**mine, "userName": "somebody.else@fjord.example"})
+    assert not is_of_the_attempt(USERS, known, {"id": "t1", "userName": ADA.name})
+
+
 @pytest.mark.parametrize(("source", "entitlement"), [(DISABLED, ASSIGNED), (SOFT_DELETED, ASSIGNED), (ADA, UNASSIGNED)])
 def test_an_unlinked_user_that_is_not_entitled_is_skipped_with_the_reason(
     source: SourceObject, entitlement: Entitlement
