@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from joiner.clock import to_iso
 from joiner.expressions.environment import Environment
-from joiner.provisioning import census, deletions, references, wire
+from joiner.provisioning import census, deletions, references, seen_references, wire
 from joiner.provisioning.census import Answers
 from joiner.provisioning.decide import as_staged, decide
 from joiner.provisioning.decision import (
@@ -490,9 +490,9 @@ def _commit(run: Run, plan: ObjectPlan, items: list[Item], listed: Answers | Non
         if listed is not None:
             written = [_written(plan, item) for item in items if item.outcome and item.outcome.exported]
             census.note_written(connection, run.cycle.id, object_type, [each for each in written if each[0]])
-        references.note_read(connection, run, _read_references(plan, items, wanted=True))
-        references.note_unwanted(connection, run, _read_references(plan, items, wanted=False))
-        references.note_forgotten(connection, run, [id_ for id_, _, change in changes if change is LinkChange.DROP])
+        seen_references.note_read(connection, run, _read_references(plan, items, wanted=True))
+        seen_references.note_unwanted(connection, run, _read_references(plan, items, wanted=False))
+        seen_references.note_gone(connection, run, [id_ for id_, _, change in changes if change is LinkChange.DROP])
         references.note_linked(connection, run, object_type, linked)
         references.note_seen(connection, run, object_type, [i.source.id for i in items if i.scope.in_scope])
 

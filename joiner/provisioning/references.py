@@ -18,7 +18,7 @@ import orjson
 
 from joiner.clock import to_iso
 from joiner.errors import InvalidStateError
-from joiner.provisioning import wire
+from joiner.provisioning import deletions, wire
 from joiner.provisioning.client.batches import batches
 from joiner.provisioning.decision import (
     Action,
@@ -206,8 +206,9 @@ async def _page(run: Run, sql: str, window: Mapping[str, str], cursor: str) -> P
     found = [_reference(row) for row in rows]
     gate = run.gate.page() if run.gate is not None else None
     references = found if gate is None else [item for item in found if gate.admits_reference(item.decided)]
-    if sql is CYCLE and run.cycle.plan is None:
-        references = _weighed(run, references)
+    if sql is CYCLE and run.cycle.plan is None and any(item.removes is not None for item in references):
+        young = deletions.not_weighed(run)
+        references = [item for item in references if item.removes is None or item.key[::2] not in young]
     # What no mapping writes any more is left as it is, in the target too.
     mapped = {attribute for attribute in (MEMBERS, MANAGER) if _is_mapped(run, attribute)}
     unmapped = [reference for reference in references if reference.attribute not in mapped]
@@ -242,15 +243,6 @@ async def _page(run: Run, sql: str, window: Mapping[str, str], cursor: str) -> P
         connection.executemany(FORGET_ATTEMPT, ((run.job.id, *item.key) for item in new))
 
     return Page(last, is_last, finish, abandon=abandon)
-
-
-def _weighed(run: Run, references: list[Reference]) -> list[Reference]:
-    """Without the members who have left since the cycle began: the guard against deletions has not counted them. The
-    next cycle sees the change, and counts (REQ-P-053)."""
-    if not any(item.removes is not None and item.attribute == MEMBERS for item in references):
-        return references
-    since = set(run.directory.changed_memberships((run.cycle.to_position, run.directory.feed_position())))
-    return [item for item in references if item.removes is None or (item.source_id, item.related_id) not in since]
 
 
 async def _announce(run: Run, attempts: Sequence[tuple[str, ...]]) -> None:
@@ -529,39 +521,6 @@ def note_seen(connection: sqlite3.Connection, run: Run, object_type: ObjectType,
     hurry_references(connection, run.job.id, source_ids, run.clock())
 
 
-def note_read(connection: sqlite3.Connection, run: Run, held: Sequence[tuple[str, str, str | None]]) -> None:
-    """What the target was seen to hold, so that an equal reference is not written again, and a lost one is."""
-    connection.executemany(
-        "REPLACE INTO exported_reference VALUES (?, ?, ?, '', ?)",
-        ((run.job.id, source_id, attribute, value) for source_id, attribute, value in held if value is not None),
-    )
-    connection.executemany(
-        "DELETE FROM exported_reference WHERE job_id = ? AND source_id = ? AND attribute = ? AND related_id = ''",
-        ((run.job.id, source_id, attribute) for source_id, attribute, value in held if value is None),
-    )
-
-
-def note_unwanted(connection: sqlite3.Connection, run: Run, held: Sequence[tuple[str, str, str | None]]) -> None:
-    """What the target was seen to hold where the directory has nothing: what was taken away and is still there is
-    taken away again; of what is gone nothing has to be remembered."""
-    rows = connection.execute(
-        f"SELECT source_id, attribute FROM reference_intent WHERE job_id = ? AND related_id = ''"
-        f" AND source_id IN ({', '.join('?' * len(held))})",
-        (run.job.id, *(source_id for source_id, _, _ in held)),
-    )
-    remembered = {tuple(row) for row in rows}
-    for source_id, attribute, value in held:
-        if (source_id, attribute) in remembered:
-            parameters = {"job": run.job.id, "source": source_id, "attribute": attribute, "value": value}
-            for statement in STILL_THERE:
-                connection.execute(statement, parameters)
-
-
-def note_forgotten(connection: sqlite3.Connection, run: Run, source_ids: Sequence[str]) -> None:
-    """The accounts of these are gone: no group holds them any more, whatever was written."""
-    connection.executemany(FORGET_MEMBERSHIPS, ((run.job.id, source_id) for source_id in source_ids))
-
-
 def note_members(connection: sqlite3.Connection, run: Run, group_id: str, member_ids: Sequence[str]) -> None:
     """These members of the group are to be looked at, whatever has changed of them."""
     connection.executemany(NOTE_MEMBER, ((run.job.id, group_id, member_id) for member_id in member_ids))
@@ -587,23 +546,6 @@ def _is_mapped(run: Run, attribute: str) -> bool:
     return plan is not None and any(flow.source_attribute == attribute for flow in plan.references)
 
 
-FORGET_MEMBERSHIPS: Final = (
-    "DELETE FROM exported_reference WHERE job_id = ?1 AND attribute = 'members' AND related_id = ?2"
-    " AND source_id IN (SELECT group_id FROM membership WHERE member_id = ?2)"
-)
-OF_TAKEN: Final = (
-    "FROM reference_intent i WHERE i.job_id = :job AND i.source_id = :source AND i.attribute = :attribute"
-    " AND i.related_id = ''"
-)
-STILL_THERE: Final = (
-    f"INSERT OR IGNORE INTO pending_reference SELECT :job, :source, :attribute, ''"
-    f" {OF_TAKEN} AND i.target_value = :value",
-    "DELETE FROM reference_intent WHERE (job_id, source_id, attribute, related_id) IN"
-    f" (SELECT i.job_id, i.source_id, i.attribute, i.related_id {OF_TAKEN} AND i.target_value IS NOT :value)"
-    " AND NOT EXISTS (SELECT 1 FROM pending_reference p WHERE p.job_id = :job AND p.source_id = :source"
-    " AND p.attribute = :attribute)",
-)
-"""The second: what is pending is written or taken away in any case, and the attempt is forgotten then."""
 FORMER_MEMBERS: Final = (
     "INSERT OR IGNORE INTO pending_reference SELECT ?1, e.source_id, 'members', e.related_id FROM exported_reference e"
     " WHERE e.job_id = ?1 AND e.attribute = 'members' AND e.source_id IN ({marks}) AND NOT EXISTS"

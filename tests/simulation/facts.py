@@ -29,7 +29,8 @@ def facts(method: str, path: str, body: Any, owners: Mapping[str, str]) -> set[F
         return {f"POST {where} {told.get('externalId')}"}
     values = {name: value for name, value in told.items() if name not in ("id", "schemas", "meta", "members")}
     members = {f"{where} holds {member['value']}" for member in told.get("members", ())}
-    return {f"{where} {name} = {_text(value)}" for name, value in values.items()} | members
+    # What is written back is what the target has made of it.
+    return {f"{where} {name} = {_text(value)}".casefold() for name, value in values.items()} | members
 
 
 def _of_operation(operation: Mapping[str, Any]) -> Iterator[Fact]:

@@ -43,8 +43,8 @@ async def make_plan(world: World, variation: Variation) -> Plan | None:
     await planning.wait()
     plan = planning.plan(world.job_id, begun.number)
     world.tell(f"the administrator makes plan {plan.number}, {plan.kind}: {plan.error or plan.state}")
-    if len(world.target.writes) != before:
-        world.errors.append(f"plan {plan.number} wrote {world.target.writes[before]}")
+    # Others may be in a cycle meanwhile.
+    world.errors += [f"plan {plan.number} wrote {w}" for w in world.target.writes[before:] if w.cycle is None]
     return plan if plan.state == "ready" else None
 
 

@@ -338,7 +338,9 @@ class _Run:
             if not world.admin.side.service.staged_removals(world.job_id):
                 return
             await self.administrate(allow_all_deletes)
-            await world.run(timedelta(hours=1))
+            # Who is deleted is still the manager of others until the next cycle.
+            for _ in range(2):
+                await world.run(timedelta(hours=1))
 
     async def _expect_silence(self, kind: str) -> None:
         world = self.world

@@ -282,7 +282,6 @@ PURGED = replace(ADA, exists=False, attributes={}, is_enabled=False, is_soft_del
 UNASSIGNED = Entitlement(False)
 
 
-@pytest.mark.req("REQ-P-032")
 def test_what_one_of_several_attempts_has_made_is_found_by_what_that_one_sent() -> None:
     sent = [("externalId", ADA.id), ("userName", "former@fjord.example"), ("userName", ADA.name)]
     known = TargetState(intended=tuple(QueryMatch(name, value, case_exact=False) for name, value in sent))
@@ -293,6 +292,7 @@ def test_what_one_of_several_attempts_has_made_is_found_by_what_that_one_sent() 
     assert not is_of_the_attempt(USERS, known, {"id": "t1", "userName": ADA.name})
 
 
+@pytest.mark.req("REQ-P-032")
 @pytest.mark.parametrize(("source", "entitlement"), [(DISABLED, ASSIGNED), (SOFT_DELETED, ASSIGNED), (ADA, UNASSIGNED)])
 def test_an_unlinked_user_that_is_not_entitled_is_skipped_with_the_reason(
     source: SourceObject, entitlement: Entitlement
