@@ -28,6 +28,7 @@ REGRESSIONS: Final[Mapping[int, str]] = {
     401115: "what a plan no longer held back was held back when it was carried out",
     153: "who was purged after a create that was lost was deleted without being counted",
     802836: "whoever was deleted in the application stayed the manager of others until a restart",
+    900168: "a deletion that a plan named was refused after a death, because it had been carried out",
     700270: "a list that leaves attributes out was believed when its first object had none",
     700423: "what one of two attempts had made was not found, because it had not the names that both had sent",
     701559: "where nothing can be filtered, what a create of unknown outcome had made was not looked for",

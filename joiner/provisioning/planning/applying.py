@@ -216,6 +216,9 @@ class ApplyPage:
         # Sent by an attempt that was cut off before it could write that down.
         if is_done and item.action in plans.CHANGES:
             return None
+        if item.action == "delete" and considered.state.is_gone:
+            # By an attempt that was cut off, or by somebody else: it is what was planned (REQ-P-101).
+            now = msgspec.structs.replace(now, target=planned.target)
         if item.is_held:
             now = msgspec.structs.replace(now, outcome=planned.outcome)
         return what_changed(planned, now)
