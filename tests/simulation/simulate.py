@@ -211,8 +211,10 @@ class _Run:
         planned, sent = comparing.planned(), comparing.sent(cycle.id)
         items = items_of(world, plan)
         # Of what the guard holds back a plan names no requests.
-        held = tuple(f"/{row['object_type']}s/{id_} " for id_, row in items.items() if row["is_held"] and allow_deletes)
-        if surplus := [fact for fact in sent - planned if not f"{fact} ".removeprefix("DELETE ").startswith(held)]:
+        allowed = [row for row in items.values() if row["is_held"] and allow_deletes]
+        held = tuple(f"/{row['object_type']}s/{row['source_id']} ".casefold() for row in allowed)
+        beyond = sorted(sent - planned)
+        if surplus := [fact for fact in beyond if not f"{fact} ".casefold().removeprefix("delete ").startswith(held)]:
             self.outcome.problems.append(f"plan {plan.number} did not name {sorted(surplus)}")
         if ended.state in ("succeeded", "entry_level_errors") and edited is not None:
             for id_, row in items.items():
@@ -322,7 +324,7 @@ class _Run:
                 await world.run(timedelta(hours=1))
                 await self._answer_guard()
         # What is not listed and belongs to nobody cannot be named.
-        hides = world.conditions.traits.lists in ("not", "not all")
+        hides = world.conditions.traits.lists in ("not", "not all", "twice")
         world.excuses = world.excuses & {"deletes"} if hides else frozenset()
         for person in world.intention.people.values():
             person.is_vandalised = False
