@@ -18,6 +18,7 @@ from joiner.provisioning.client.answers import Resource
 from joiner.provisioning.decision import ObjectType
 from joiner.provisioning.failures import TargetError
 from joiner.provisioning.job_settings import prefetch
+from joiner.provisioning.links import sources_linked_to
 from joiner.provisioning.plan import ObjectPlan
 from joiner.provisioning.run import ENDPOINTS, UNREAD, Claims, Page, PageResult, Run, empty_page
 
@@ -92,7 +93,7 @@ async def _begin(run: Run, plan: ObjectPlan, claims: Claims) -> PageResult:
     size = len(first.resources)
     if first.total and size:
         _check_cost(run, plan, first.total, size)
-    await _check_whole(run, plan, endpoint, first.resources)
+    await check_whole(run, plan, endpoint, first.resources)
     known = Census("reading", 0, first.total, to_iso(run.clock()))
     return _result(run, plan, known, [first], size, Claims(), claims)
 
@@ -220,11 +221,14 @@ def _lookups(run: Run, plan: ObjectPlan) -> int:
     return linked + max(0, in_scope - linked) * len(plan.matching)
 
 
-async def _check_whole(run: Run, plan: ObjectPlan, endpoint: str, resources: Sequence[Resource]) -> None:
-    """Raises UntrustworthyListError if a read of the first object shows more than the list does."""
+async def check_whole(run: Run, plan: ObjectPlan, endpoint: str, resources: Sequence[Resource]) -> None:
+    """Raises UntrustworthyListError if a read of one object shows more than the list does. One that the job is linked
+    with has the attributes that it has written; what others made may have none."""
     if not resources:
         return
-    listed = resources[0]
+    ids = [resource["id"] for resource in resources]
+    linked = sources_linked_to(run.reader, run.job.id, plan.object_type, ids)
+    listed = next((resource for resource in resources if resource["id"] in linked), resources[0])
     read = await run.target.read(endpoint, listed["id"], exclude=UNREAD[plan.object_type])
     if read is None:
         raise UntrustworthyListError("the application lists an object that it does not have")

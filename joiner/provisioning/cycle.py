@@ -307,6 +307,8 @@ def _enter(connection: sqlite3.Connection, run: Run, phase: str) -> int:
     """What a phase needs at its beginning; returns the number of its pages, 1 if that is not known before."""
     if phase == "references" and run.cycle.plan is not None:
         applying.note_references(connection, run.cycle)
+        if applying.is_planned_only(connection, run.cycle):
+            deletions.weigh(connection, run)
         return _pages(references.count_pending(connection, run.job.id), REFERENCES_PER_PAGE)
     if phase == "references":
         references.note_changed_memberships(connection, run)
@@ -332,12 +334,12 @@ INSERT OR IGNORE INTO removal
 SELECT :cycle, object_type, source_id,
        iif(is_managed AND iif(object_type = 'User', :User, :Group), 'delete', '')
 FROM (SELECT job_id, object_type, source_id, is_managed FROM link
-  UNION ALL SELECT job_id, object_type, source_id, 0 FROM intent) known
+  UNION ALL SELECT job_id, object_type, source_id, 1 FROM intent) known
 WHERE job_id = :job AND NOT EXISTS (
   SELECT 1 FROM user WHERE user.id = known.source_id UNION ALL SELECT 1 FROM grp WHERE grp.id = known.source_id)
 """
 """Objects that are linked, or may have been created, and that the directory no longer has count as permanently deleted
-(REQ-P-062)."""
+(REQ-P-062). What may have been created counts as a deletion, as if it had been."""
 
 
 def _pages(number: int, size: int) -> int:

@@ -209,6 +209,8 @@ def _leave(
     if scope.exit is Exit.PURGED:
         return _purge(source, link, plan, steps)
     if not link.is_managed:
+        if link.is_unseen and target.resource is not None and not settings.skip_out_of_scope_deletions:
+            return _disable(source, values, scope, link, target, plan, steps, released=True)
         reason = f"{scope.explanation}; the job no longer manages the object"
         return skip(Action.OTHER, steps, "NotEffectivelyEntitled", reason, target_id=link.target_id)
     left_scope = scope.exit in (Exit.UNASSIGNED, Exit.FILTERED)
@@ -256,6 +258,8 @@ def _disable(
     found = differences(computed.values, resource)
     if not found:
         return _redundant(source, steps, link.target_id, after)
+    if released:
+        after = LinkChange.RELEASE_UNSEEN
     request = Modify(link.target_id, tuple(_modification(item, values, resource) for item in found))
     return _modify(Action.DISABLE, source, steps, request, found, after, because=scope.explanation)
 
@@ -411,6 +415,17 @@ def _matching_steps(source: SourceObject, link: Link | None, target: TargetState
                 {"id": link.target_id},
             ),
         )
+    return (*_forgotten_steps(target), *_query_steps(source, target))
+
+
+def _forgotten_steps(target: TargetState) -> tuple[Step, ...]:
+    if target.forgotten is None:
+        return ()
+    text = "The linked target object no longer exists; the link is forgotten"
+    return (Step("EntryImport", "matching", Status.WARNING, text, {"id": target.forgotten}),)
+
+
+def _query_steps(source: SourceObject, target: TargetState) -> tuple[Step, ...]:
     return tuple(
         Step(
             "EntryImport",

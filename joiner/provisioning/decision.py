@@ -78,6 +78,11 @@ class Link:
     is_managed: bool
     is_disabled: bool
 
+    @property
+    def is_unseen(self) -> bool:
+        """Released by a disable that nobody has seen take effect: the target may have acknowledged and lost it."""
+        return not self.is_managed and not self.is_disabled
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:
@@ -134,6 +139,8 @@ class TargetState:
     """Every candidate for a unique value asked about, with the answer, in the order of asking."""
     is_gone: bool = False
     """The linked target object no longer exists."""
+    forgotten: str | None = None
+    """Id of the linked target object that no longer exists, if the object counts as unlinked for that reason."""
     linked_to: str | None = None
     """The matched target object is already linked to this other source object."""
     intended: tuple[QueryMatch, ...] = ()
@@ -159,6 +166,8 @@ class Settings:
     """False: the target knows no `active`; leaving the scope deletes."""
     lists_extensions: bool = False
     """`schemas` of a create names the extensions that it has attributes of (D-03)."""
+    rematches_missing: bool = False
+    """Who is linked to a target object that no longer exists is matched again, then created (REQ-C-005)."""
 
 
 # Made by the dozen for each object: structs take a fraction of the time that frozen dataclasses take.
@@ -240,6 +249,8 @@ class LinkChange(StrEnum):
     """Still managed, disabled."""
     RELEASE = "release"
     """Disabled and no longer managed: later changes in the directory send nothing."""
+    RELEASE_UNSEEN = "release unseen"
+    """As `RELEASE`; the next initial cycle makes sure that the target has done what it acknowledged."""
     DROP = "drop"
 
 

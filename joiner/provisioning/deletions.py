@@ -93,6 +93,12 @@ def weigh(connection: sqlite3.Connection, run: Run) -> bool:
     return holds
 
 
+def not_weighed(run: Run) -> set[tuple[str, str]]:
+    """(group id, member id) of who has entered or left since the cycle began: the next cycle sees that, and counts
+    (REQ-P-053)."""
+    return set(run.directory.changed_memberships((run.cycle.to_position, run.directory.feed_position())))
+
+
 def _guards_memberships(run: Run) -> bool:
     plan = run.plan_of("Group")
     writes = plan is not None and any(flow.source_attribute == "members" for flow in plan.references)

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -40,6 +41,9 @@ class PageRunner(Protocol):
 
     async def run_pages(self, cycle_id: str, fence: int, goes_on: Callable[[], bool]) -> bool:
         """Runs pages while `goes_on` says so, one at least; False when the cycle has ended."""
+
+    async def drop_lists(self, cycle_id: str) -> None:
+        """Drops what the cycle, which has ended, has read of the target's lists."""
 
     async def fail(self, cycle_id: str, fence: int, reason: str) -> None:
         """Ends the cycle as failed."""
@@ -160,7 +164,8 @@ async def run_pages(runner: PageRunner, cycle_id: str, run_some: Callable[[str, 
         except JoinerError:
             raise
         except Exception as error:
-            log.exception("cycle failed", cycle=cycle_id)
+            # As text: a trace with its variables would show people.
+            log.error("cycle failed", cycle=cycle_id, trace="".join(traceback.format_exception(error)))
             await runner.fail(cycle_id, fence, f"{type(error).__name__}: {error}")
 
 

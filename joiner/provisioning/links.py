@@ -19,6 +19,7 @@ STATES: Final[Mapping[LinkChange, tuple[bool, bool]]] = {
     LinkChange.MANAGE: (True, False),
     LinkChange.DISABLE: (True, True),
     LinkChange.RELEASE: (False, True),
+    LinkChange.RELEASE_UNSEEN: (False, False),
 }
 """`is_managed` and `is_disabled` after the change."""
 

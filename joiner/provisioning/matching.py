@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from joiner.expressions.values import canonical_text
-from joiner.provisioning.decision import Link, Lookup, QueryMatch, ReadLinked, Scope, TargetState
+from joiner.provisioning.decision import Link, Lookup, QueryMatch, ReadLinked, Scope, Settings, TargetState
 from joiner.provisioning.differences import differences
 from joiner.provisioning.plan import ObjectPlan
 from joiner.provisioning.unique import next_unique
@@ -20,7 +20,7 @@ def next_lookup(
 ) -> Lookup | None:
     """The next lookup that the decision needs, given the answers so far; None when nothing more is to be asked."""
     if link is not None:
-        asks = scope.in_scope or link.is_managed
+        asks = scope.in_scope or link.is_managed or link.is_unseen
         # Reading what is to be deleted would tell nothing: a 404 on DELETE is success (REQ-P-101).
         is_answered = known.resource is not None or known.is_gone
         return ReadLinked(link.target_id) if asks and not is_answered and scope.exit != "purged" else None
@@ -35,14 +35,23 @@ def next_lookup(
     return next_unique(plan, values, known) if creates and plan.unique else None
 
 
+def is_forgotten(link: Link, settings: Settings) -> bool:
+    """Whether the link ends when its target object no longer exists, so that the object is matched again: always if the
+    job had ceased to manage it (provisioning service §9), else by the job's switch `rematchMissing` (REQ-C-005,
+    REQ-P-068)."""
+    return settings.rematches_missing or not link.is_managed
+
+
 def is_of_the_attempt(plan: ObjectPlan, known: TargetState, resource: Mapping[str, Any]) -> bool:
-    """Whether the account may be what the create of unknown outcome has made: it has every matching value that was
-    sent. One that somebody else has under the same name has not (REQ-P-061)."""
+    """Whether the account may be what a create of unknown outcome has made: of every matching attribute it has a value
+    that was sent; several attempts may have sent different ones. One that somebody else has under the same name has not
+    (REQ-P-061)."""
+    has_sent: dict[str, bool] = {}
     for query in known.intended:
         flow = next((flow for flow in plan.matching if flow.target == query.attribute), None)
-        if flow is not None and differences([(flow, query.value)], resource):
-            return False
-    return True
+        if flow is not None and not has_sent.get(query.attribute):
+            has_sent[query.attribute] = not differences([(flow, query.value)], resource)
+    return all(has_sent.values())
 
 
 def match_queries(plan: ObjectPlan, values: Mapping[str, Any]) -> list[QueryMatch]:

@@ -1,7 +1,8 @@
 """Where the reference has a documented gap, and what a job does about it: one switch for each, and two modes.
 
-A job in mode `entra` behaves as documented, gaps included; in mode `improved`, the default, it closes them. Every
-switch can be set on its own by the job's setting `parity.NAME`. docs/modes.md shows this table.
+A job in mode `entra` behaves as documented, gaps included; in mode `improved`, the default, it closes them, but for
+those whose remedy not everybody wants. Every switch can be set on its own by the job's setting `parity.NAME`.
+docs/modes.md shows this table.
 """
 
 from collections.abc import Mapping
@@ -79,6 +80,12 @@ SWITCHES: Final = (
         "onDemandLeavers",
         "provisioning on demand refuses users who are disabled or deleted in the directory",
         "it disables their accounts as a cycle does",
+    ),
+    Switch(
+        "rematchMissing",
+        "an account that somebody deleted in the application is reported as InvalidAnchor until it is restored",
+        "the link is forgotten: the object is matched again, and created if nothing matches",
+        in_improved=False,
     ),
 )
 BY_NAME: Final[Mapping[str, Switch]] = {switch.name: switch for switch in SWITCHES}

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from joiner.clock import to_iso
 from joiner.expressions.environment import Environment
-from joiner.provisioning import census, deletions, references, wire
+from joiner.provisioning import census, deletions, references, seen_references, wire
 from joiner.provisioning.census import Answers
 from joiner.provisioning.decide import as_staged, decide
 from joiner.provisioning.decision import (
@@ -52,7 +52,7 @@ from joiner.provisioning.links import (
     release,
     sources_linked_to,
 )
-from joiner.provisioning.matching import is_of_the_attempt, match_queries, next_lookup
+from joiner.provisioning.matching import is_forgotten, is_of_the_attempt, match_queries, next_lookup
 from joiner.provisioning.plan import ObjectPlan
 from joiner.provisioning.ports import Considered, PageGate, watched
 from joiner.provisioning.run import (
@@ -217,7 +217,11 @@ def items_of(run: Run, object_type: ObjectType, sources: list[SourceObject], pla
         environment = Environment(run.clock(), secrets.randbelow)
         values = source_values(source, entitlement, scope, run.context.settings, environment)
         state = TargetState(intended=lost.get(source.id, ()))
-        items.append(Item(source, values, scope, links.get(source.id), state, was_escrowed=source.id in waiting))
+        link = links.get(source.id)
+        if link is not None and link.is_unseen and not run.is_initial:
+            # What becomes of released objects between initial cycles is no concern of the job (REQ-P-090).
+            link = replace(link, is_disabled=True)
+        items.append(Item(source, values, scope, link, state, was_escrowed=source.id in waiting))
     return items
 
 
@@ -341,7 +345,10 @@ async def _look_up(run: Run, plan: ObjectPlan, item: Item, promised: set[tuple[s
         while (lookup := next_lookup(plan, item.values, item.scope, item.link, item.state)) is not None:
             if isinstance(lookup, ReadLinked):
                 resource = await run.target.read(endpoint, lookup.target_id, exclude=unread)
-                item.state = replace(item.state, resource=resource, is_gone=resource is None)
+                if resource is None and item.link is not None and is_forgotten(item.link, run.context.settings):
+                    item.link, item.state = None, replace(item.state, forgotten=lookup.target_id)
+                else:
+                    item.state = replace(item.state, resource=resource, is_gone=resource is None)
             elif isinstance(lookup, QueryMatch):
                 item.state = await _match(run, plan, item, lookup)
             else:
@@ -427,7 +434,8 @@ async def _export(run: Run, plan: ObjectPlan, item: Item, known: Known, gate: Pa
 async def _export_anew(run: Run, plan: ObjectPlan, item: Item, known: Known, gate: PageGate | None) -> None:
     """Decides by what the target says now: what was known of it is not true any more."""
     item.is_listed, item.decision = False, None
-    item.state = TargetState(intended=item.state.intended, unique=item.state.unique)
+    former = item.state
+    item.state = TargetState(intended=former.intended, unique=former.unique, forgotten=former.forgotten)
     await _look_up(run, plan, item, set())
     if item.outcome is None:
         _claim(run, plan.object_type, [item], known)
@@ -474,6 +482,8 @@ def _commit(run: Run, plan: ObjectPlan, items: list[Item], listed: Answers | Non
         if decision is None or outcome is None:
             continue
         failed = outcome.status is Status.FAILURE
+        if not failed and not item.is_held and item.state.forgotten is not None:
+            changes.append((item.source.id, item.state.forgotten, LinkChange.DROP))
         if not failed and not item.is_held and outcome.target_id is not None:
             if _is_entering(item):
                 linked.append(item.source.id)
@@ -485,7 +495,8 @@ def _commit(run: Run, plan: ObjectPlan, items: list[Item], listed: Answers | Non
             succeeded.append(item.source.id)
         if failed or not run.log.only_failures:
             rows.append(_row(run, item.source, decision, outcome, now))
-    held = _read_references(plan, items)
+    held = _read_references(plan, items, wanted=True)
+    unwanted = _read_references(plan, items, wanted=False)
 
     def commit(connection: sqlite3.Connection) -> None:
         for place, (item, decision, outcome, problem) in failures.items():
@@ -501,7 +512,9 @@ def _commit(run: Run, plan: ObjectPlan, items: list[Item], listed: Answers | Non
         if listed is not None:
             written = [_written(plan, item) for item in items if item.outcome and item.outcome.exported]
             census.note_written(connection, run.cycle.id, object_type, [each for each in written if each[0]])
-        references.note_read(connection, run, held)
+        seen_references.note_read(connection, run, held)
+        seen_references.note_unwanted(connection, run, unwanted)
+        seen_references.note_gone(connection, run, [id_ for id_, _, change in changes if change is LinkChange.DROP])
         references.note_linked(connection, run, object_type, linked)
         references.note_seen(connection, run, object_type, [i.source.id for i in items if i.scope.in_scope])
 
@@ -535,12 +548,12 @@ def _is_entering(item: Item) -> bool:
     return item.link is None or not item.link.is_managed or item.link.is_disabled
 
 
-def _read_references(plan: ObjectPlan, items: Iterable[Item]) -> list[tuple[str, str, str | None]]:
+def _read_references(plan: ObjectPlan, items: Iterable[Item], *, wanted: bool) -> list[tuple[str, str, str | None]]:
     """(source id, source attribute, target value) of the single references that were read from the target; None where
-    it has none.
+    it has none. Only those that the directory has, or only those that it has not.
 
-    A reference that the directory does not have is none of ours: the target keeps it, like any value whose source is
-    empty (REQ-P-013).
+    A reference that the directory does not have is none of ours unless we have written it: the target keeps it, like
+    any value whose source is empty (REQ-P-013).
     """
     found = []
     for flow in plan.references:
@@ -548,7 +561,9 @@ def _read_references(plan: ObjectPlan, items: Iterable[Item]) -> list[tuple[str,
             # What was matched but belongs to another source object tells nothing about this one.
             if flow.multivalued or item.state.resource is None or item.state.linked_to is not None:
                 continue
-            if item.values.get(flow.source_attribute) is None:
+            if item.decision is not None and item.decision.link is LinkChange.DROP:
+                continue
+            if (item.values.get(flow.source_attribute) is not None) != wanted:
                 continue
             value = flow.path.read(item.state.resource)
             found.append((item.source.id, flow.source_attribute, None if value is None else str(value)))

@@ -12,16 +12,20 @@ from joiner.provisioning.decision import Settings
 from joiner.provisioning.document.unsupported import carried_out
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.mapping import compile_plan
+from joiner.provisioning.modes import is_on
 from joiner.provisioning.plan import JobPlan
 from joiner.provisioning.run import JobContext
 from joiner.provisioning.schema import parse_schema
 
 REMEMBERED: Final = 64
 T = TypeVar("T")
+NO_SETTINGS: Final[Mapping[str, str]] = {}
 
 
-def context_of(plan: JobPlan, credentials: Mapping[str, str], profile: TargetProfile) -> JobContext:
-    """Raises InvalidValueError if the credentials are not complete."""
+def context_of(
+    plan: JobPlan, credentials: Mapping[str, str], profile: TargetProfile, settings: Mapping[str, str] = NO_SETTINGS
+) -> JobContext:
+    """`settings`: those of the job. Raises InvalidValueError if the credentials are not complete."""
     connection = connection_of(credentials)
     return JobContext(
         plan=plan,
@@ -30,6 +34,7 @@ def context_of(plan: JobPlan, credentials: Mapping[str, str], profile: TargetPro
             skip_out_of_scope_deletions=is_true(credentials.get("SkipOutOfScopeDeletions")),
             lists_extensions=is_true(credentials.get(LIST_EXTENSIONS)),
             supports_soft_delete=profile.soft_delete,
+            rematches_missing=is_on(settings, "rematchMissing"),
         ),
         dialect=profile.dialect_for(connection.flagged),
         connection=connection,

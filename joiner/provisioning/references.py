@@ -18,7 +18,7 @@ import orjson
 
 from joiner.clock import to_iso
 from joiner.errors import InvalidStateError
-from joiner.provisioning import wire
+from joiner.provisioning import deletions, wire
 from joiner.provisioning.client.batches import batches
 from joiner.provisioning.decision import (
     Action,
@@ -39,7 +39,6 @@ from joiner.provisioning.links import escrow, escrowed, hurry_references, releas
 from joiner.provisioning.modes import is_on
 from joiner.provisioning.plan import AttributeFlow
 from joiner.provisioning.ports import DecidedReference, watched
-from joiner.provisioning.rows import write_rows
 from joiner.provisioning.run import ENDPOINTS, REFERENCES_PER_PAGE, Claims, Page, PageResult, Run
 from joiner.provisioning.window import side_by_side
 
@@ -200,6 +199,9 @@ async def _page(run: Run, sql: str, window: Mapping[str, str], cursor: str) -> P
     found = [_reference(row) for row in rows]
     gate = run.gate.page() if run.gate is not None else None
     references = found if gate is None else [item for item in found if gate.admits_reference(item.decided)]
+    if sql is CYCLE and run.cycle.plan is None and any(item.removes is not None for item in references):
+        young = deletions.not_weighed(run)
+        references = [item for item in references if item.removes is None or item.key[::2] not in young]
     # What no mapping writes any more is left as it is, in the target too.
     mapped = {attribute for attribute in (MEMBERS, MANAGER) if _is_mapped(run, attribute)}
     unmapped = [reference for reference in references if reference.attribute not in mapped]
@@ -276,8 +278,10 @@ class Work:
 
     @property
     def tried(self) -> Sequence[Reference]:
-        """Those of which it is known whether they are written."""
-        return [*self._written, *self._unwritten]
+        """Those of which it is known whether they are written. That a manager is gone is known when a read shows it:
+        the target may have lost what it acknowledged. Members are not read."""
+        known = (item for item in self._written if item.attribute == MEMBERS or item.wanted_id is not None)
+        return [*known, *self._unwritten]
 
     @property
     def changes(self) -> Sequence[Reference]:
@@ -510,15 +514,6 @@ def note_seen(connection: sqlite3.Connection, run: Run, object_type: ObjectType,
     hurry_references(connection, run.job.id, source_ids, run.clock())
 
 
-def note_read(connection: sqlite3.Connection, run: Run, held: Sequence[tuple[str, str, str | None]]) -> None:
-    """What the target was seen to hold, so that an equal reference is not written again, and a lost one is."""
-    write_rows(connection, HELD, [(run.job.id, *reference) for reference in held if reference[2] is not None])
-    connection.executemany(
-        "DELETE FROM exported_reference WHERE job_id = ? AND source_id = ? AND attribute = ? AND related_id = ''",
-        ((run.job.id, *reference[:2]) for reference in held if reference[2] is None),
-    )
-
-
 def note_members(connection: sqlite3.Connection, run: Run, group_id: str, member_ids: Sequence[str]) -> None:
     """These members of the group are to be looked at, whatever has changed of them."""
     connection.executemany(NOTE_MEMBER, ((run.job.id, group_id, member_id) for member_id in member_ids))
@@ -544,13 +539,6 @@ def _is_mapped(run: Run, attribute: str) -> bool:
     return plan is not None and any(flow.source_attribute == attribute for flow in plan.references)
 
 
-HELD: Final = """
-WITH held (job_id, source_id, attribute, value) AS (VALUES {rows})
-INSERT INTO exported_reference SELECT h.job_id, h.source_id, h.attribute, '', h.value FROM held h
-LEFT JOIN exported_reference e
-  ON (e.job_id, e.source_id, e.attribute, e.related_id) = (h.job_id, h.source_id, h.attribute, '')
-WHERE e.target_value IS NOT h.value ON CONFLICT DO UPDATE SET target_value = excluded.target_value
-"""
 FORMER_MEMBERS: Final = (
     "INSERT OR IGNORE INTO pending_reference SELECT ?1, e.source_id, 'members', e.related_id FROM exported_reference e"
     " WHERE e.job_id = ?1 AND e.attribute = 'members' AND e.source_id IN ({marks}) AND NOT EXISTS"

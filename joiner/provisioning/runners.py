@@ -31,6 +31,10 @@ class Runners:
         runner = self.outbound if source_of(job.template_id) == "directory" else self._inbound
         return await runner.run_pages(cycle_id, fence, goes_on)
 
+    async def drop_lists(self, cycle_id: str) -> None:
+        """As `CycleRunner.drop_lists`."""
+        await self.outbound.drop_lists(cycle_id)
+
     async def fail(self, cycle_id: str, fence: int, reason: str) -> None:
         """As `CycleRunner.fail`."""
         await self.outbound.fail(cycle_id, fence, reason)

@@ -255,7 +255,7 @@ class ProvisioningSide:
         if source_of(job.template_id) != "directory":
             raise InvalidStateError("this job is inbound: it writes to the directory, and has no target application")
         stored = credentials.read_credentials(self._db.reader, self._vault, job.service_principal_id)
-        return context_of(compiled.of(job), stored, parse_profile(job.profile))
+        return context_of(compiled.of(job), stored, parse_profile(job.profile), job.settings)
 
     def _open_gate(self, job: Job, cycle: Cycle, context: JobContext) -> Gate | None:
         if cycle.plan is None:

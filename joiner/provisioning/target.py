@@ -107,8 +107,21 @@ class ScimTarget:
         if total and not found:
             # To take this for "nobody" would create a second account.
             raise incompatible(f"the application says that {total} objects match {condition}, and lists none")
-        if any(not has_value(resource, attribute, value, case_exact=case_exact) for resource in found):
-            raise incompatible(f"the application answered the filter {condition} with objects that do not match it")
+        for at, resource in enumerate(found):
+            has = has_value(resource, attribute, value, case_exact=case_exact)
+            if has is None:
+                # Lists may leave attributes out that a read shows.
+                found[at] = resource = await self._whole(endpoint, resource, exclude)
+                has = has_value(resource, attribute, value, case_exact=case_exact)
+            if not has:
+                what = "does not show" if has is None else "does not match"
+                raise incompatible(f"the application answered the filter {condition} with an object that {what} it")
+        return found
+
+    async def _whole(self, endpoint: str, resource: Resource, exclude: Sequence[str]) -> Resource:
+        found = await self.read(endpoint, resource["id"], exclude=exclude)
+        if found is None:
+            raise incompatible(f"the application lists an object '{resource['id']}' that it does not have")
         return found
 
     async def every(self, endpoint: str, *, exclude: Sequence[str] = ()) -> AsyncIterator[Resource]:
@@ -139,7 +152,12 @@ class ScimTarget:
 
     async def create(self, endpoint: str, resource: Mapping[str, Any]) -> str:
         """Creates the resource and returns its id. Not repeated after a lost answer: the caller matches first."""
-        answer = await self._send("POST", endpoint, body=resource, of_collection=True, repeats=False)
+        try:
+            answer = await self._send("POST", endpoint, body=resource, of_collection=True, repeats=False)
+        except BaseException:
+            # It may have been made all the same.
+            self._scan.forget(endpoint)
+            raise
         # Some answer a create with nothing but its address.
         target_id = id_of(parsed(answer)) or _last_segment(answer.headers.get("location"), endpoint)
         if not target_id:

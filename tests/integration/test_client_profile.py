@@ -199,6 +199,16 @@ async def test_without_filters_accounts_are_found_by_reading_all_of_them_once() 
         assert await target.query("/Users", "userName", "new", case_exact=True) == []
 
 
+async def test_without_filters_what_a_create_of_unknown_outcome_has_made_is_found() -> None:
+    made = {"id": "1", "userName": "a"}
+    script = Script(json({"totalResults": 0}), empty(503), json({"totalResults": 1, "Resources": [made]}))
+    async with talking_to(script, profile=TargetProfile(filters=False)) as target:
+        assert await target.query("/Users", "userName", "a", case_exact=True) == []
+        with pytest.raises(TargetError):
+            await target.create("/Users", {"userName": "a"})
+        assert await target.query("/Users", "userName", "a", case_exact=True) == [made]
+
+
 WORK = 'emails[type eq "work"].value'
 
 

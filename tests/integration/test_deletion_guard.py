@@ -280,6 +280,33 @@ async def test_a_share_of_the_managed_objects_is_too_many_by_default(tmp_path: P
         assert len(await active(world)) == 35
 
 
+async def test_who_leaves_a_group_after_everything_was_counted_is_counted_by_the_next_cycle(world: World) -> None:
+    await world.configure(QuarantineTooManyDeletesThreshold="0")
+    ada = await world.add_user("ada")
+    team = await world.add_group("Team", ada)
+    await world.assign(team, ada)
+    await world.run()
+    await world.configure(QuarantineTooManyDeletesThreshold="1")
+    await world.change_user(ada, account_enabled=False)
+    await world.run()
+    await world.configure(QuarantineTooManyDeletesThreshold="0")
+    await world.change_user(ada, account_enabled=True)
+    # Whoever comes back is looked at as a member once more, and leaves just then.
+    begun = await world.db.write(
+        lambda c: cycles.begin_cycle(c, world.job_id, world.directory.feed_position(), world.clock())
+    )
+    fence = await world.side.runner.take(begun.id)
+    while world.cycle_running().phase != "references":
+        await world.side.runner.run_page(begun.id, fence)
+    await world.remove_member(team, ada)
+    while await world.side.runner.run_page(begun.id, fence):
+        pass
+    assert await world.held_groups() == {"Team": {"ada"}}
+    await world.run()
+    assert staged(world) == {"removeMember Team"}
+    assert await world.held_groups() == {"Team": {"ada"}}
+
+
 async def test_what_is_held_back_survives_a_page_that_was_cut_off(world: World) -> None:
     ids = await employed(world, *FIVE)
     for name in FIVE[:4]:

@@ -207,3 +207,52 @@ async def test_adopting_links_found_accounts_and_forgets_missing_ones_without_a_
     assert len(world.sent) == before
     with pytest.raises(InvalidStateError, match="used already"):
         await world.side.planning.adopt(job, plan.number)
+
+
+async def test_a_list_that_leaves_attributes_out_shows_no_drift(world: World) -> None:
+    world.falsify = lambda body: {
+        **body,
+        "Resources": [
+            {name: each[name] for name in ("id", "displayName") if name in each} for each in body["Resources"]
+        ],
+    }
+    accounts = await team(world)
+    plan, drift = await look(world)
+    assert (actions(world, plan.number), drift["accounts"]) == ({}, {})
+    await world.application_change(accounts["ada"], title="Boss")
+    plan, _ = await look(world)
+    assert actions(world, plan.number) == {"ada": "update"}
+
+
+async def test_a_leaver_whose_account_is_gone_is_forgotten_by_the_repair(world: World) -> None:
+    accounts = await team(world)
+    [eve] = world.db.reader.execute("SELECT source_id FROM link WHERE target_id = ?", (accounts["eve"],)).fetchone()
+    await world.change_user(eve, account_enabled=False)
+    await world.run()
+    await world.application_delete(accounts["eve"])
+    plan, drift = await look(world)
+    assert drift["missing"] == {"User": 1}
+    assert actions(world, plan.number) == {"eve": "release"}
+    assert await repair(world, plan.number) == {"states": {"sent": 1}, "refused": []}
+    assert (await look(world))[1]["missing"] == {}
+
+
+async def test_the_guard_also_holds_back_what_a_repair_would_take_away(world: World) -> None:
+    accounts = await team(world)
+    await world.configure(QuarantineTooManyDeletesThreshold="1")
+    for name in ("dan", "eve"):
+        [person] = world.db.reader.execute(
+            "SELECT source_id FROM link WHERE target_id = ?", (accounts[name],)
+        ).fetchone()
+        await world.change_user(person, account_enabled=False)
+        await world.run()
+        await world.application_change(accounts[name], active=True)
+    plan, _ = await look(world)
+    told = items(world, plan.number)
+    assert {name: (item["action"], item["isHeld"]) for name, item in told.items()} == {
+        "dan": ("disable", True),
+        "eve": ("disable", True),
+    }
+    assert await repair(world, plan.number) == {"states": {"held": 2}, "refused": []}
+    held = await world.accounts()
+    assert (held["dan"]["active"], held["eve"]["active"]) == (True, True)

@@ -1,14 +1,22 @@
 """The documented gaps that a switch opens, seen from the application; others are where their subject is."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from joiner.errors import NotFoundError
 from joiner.provisioning.audit import SERVICE_ITSELF
 from joiner.provisioning.on_demand import Subject
-from tests.world import World, opened
+from tests.world import World, code_of, opened
 
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with opened(tmp_path) as it:
+        yield it
 
 
 async def late_manager_and_member(world: World) -> tuple[bool, dict[str, set[str]]]:
@@ -40,6 +48,60 @@ async def test_late_references_are_set_in_that_cycle_or_as_documented_after_a_re
             await world.run()
             assert await world.held_groups() == {"Team": {"ada", "boss"}}
             assert "manager" in (await world.accounts())["ada"][ENTERPRISE]
+
+
+@pytest.mark.req("REQ-C-005", "REQ-P-068")
+async def test_who_lost_the_account_is_reported_or_with_the_switch_matched_again_then_created(world: World) -> None:
+    people = {name: await world.add_user(name) for name in ("ada", "bea")}
+    team = await world.add_group("Team", *people.values())
+    await world.assign(team, *people.values())
+    await world.run()
+    before = await world.accounts()
+    for account in before.values():
+        await world.application_delete(account["id"])
+    restored = await world.application_add(userName="bea@fjord.example", displayName="Bea", active=True)
+    for person in people.values():
+        await world.change_user(person, jobTitle="New")
+    await world.run()
+    assert {name: code_of(entry) for name, entry in world.entries().items()} == dict.fromkeys(people, "InvalidAnchor")
+    assert set(await world.accounts()) == {"bea"}
+    await world.configure(parity_rematchMissing="on")
+    outcome = await world.run()
+    assert (outcome["ada"], outcome["bea"]) == ("create success", "update success")
+    after = await world.accounts()
+    assert after["bea"]["id"] == restored
+    assert after["ada"]["id"] != before["ada"]["id"]
+    assert await world.held_groups() == {"Team": {"ada", "bea"}}
+    assert await world.run() == {}
+
+
+async def test_with_the_switch_a_leaver_whose_account_is_gone_is_forgotten(world: World) -> None:
+    await world.configure(parity_rematchMissing="on")
+    ada = await world.add_user("ada")
+    await world.assign(ada)
+    await world.run()
+    await world.application_delete((await world.accounts())["ada"]["id"])
+    await world.change_user(ada, account_enabled=False)
+    assert await world.run() == {"ada": "create skipped"}
+    with pytest.raises(NotFoundError):
+        world.service.object_connection(world.job_id, ada)
+
+
+async def test_who_comes_back_after_the_account_was_deleted_gets_a_new_one_in_any_mode(tmp_path: Path) -> None:
+    for mode in ("improved", "entra"):
+        folder = tmp_path / mode
+        folder.mkdir()
+        async with opened(folder) as world:
+            await world.configure(Mode=mode)
+            ada = await world.add_user("ada")
+            await world.assign(ada)
+            await world.run()
+            await world.unassign(ada)
+            await world.run()
+            await world.application_delete((await world.accounts())["ada"]["id"])
+            await world.assign(ada)
+            assert await world.run() == {"ada": "create success"}
+            assert (await world.accounts())["ada"]["active"] is True
 
 
 @pytest.mark.req("REQ-P-111")

@@ -193,6 +193,20 @@ async def test_what_the_guard_would_hold_back_is_planned_so_and_applied_only_whe
     assert (entry["provisioningAction"], entry["initiatedBy"]["displayName"]) == ("disable", ADA["displayName"])
 
 
+async def test_what_was_allowed_and_is_refused_because_it_has_changed_stays_held_back(world: World) -> None:
+    await world.configure(QuarantineTooManyDeletesThreshold="0", NotificationEmail="ops@fjord.example")
+    ada = await world.add_user("ada")
+    await world.assign(ada)
+    await world.run()
+    await world.change_user(ada, account_enabled=False)
+    assert await world.run() == {"ada": "stagedDelete skipped"}
+    plan = await make_plan(world)
+    await world.change_user(ada, jobTitle="New")
+    assert (await apply(world, plan.number, allow_deletes=True))["states"] == {"refused": 1}
+    assert await world.run() == {"ada": "stagedDelete skipped"}
+    assert (await world.accounts())["ada"]["active"]
+
+
 async def test_every_table_of_jobs_is_copied_for_a_plan_or_known_not_to_be_needed(world: World) -> None:
     found = world.db.reader.execute(
         "SELECT m.name FROM sqlite_master m JOIN pragma_table_info(m.name) c"

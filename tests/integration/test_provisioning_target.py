@@ -34,9 +34,45 @@ async def test_excluded_attributes_are_asked_for_in_queries_and_reads() -> None:
 async def test_a_target_that_ignores_filters_is_caught_instead_of_matched() -> None:
     script = Script(json(listed({"id": "1", "userName": "somebody.else"})))
     async with talking_to(script) as target:
-        with pytest.raises(TargetError, match="do not match") as caught:
+        with pytest.raises(TargetError, match="does not match") as caught:
             await target.query("/Users", "userName", "wanted", case_exact=False)
     assert caught.value.code == "SystemForCrossDomainIdentityManagementServiceIncompatible"
+
+
+WORK_MAIL = 'emails[type eq "work"].value'
+
+
+@pytest.mark.parametrize(
+    ("attribute", "read"),
+    [
+        ("externalId", {"id": "1", "userName": "a", "externalId": "Wanted"}),
+        (WORK_MAIL, {"id": "1", "userName": "a", "emails": [{"value": "home"}, {"value": "wanted", "type": "WORK"}]}),
+    ],
+)
+async def test_a_match_that_the_list_does_not_prove_is_read(attribute: str, read: dict[str, Any]) -> None:
+    script = Script(json(listed({"id": "1", "userName": "a"})), json(read))
+    async with talking_to(script) as target:
+        # What was read is what is compared with the mappings' values.
+        assert await target.query("/Users", attribute, "wanted", case_exact=False) == [read]
+    assert [path for _, path, _, _ in script.requests] == ["/scim/Users", "/scim/Users/1"]
+
+
+@pytest.mark.parametrize(
+    ("attribute", "read", "told"),
+    [
+        ("externalId", json({"id": "1", "userName": "a", "externalId": "another"}), "does not match"),
+        ("externalId", json({"id": "1", "userName": "a"}), "does not show"),
+        (WORK_MAIL, json({"id": "1", "emails": [{"value": "another", "type": "work"}]}), "does not match"),
+        ("externalId", json({"detail": "gone"}, 404), "does not have"),
+    ],
+)
+async def test_a_match_that_a_read_does_not_prove_either_is_none(
+    attribute: str, read: Callable[[], web.StreamResponse], told: str
+) -> None:
+    """A target that ignores the filter would give somebody else's account away."""
+    async with talking_to(Script(json(listed({"id": "1", "userName": "a"})), read)) as target:
+        with pytest.raises(TargetError, match=told):
+            await target.query("/Users", attribute, "wanted", case_exact=False)
 
 
 @pytest.mark.parametrize(

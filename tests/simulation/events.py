@@ -293,7 +293,7 @@ def vandalise(world: World) -> str | None:
     if person is None:
         return None
     world.target.delete_by_hand("Users", world.target.having("Users", "externalId", person.id)[0]["id"])
-    person.is_vandalised = True
+    person.is_vandalised = not world.conditions.rematches
     return f"the account of {person.name} is deleted by hand"
 
 
@@ -304,6 +304,9 @@ def alter(world: World) -> str | None:
         return None
     account["title"] = "King"
     account["active"] = not account.get("active", True)
+    person = world.intention.people.get(account["externalId"])
+    if person is not None:
+        person.is_altered = True
     return f"the account {account['id']} is changed by hand"
 
 

@@ -19,7 +19,9 @@ Behaviour = Callable[[SimulatedTarget, Request], Awaitable[Answer]]
 PAGE: Final = b"<!DOCTYPE html><html><title>Maintenance</title><p>We will be back soon.</html>"
 READS: Final = frozenset({"GET"})
 CREATES: Final = frozenset({"POST"})
-ALL: Final = frozenset({"GET", "POST", "PATCH", "DELETE"})
+UPDATES: Final = frozenset({"PATCH", "PUT"})
+DELETES: Final = frozenset({"DELETE"})
+ALL: Final = READS | CREATES | UPDATES | DELETES
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +119,13 @@ async def _lost(target: SimulatedTarget, request: Request) -> Answer:
 
 
 async def _lost_members(target: SimulatedTarget, request: Request) -> Answer:
-    adds = all(operation["op"].lower() == "add" for operation in request.body["Operations"])
-    if not (request.is_about_members and adds) or request.id not in target.resources["Groups"]:
+    if not request.is_about_members or request.id not in target.resources["Groups"]:
         return target.serve(request)
     return Answer(204, {}, b"")
+
+
+async def _lost_delete(target: SimulatedTarget, request: Request) -> Answer:
+    return Answer(204, {}, b"") if request.id in target.resources[request.endpoint] else target.serve(request)
 
 
 FAULTS: Final[Mapping[str, Fault]] = {
@@ -144,8 +149,9 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "409 though absent": Fault(_conflict, CREATES),
     "race": Fault(_race, CREATES),
     "everything on a filter": Fault(_everything, READS),
-    "lost update": Fault(_lost, frozenset({"PATCH"}), is_silent=True),
-    "lost members": Fault(_lost_members, frozenset({"PATCH"}), is_silent=True),
+    "lost update": Fault(_lost, UPDATES, is_silent=True),
+    "lost members": Fault(_lost_members, UPDATES, is_silent=True),
+    "lost delete": Fault(_lost_delete, DELETES, is_silent=True),
 }
 
 

@@ -32,6 +32,8 @@ class Person:
     """At some time it was active and not entitled: the job may have ceased to manage it."""
     is_vandalised: bool = False
     """Somebody deleted its account in the application."""
+    is_altered: bool = False
+    """Somebody enabled or disabled its account by hand."""
 
     @property
     def is_active(self) -> bool:
@@ -57,6 +59,10 @@ class Intention:
 
     sync_all: bool
     skips_out_of_scope: bool
+    soft_deletes: bool = True
+    """Whether accounts are disabled; if not, they are deleted."""
+    accounts_vanish: bool = False
+    """Accounts may be deleted of whom the directory still names: groups and people may go on to name them."""
     people: dict[str, Person] = field(default_factory=dict)
     teams: dict[str, Team] = field(default_factory=dict)
     assigned: set[str] = field(default_factory=set)
@@ -82,9 +88,24 @@ class Intention:
             team.was_outside |= not team.is_deleted and not self.is_team_in_scope(team)
 
     def _is_entitled(self, person: Person) -> bool:
-        teams = (t for t in self.teams.values() if t.id in self.assigned and t.is_security and not t.is_deleted)
-        is_assigned = self.sync_all or person.id in self.assigned or any(person.id in team.members for team in teams)
+        is_assigned = self.sync_all or self._is_assigned(person)
         return is_assigned and self.department in (None, person.attributes.get("department"))
+
+    def _is_assigned(self, person: Person) -> bool:
+        teams = (t for t in self.teams.values() if t.id in self.assigned and t.is_security and not t.is_deleted)
+        return person.id in self.assigned or any(person.id in team.members for team in teams)
+
+    def states(self) -> dict[str, tuple[Any, ...]]:
+        """Id → all that there is to know of a person or a team, to find out later what has changed."""
+        people = {
+            p.id: (p.name, dict(p.attributes), p.is_enabled, p.manager, p.deleted_at, p.is_purged, self._is_assigned(p))
+            for p in self.people.values()
+        }
+        teams = {
+            t.id: (t.name, t.is_security, set(t.members), t.is_deleted, t.id in self.assigned)
+            for t in self.teams.values()
+        }
+        return {**people, **teams}
 
     def wanted_values(self, person: Person) -> dict[str, Any]:
         """SCIM path → value, for the attributes that have one."""
@@ -105,17 +126,15 @@ class Intention:
 
 @dataclass(slots=True)
 class Comparison:
-    """Compares the target with the intention; every difference is a sentence.
-
-    Where updates can be lost in silence, former accounts may be active; where members can, they may be missing; and
-    where accounts or links are gone, former members may be left.
-    """
+    """Compares the target with the intention; every difference is a sentence."""
 
     intention: Intention
     target: SimulatedTarget
-    lost_updates: bool
-    lost_members: bool
-    forgot_members: bool
+    excuses: frozenset[str] = frozenset()
+    """What cannot be as it should: `updates`, `members`, `deletes` that were lost in silence and that nobody has looked
+    for yet, `late references` of which the mode says that they wait for a restart."""
+    reported: frozenset[str] = frozenset()
+    """Ids of accounts that the administrator has been told of, as managed by nobody."""
 
     def differences(self) -> list[str]:
         return [*self._strangers(), *self._people(), *self._teams()]
@@ -133,7 +152,7 @@ class Comparison:
         for resources in self.target.resources.values():
             for id_, resource in resources.items():
                 original = self.target.made_by_hand.get(id_, {})
-                if self.lost_updates and not _is_stranger(original):
+                if "updates" in self.excuses and not _is_stranger(original):
                     # The update that took it over was lost, but not those after it.
                     continue
                 if resource.get("externalId") not in known and resource != original:
@@ -186,20 +205,26 @@ class Comparison:
         if manager is not None and (manager.is_vandalised or self._is_blocked(manager, self._accounts(manager))):
             return
         if manager is not None and self.intention.is_in_scope(manager):
-            if held not in ids:
+            if held not in ids and "late references" not in self.excuses:
                 yield f"{told} has the manager {held!r} instead of {manager.name}"
-        elif held is not None and held not in ids and not self.lost_updates:
-            # A removal that was lost cannot be told from a manager whom only the target knows, which stays.
+        elif held is not None and held not in ids and "updates" not in self.excuses and self._exists(held):
             yield f"{told} has the manager {held!r}, whom the directory does not name"
+
+    def _exists(self, id_: str) -> bool:
+        return not self.intention.accounts_vanish or id_ in self.target.resources["Users"]
 
     def _former(self, told: str, account: Resource, person: Person) -> Iterator[str]:
         if not person.was_entitled:
             yield f"{told} was never in scope and has an account"
-        if person.is_vandalised or self.lost_updates:
+        kept = person.was_outside and (self.intention.skips_out_of_scope or person.is_altered)
+        if person.is_vandalised or "updates" in self.excuses or account["id"] in self.reported:
             return
-        kept = self.intention.skips_out_of_scope and person.was_outside
         if person.is_purged and not person.was_outside:
-            yield f"{told} was managed until it was purged, and its account is still there"
+            if "deletes" not in self.excuses:
+                yield f"{told} was managed until it was purged, and its account is still there"
+        elif not self.intention.soft_deletes:
+            if not kept and "deletes" not in self.excuses:
+                yield f"{told} is out of scope, and its account is still there"
         elif account.get("active") is not False and not kept:
             yield f"{told} is out of scope, and its account is active"
 
@@ -213,10 +238,14 @@ class Comparison:
                     continue
                 if groups[0]["displayName"] != team.name:
                     yield f"{told} is named {groups[0]['displayName']!r}"
-                if not self.lost_members:
+                if "members" not in self.excuses:
                     yield from self._members(told, groups[0], team)
-            elif groups and not (self.intention.skips_out_of_scope and team.was_outside):
+            elif groups and not self._may_stay(groups[0], team):
                 yield f"{told} is out of scope, and its group is still there"
+
+    def _may_stay(self, group: Resource, team: Team) -> bool:
+        is_excused = "deletes" in self.excuses or group["id"] in self.reported
+        return is_excused or (self.intention.skips_out_of_scope and team.was_outside)
 
     def _members(self, told: str, group: Resource, team: Team) -> Iterator[str]:
         held = {item["value"] for item in group.get("members", [])}
@@ -227,10 +256,11 @@ class Comparison:
             allowed |= ids
             if self.intention.is_in_scope(person) and not person.is_vandalised:
                 wanted |= ids
-        vandalised = self.forgot_members or any(p.is_vandalised for p in self.intention.people.values())
-        if missing := wanted - held:
+        vandalised = any(p.is_vandalised for p in self.intention.people.values())
+        if (missing := wanted - held) and "late references" not in self.excuses:
             yield f"{told} lacks the members {sorted(missing)}"
-        if (surplus := held - allowed) and not vandalised:
+        surplus = {id_ for id_ in held - allowed if self._exists(id_)}
+        if surplus and not vandalised:
             yield f"{told} has the members {sorted(surplus)}, whom the directory does not name"
 
 

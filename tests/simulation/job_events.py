@@ -28,6 +28,12 @@ async def restart(world: World) -> str:
     return "the job is restarted"
 
 
+async def run_now(world: World) -> str:
+    # By the process that works: what the scheduler of another one began would run twice.
+    await world.process.side.service.run_now(world.job_id)
+    return "a cycle is run by hand"
+
+
 async def forget_links(world: World) -> str:
     await world.admin.side.service.restart(world.job_id, "Full")
     return "the job is restarted, and matches everything again"
@@ -41,6 +47,34 @@ async def pause(world: World) -> str:
 async def start(world: World) -> str:
     await world.admin.side.service.start(world.job_id)
     return "the job is started"
+
+
+async def allow_deletes(world: World) -> str:
+    """All that are held back, or one of them."""
+    service = world.admin.side.service
+    staged = service.staged_removals(world.job_id)
+    chosen = staged if world.rng.random() < 0.5 else staged[:1]
+    world.guard.allowed |= {(item.object_id, item.member_id or "") for item in chosen}
+    await service.allow_removals(world.job_id, [item.id for item in chosen])
+    return f"the administrator allows {len(chosen)} of {len(staged)} deletions"
+
+
+async def allow_all_deletes(world: World) -> str:
+    """All that are held back now."""
+    staged = world.admin.side.service.staged_removals(world.job_id)
+    world.guard.allowed |= {(item.object_id, item.member_id or "") for item in staged}
+    if world.rng.random() < 0.5:
+        await world.admin.side.service.restart(world.job_id, "ForceDeletes")
+    else:
+        await world.admin.side.service.allow_removals(world.job_id, None)
+    return f"the administrator allows all {len(staged)} deletions"
+
+
+async def reject_deletes(world: World) -> str:
+    """They are found again when they change, or by an initial cycle."""
+    number = await world.admin.side.service.reject_removals(world.job_id, None)
+    world.has_rejected |= number > 0
+    return f"the administrator rejects {number} deletions"
 
 
 async def expire_token(world: World) -> str:
@@ -68,3 +102,9 @@ JOB_EVENTS: Final[tuple[tuple[int, JobEvent], ...]] = (
     (1, expire_token),
     (3, renew_token),
 )
+GUARD_EVENTS: Final[tuple[tuple[int, JobEvent], ...]] = (
+    (3, allow_deletes),
+    (2, allow_all_deletes),
+    (1, reject_deletes),
+)
+"""What an administrator may answer when deletions are held back."""

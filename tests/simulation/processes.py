@@ -5,6 +5,7 @@ A moment is a request to the target or a write to the database, just before or j
 
 import asyncio
 import sqlite3
+import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from functools import partial
@@ -24,6 +25,8 @@ from joiner.storage.sqlite import Database
 from tests.simulation.scim_target import SimulatedTarget
 
 End = Literal["dies", "stalls"]
+NOWHERE = Path(tempfile.gettempdir(), "directory.db")
+"""Where the file would be."""
 T = TypeVar("T")
 
 
@@ -79,9 +82,11 @@ class ProcessDatabase(Database):
     All processes share the connection. It is in memory: processes die here, machines do not.
     """
 
-    def __init__(self, connection: sqlite3.Connection, fate: Fate) -> None:
+    def __init__(self, connection: sqlite3.Connection, fate: Fate, writers: "Writers | None" = None) -> None:
+        self.path = NOWHERE
         self._connection = connection
         self._fate = fate
+        self._writers = writers or Writers()
 
     @property
     def reader(self) -> sqlite3.Connection:
@@ -97,6 +102,7 @@ class ProcessDatabase(Database):
 
     def _carry_out(self, work: Callable[[sqlite3.Connection], T], done: "Future[T]") -> None:
         connection = self._connection
+        self._writers.now = self
         connection.execute("BEGIN IMMEDIATE")
         try:
             result = work(connection)
@@ -113,6 +119,40 @@ class ProcessDatabase(Database):
             action()
         else:
             self._fate.hold(action)
+
+
+class Writers:
+    """Watches that no process commits anything of a job that another one has taken over since."""
+
+    def __init__(self) -> None:
+        self.now: ProcessDatabase | None = None
+        self.stale: list[str] = []
+        """What was written though it must not be."""
+        self._fences: dict[ProcessDatabase | None, int] = {}
+
+    def watch(self, connection: sqlite3.Connection) -> None:
+        connection.create_function("note_fence", 1, self._note_fence)
+        connection.create_function("note_write", 2, self._note_write)
+        connection.executescript(WATCH)
+
+    def _note_fence(self, fence: int) -> None:
+        self._fences[self.now] = fence
+
+    def _note_write(self, what: str, fence: int) -> None:
+        held = self._fences.get(self.now)
+        if held is not None and held != fence:
+            self.stale.append(f"a worker with the fencing number {held} wrote to {what} when it was {fence}")
+
+
+WATCH = """
+CREATE TEMP TRIGGER watch_fence AFTER UPDATE OF fence ON job BEGIN SELECT note_fence(NEW.fence); END;
+CREATE TEMP TRIGGER watch_cycle AFTER UPDATE ON cycle
+BEGIN SELECT note_write('cycle', fence) FROM job WHERE id = NEW.job_id; END;
+CREATE TEMP TRIGGER watch_link AFTER INSERT ON link
+BEGIN SELECT note_write('link', fence) FROM job WHERE id = NEW.job_id; END;
+CREATE TEMP TRIGGER watch_intent AFTER INSERT ON intent
+BEGIN SELECT note_write('intent', fence) FROM job WHERE id = NEW.job_id; END;
+"""
 
 
 class SimulatedExchange:
@@ -178,9 +218,11 @@ class TaskEngine:
 class Process:
     """Use `side` and `directory` as a program would; `start` runs the scheduler and the cycles."""
 
-    def __init__(self, connection: sqlite3.Connection, clock: Clock, target: SimulatedTarget, rng: Random) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, clock: Clock, target: SimulatedTarget, rng: Random, writers: Writers
+    ) -> None:
         self.fate = Fate()
-        self.db = ProcessDatabase(connection, self.fate)
+        self.db = ProcessDatabase(connection, self.fate, writers)
         self.directory = DirectoryStore(self.db, clock)
         self.engine = TaskEngine()
 

@@ -51,6 +51,27 @@ class Traits:
     """More values of `members` in one operation are refused."""
     lists: Literal["", "not", "twice", "not all", "briefly"] = ""
     """What is wrong with its lists."""
+    paging: Literal["index", "cursor", "cursor unasked", "none"] = "index"
+    most_listed: int = 1000
+    """It lists no more at once, whatever is asked for."""
+    filters: bool = True
+    """If not, every filter is refused."""
+    filterable: tuple[str, ...] | None = None
+    """Filters by other attributes are refused."""
+    filters_briefly: bool = False
+    """What a filter finds is listed by its id and nothing else; a read shows the rest."""
+    compares_exactly: bool = False
+    """Names that differ in case are different names."""
+    updates: Literal["patch", "put"] = "patch"
+    """`put`: it knows no PATCH."""
+    has_versions: bool = False
+    """It gives an ETag with what is read, and refuses to write another version."""
+    mixes_members: bool = True
+    """Whether one request may add and remove members."""
+    shows_empty_groups: bool = True
+    """A group without members is read with an empty list, not without one."""
+    soft_deletes: bool = True
+    """If not, `active` means nothing: accounts can only be deleted."""
     unfilterable: frozenset[str] = frozenset()
     """A filter by one of these attributes is answered with everything."""
 
@@ -66,6 +87,10 @@ class Request:
     params: Mapping[str, str]
     body: Any
     timeout: float
+    version: str | None = None
+    """The only version that it may change."""
+    cycle: str | None = None
+    """The cycle that ran when it arrived; only of requests that write."""
 
     @property
     def writes(self) -> bool:
@@ -73,6 +98,9 @@ class Request:
 
     @property
     def is_about_members(self) -> bool:
+        """A PUT says everything of a group, also its members."""
+        if self.method == "PUT":
+            return self.endpoint == "Groups"
         return self.method == "PATCH" and any("member" in str(o.get("path")) for o in self.body["Operations"])
 
     def __str__(self) -> str:
@@ -82,11 +110,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """A write that changed something; `owner` is the source object's id, as the resource's externalId tells it."""
+    """A write that was carried out; `owner` is the source object's id, as the resource's externalId tells it."""
 
     request: Request
     owner: str
     at: datetime
+    before: Resource
+    after: Resource
+    """Empty: there was, or is, no such resource."""
 
 
 @dataclass(slots=True)
@@ -107,7 +138,11 @@ class SimulatedTarget:
     effects: list[Effect] = field(default_factory=list)
     requests: int = 0
     on_request: Callable[[], None] = field(default=lambda: None)
+    cycle_now: Callable[[], str | None] = field(default=lambda: None)
+    on_effect: Callable[[Effect], None] = field(default=lambda effect: None)
     _visible_from: dict[str, float] = field(default_factory=dict)
+    _versions: dict[str, int] = field(default_factory=dict)
+    _gone: dict[str, Resource] = field(default_factory=dict)
 
     async def answer(
         self, method: str, path: str, headers: Mapping[str, str], data: bytes | None, seconds: float
@@ -117,14 +152,16 @@ class SimulatedTarget:
         parts = urlsplit(path)
         _, endpoint, *rest = parts.path.split("/")
         body = orjson.loads(data) if data else None
-        params = dict(parse_qsl(parts.query))
-        request = Request(self.requests, method, endpoint, rest[0] if rest else "", params, body, seconds)
+        params = dict(parse_qsl(parts.query, keep_blank_values=True))
+        version = headers.get("If-Match")
+        request = Request(self.requests, method, endpoint, rest[0] if rest else "", params, body, seconds, version)
         await asyncio.sleep(self.rng.choice((0.01, 0.05, 0.2, 1.5)))
         self.on_request()
         if headers.get("Authorization", headers.get("authorization")) != f"Bearer {self.token}":
             self.tell(f"  #{request.number} {request} → 401")
             return _error(401, "the token has expired")
         if request.writes:
+            request.cycle = self.cycle_now()
             self.writes.append(request)
         return await self.weather.answer(self, request)
 
@@ -137,8 +174,11 @@ class SimulatedTarget:
         except RefusedError as error:
             answer = _error(400, str(error), error.scim_type)
         if request.writes and answer.status < 300:
-            owner = (request.body or {}).get("externalId") or {**before, **held.get(request.id, {})}.get("externalId")
-            self.effects.append(Effect(request, str(owner), self.clock()))
+            after = held.get(request.id, {})
+            owner = (request.body or {}).get("externalId") or {**before, **after}.get("externalId")
+            effect = Effect(request, str(owner), self.clock(), before, after)
+            self.effects.append(effect)
+            self.on_effect(effect)
         return answer
 
     def add_by_hand(self, endpoint: str, **values: Any) -> str:
@@ -152,8 +192,12 @@ class SimulatedTarget:
         self._forget(endpoint, id_)
 
     def having(self, endpoint: str, attribute: str, value: Any) -> list[Resource]:
-        """The resources with the value, hidden ones included."""
+        """The resources with the value in any case of letters, hidden ones included."""
         return [item for item in self.resources[endpoint].values() if _equal(attribute, read(item, attribute), value)]
+
+    def owner_of(self, id_: str) -> str:
+        """The source object's id of an account, also of one that is gone, or its own if it is nobody's."""
+        return str(self.resources["Users"].get(id_, self._gone.get(id_, {})).get("externalId") or id_)
 
     def is_hidden(self, id_: str) -> bool:
         return self._visible_from.get(id_, 0.0) > self.clock().timestamp()
@@ -164,18 +208,28 @@ class SimulatedTarget:
         exclude = () if self.traits.ignores_exclusion else request.params.get("excludedAttributes", "").split(",")
         if request.id:
             found = self._visible(request)
-            return _error(404, "no such resource") if found is None else _json(200, _without(found, exclude))
+            if found is None:
+                return _error(404, "no such resource")
+            shown = self._shown(request.endpoint, found)
+            return _json(200, _without(shown, exclude), self._version(request.id))
         if "filter" not in request.params:
             return self._list(request, exclude)
+        if not self.traits.filters:
+            return _error(501, "there are no filters here")
         matching = [item for item in self.resources[request.endpoint].values() if self._passes(item, request)]
-        resources = [_without(item, exclude) for item in matching]
+        resources = [_without(self._shown(request.endpoint, item), exclude) for item in matching]
+        if self.traits.filters_briefly:
+            resources = [{"id": item["id"]} for item in resources]
         return _json(200, {"schemas": [LIST_SCHEMA], "totalResults": len(resources), "Resources": resources})
 
     def _list(self, request: Request, exclude: Sequence[str]) -> Answer:
-        start, count = (int(request.params[name]) for name in ("startIndex", "count"))
-        shown = [item for id_, item in self.resources[request.endpoint].items() if not self.is_hidden(id_)]
-        total = len(shown)
-        part = [_without(item, exclude) for item in shown[start - 1 : start - 1 + count]]
+        paging, params = self.traits.paging, request.params
+        held = [item for id_, item in self.resources[request.endpoint].items() if not self.is_hidden(id_)]
+        begin, size = 0, len(held)
+        if paging != "none":
+            size = min(int(params["count"]), self.traits.most_listed)
+            begin = int(params["startIndex"]) - 1 if "startIndex" in params else int(params["cursor"] or "0")
+        part = [_without(self._shown(request.endpoint, item), exclude) for item in held[begin : begin + size]]
         match self.traits.lists:
             case "not":
                 return _error(501, "there are no lists here")
@@ -185,7 +239,10 @@ class SimulatedTarget:
                 part = part[1:]
             case "briefly":
                 part = [{name: item[name] for name in ("id", "displayName") if name in item} for item in part]
-        return _json(200, {"schemas": [LIST_SCHEMA], "totalResults": total, "Resources": part})
+        body = {"schemas": [LIST_SCHEMA], "totalResults": len(held), "Resources": part}
+        if paging.startswith("cursor") and begin + size < len(held):
+            body["nextCursor"] = str(begin + size)
+        return _json(200, body)
 
     def _post(self, request: Request) -> Answer:
         resource = dict(request.body)
@@ -198,19 +255,43 @@ class SimulatedTarget:
 
     def _patch(self, request: Request) -> Answer:
         found = self._visible(request)
+        if self.traits.updates == "put":
+            return _error(501, "there is no PATCH here")
         if found is None:
             return _error(404, "no such resource")
+        verbs = {o["op"].lower() for o in request.body["Operations"] if "member" in str(o.get("path"))}
+        if len(verbs) > 1 and not self.traits.mixes_members:
+            return _error(400, "members are added or removed, not both", "invalidValue")
         for operation in request.body["Operations"]:
             if self.traits.refuses_pathless and operation.get("path") is None:
                 return _error(400, "an operation needs a path", "noTarget")
             several = isinstance(operation.get("value"), list) and operation.get("path") == "members"
             if several and len(operation["value"]) > self.traits.members_per_operation:
                 return _error(400, "one member at a time", "tooMany")
-        changed = self._kept(patched(found, request.body["Operations"]))
+        return self._change(request, patched(found, request.body["Operations"]))
+
+    def _put(self, request: Request) -> Answer:
+        if self.traits.updates == "patch" or self._visible(request) is None:
+            return _error(404, "no such resource")
+        if request.version not in (None, self._version(request.id).get("etag")):
+            return _error(412, "somebody else has written to it")
+        return self._change(request, {name: value for name, value in request.body.items() if name != "schemas"})
+
+    def _change(self, request: Request, changed: Resource) -> Answer:
+        changed = self._kept(changed)
         if self._is_taken(request.endpoint, changed):
             return _error(409, "the name is taken", "uniqueness")
         self.resources[request.endpoint][request.id] = changed
+        self._versions[request.id] = self._versions.get(request.id, 0) + 1
         return _json(200, changed) if self.traits.answers_patch_with_body else Answer(204, {}, b"")
+
+    def _version(self, id_: str) -> dict[str, str]:
+        return {"etag": f'W/"{self._versions.get(id_, 0)}"'} if self.traits.has_versions else {}
+
+    def _shown(self, endpoint: str, resource: Resource) -> Resource:
+        if endpoint == "Groups" and self.traits.shows_empty_groups:
+            return {"members": [], **resource}
+        return resource
 
     def _delete(self, request: Request) -> Answer:
         if request.id not in self.resources[request.endpoint]:
@@ -227,17 +308,29 @@ class SimulatedTarget:
         for text in request.params["filter"].split(" and "):
             match = CONDITION.match(text)
             assert match is not None, f"a filter that nobody understands: {text}"
-            if match[1] in self.traits.unfilterable:
+            attribute, value = match[1], orjson.loads(match[2])
+            if self.traits.filterable is not None and attribute not in self.traits.filterable:
+                raise RefusedError("invalidFilter", f"nothing can be found by {attribute}")
+            if attribute in self.traits.unfilterable:
                 continue
-            if not _equal(match[1], read(resource, match[1]), orjson.loads(match[2])):
+            if not self._is_same(attribute, read(resource, attribute), value):
                 return False
         return True
+
+    def _is_same(self, attribute: str, held: Any, wanted: Any) -> bool:
+        return (
+            bool(held is not None and held == wanted)
+            if self.traits.compares_exactly
+            else _equal(attribute, held, wanted)
+        )
 
     def _is_taken(self, endpoint: str, resource: Resource) -> bool:
         if self.traits.permits_duplicates:
             return False
         name = UNIQUE[endpoint]
-        return any(other["id"] != resource.get("id") for other in self.having(endpoint, name, resource.get(name)))
+        wanted = resource.get(name)
+        others = (other for other in self.resources[endpoint].values() if other["id"] != resource.get("id"))
+        return any(self._is_same(name, other.get(name), wanted) for other in others)
 
     def _kept(self, resource: Resource) -> Resource:
         if self.traits.folds_names and "userName" in resource:
@@ -248,7 +341,7 @@ class SimulatedTarget:
         return f"{endpoint[0].lower()}-{self.rng.getrandbits(32):08x}"
 
     def _forget(self, endpoint: str, id_: str) -> None:
-        del self.resources[endpoint][id_]
+        self._gone[id_] = self.resources[endpoint].pop(id_)
         if not self.traits.keeps_dangling_members:
             for group in self.resources["Groups"].values():
                 if "members" in group:
@@ -259,12 +352,13 @@ VERBS: dict[str, Callable[[SimulatedTarget, Request], Answer]] = {
     "GET": SimulatedTarget._get,
     "POST": SimulatedTarget._post,
     "PATCH": SimulatedTarget._patch,
+    "PUT": SimulatedTarget._put,
     "DELETE": SimulatedTarget._delete,
 }
 
 
-def _json(status: int, body: Any) -> Answer:
-    return Answer(status, {"content-type": "application/scim+json"}, orjson.dumps(body))
+def _json(status: int, body: Any, headers: Mapping[str, str] | None = None) -> Answer:
+    return Answer(status, {"content-type": "application/scim+json", **(headers or {})}, orjson.dumps(body))
 
 
 def _error(status: int, detail: str, scim_type: str | None = None) -> Answer:

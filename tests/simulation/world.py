@@ -3,11 +3,10 @@
 import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import timedelta
 from random import Random
 from typing import Any, TypeVar
-
-import orjson
 
 from joiner.clock import to_iso
 from joiner.directory import applications
@@ -18,14 +17,17 @@ from joiner.provisioning.schema_versions import save_schema
 from joiner.provisioning.templates import GENERIC
 from tests.simulation.conditions import Conditions
 from tests.simulation.faults import Weather
+from tests.simulation.guard import DEFAULT, GuardWatch
 from tests.simulation.intention import Comparison, Intention, Person
 from tests.simulation.job_schema import schema_document
-from tests.simulation.processes import Process
-from tests.simulation.scim_target import SimulatedTarget
+from tests.simulation.processes import Process, Writers
+from tests.simulation.scim_target import Effect, SimulatedTarget
 from tests.simulation.virtual_time import VirtualClock
 
 URL = "http://127.0.0.1:9/scim"
 RECYCLE_BIN = timedelta(days=30)
+EXCUSES = {"lost update": "updates", "lost members": "members", "lost delete": "deletes", "accidents": "updates"}
+"""Silent fault → what cannot be as it should until somebody looks for it."""
 
 T = TypeVar("T")
 
@@ -39,10 +41,18 @@ class World:
         self.conditions = conditions
         self.clock = VirtualClock(asyncio.get_running_loop())
         self.story: list[str] = []
-        self.intention = Intention(conditions.sync_all, conditions.skips_out_of_scope)
+        traits = conditions.traits
+        self.intention = Intention(
+            conditions.sync_all,
+            conditions.skips_out_of_scope,
+            soft_deletes=traits.soft_deletes,
+            accounts_vanish=conditions.has_accidents or not traits.soft_deletes,
+        )
         self.weather = Weather(rng, conditions.rates)
-        self.target = SimulatedTarget(rng, self.clock, conditions.traits, self.weather, self.tell)
-        self.admin = Process(connection, self.clock, self.target, rng)
+        self.target = SimulatedTarget(rng, self.clock, traits, self.weather, self.tell)
+        self.writers = Writers()
+        self.writers.watch(connection)
+        self.admin = Process(connection, self.clock, self.target, rng, self.writers)
         """The service and the directory as an administrator uses them; it runs no cycle."""
         self.process = self.admin
         """The process whose scheduler runs now."""
@@ -51,9 +61,15 @@ class World:
         self.principal_id = ""
         self.job_id = ""
         self.errors: list[str] = []
-        self.loses_updates = bool(conditions.loses & {"lost update", "accidents"})
-        self.forgot_members = False
-        self.loses_members = "lost members" in conditions.loses
+        limits = conditions.guard or (DEFAULT if conditions.mode == "improved" else None)
+        self.guard = GuardWatch(limits, conditions.mode == "improved", self.target, self._complain)
+        self.target.on_effect = self._note_effect
+        self.target.cycle_now = self._cycle_now
+        self.has_rejected = False
+        """Deletions that were held back are forgotten until an initial cycle."""
+        self.excuses = frozenset(EXCUSES[name] for name in conditions.loses)
+        self.reported: frozenset[str] = frozenset()
+        """Ids of accounts that a look at the application has named as managed by nobody."""
         self._numbers = 0
 
     async def open(self) -> None:
@@ -70,14 +86,13 @@ class World:
         # Not through the service: its checks of the document would take most of the time. Edits go through them.
         self.change(lambda c, now: save_schema(c, self.job, text, "replaced", self.clock(), reevaluates=False))
         await service.change_profile(self.job_id, self.conditions.profile)
-        settings = orjson.dumps({"Prefetch": self.conditions.prefetch}).decode()
-        self.change(lambda c, now: c.execute("UPDATE job SET settings = ?", (settings,)).rowcount)
+        await service.change_settings(self.job_id, list(self.conditions.settings.items()))
         await service.start(self.job_id)
         await self.start_process()
 
     async def start_process(self) -> None:
         """A new process takes over."""
-        self.process = Process(self.connection, self.clock, self.target, self.rng)
+        self.process = Process(self.connection, self.clock, self.target, self.rng, self.writers)
         await self.process.start()
 
     async def close(self) -> None:
@@ -163,5 +178,20 @@ class World:
         self.notice_purges()
         self.intention.note()
 
-    def compare(self) -> Comparison:
-        return Comparison(self.intention, self.target, self.loses_updates, self.loses_members, self.forgot_members)
+    def compare(self, excuses: AbstractSet[str]) -> Comparison:
+        return Comparison(self.intention, self.target, self.excuses | excuses, self.reported)
+
+    def _complain(self, text: str) -> None:
+        self.tell(text)
+        self.errors.append(text)
+
+    def _cycle_now(self) -> str | None:
+        rows = self.rows("SELECT id FROM cycle WHERE state = 'running'")
+        return rows[0][0] if rows else None
+
+    def _note_effect(self, effect: Effect) -> None:
+        # What was under way when another process took over may arrive after the cycle has ended.
+        cycle_id = effect.request.cycle
+        if cycle_id is not None and self.guard.limits is not None:
+            self.guard.note_managed(cycle_id, self.rows("SELECT count(*) FROM link WHERE is_managed")[0][0])
+            self.guard.note(effect, cycle_id)

@@ -27,7 +27,7 @@ from joiner.provisioning.decision import (
     TargetState,
 )
 from joiner.provisioning.mapping import compile_plan
-from joiner.provisioning.matching import next_lookup
+from joiner.provisioning.matching import is_of_the_attempt, next_lookup
 from joiner.provisioning.plan import JobPlan, ObjectPlan
 from joiner.provisioning.schema import parse_schema
 from joiner.provisioning.scope import judge_scope, source_values
@@ -62,6 +62,7 @@ TEAM = SourceObject(
 )
 ASSIGNED = Entitlement(True)
 LINKED = Link("t1", is_managed=True, is_disabled=False)
+UNSEEN = Link("t1", is_managed=False, is_disabled=False)
 IN_TARGET: Mapping[str, Any] = {
     "id": "t1",
     "externalId": "a1",
@@ -281,6 +282,16 @@ PURGED = replace(ADA, exists=False, attributes={}, is_enabled=False, is_soft_del
 UNASSIGNED = Entitlement(False)
 
 
+def test_what_one_of_several_attempts_has_made_is_found_by_what_that_one_sent() -> None:
+    sent = [("externalId", ADA.id), ("userName", "former@fjord.example"), ("userName", ADA.name)]
+    known = TargetState(intended=tuple(QueryMatch(name, value, case_exact=False) for name, value in sent))
+    mine = {"id": "t1", "externalId": ADA.id}
+    for name in ("former@fjord.example", ADA.name):
+        assert is_of_the_attempt(USERS, known, {**mine, "userName": name})
+    assert not is_of_the_attempt(USERS, known, {**mine, "userName": "somebody.else@fjord.example"})
+    assert not is_of_the_attempt(USERS, known, {"id": "t1", "userName": ADA.name})
+
+
 @pytest.mark.req("REQ-P-032")
 @pytest.mark.parametrize(("source", "entitlement"), [(DISABLED, ASSIGNED), (SOFT_DELETED, ASSIGNED), (ADA, UNASSIGNED)])
 def test_an_unlinked_user_that_is_not_entitled_is_skipped_with_the_reason(
@@ -298,7 +309,7 @@ def test_an_unlinked_user_that_is_not_entitled_is_skipped_with_the_reason(
     [
         (replaced(DISABLED, jobTitle="Changed"), ASSIGNED, LinkChange.DISABLE),
         (replaced(SOFT_DELETED, jobTitle="Changed"), ASSIGNED, LinkChange.DISABLE),
-        (replaced(ADA, jobTitle="Changed"), UNASSIGNED, LinkChange.RELEASE),
+        (replaced(ADA, jobTitle="Changed"), UNASSIGNED, LinkChange.RELEASE_UNSEEN),
     ],
 )
 def test_a_linked_user_that_leaves_is_disabled_and_gets_nothing_else(
@@ -309,6 +320,22 @@ def test_a_linked_user_that_leaves_is_disabled_and_gets_nothing_else(
     assert isinstance(decision.request, Modify)
     assert [(item.path.text, item.value) for item in decision.request.modifications] == [("active", False)]
     assert decision.is_removal
+
+
+@pytest.mark.parametrize(
+    ("link", "is_active", "expected"),
+    [
+        (UNSEEN, True, (Action.DISABLE, LinkChange.RELEASE_UNSEEN)),
+        (UNSEEN, False, (Action.OTHER, LinkChange.RELEASE)),
+        (replace(UNSEEN, is_disabled=True), True, (Action.OTHER, LinkChange.KEEP)),
+    ],
+)
+def test_who_was_released_is_disabled_until_that_was_seen_and_then_left_alone(
+    link: Link, is_active: bool, expected: tuple[Action, LinkChange]
+) -> None:
+    target = TargetState(resource={**IN_TARGET, "active": is_active})
+    decision = decision_on(ADA, entitlement=UNASSIGNED, link=link, target=target)
+    assert (decision.action, decision.link) == expected
 
 
 @pytest.mark.req("REQ-P-022")

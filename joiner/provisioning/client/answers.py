@@ -5,8 +5,10 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from joiner.expressions.values import canonical_text
 from joiner.provisioning.client.exchange import Answer
 from joiner.provisioning.failures import TargetError, incompatible
+from joiner.provisioning.target_path import compile_path
 
 Resource = dict[str, Any]
 
@@ -76,13 +78,12 @@ def id_of(body: Any) -> str | None:
     return str(found) if isinstance(found, str | int) and not isinstance(found, bool) and str(found) else None
 
 
-def has_value(resource: Resource, attribute: str, value: str, *, case_exact: bool) -> bool:
-    """Whether a simple top-level attribute has the value; paths and absent attributes get the benefit of the doubt."""
-    folded = attribute.lower()
-    held = next((item for name, item in resource.items() if name.lower() == folded), None)
-    if not isinstance(held, str):
-        return True
-    return held == value or (not case_exact and held.casefold() == value.casefold())
+def has_value(resource: Resource, attribute: str, value: str, *, case_exact: bool) -> bool | None:
+    """Whether the attribute, given as a path, has the value, in any of its elements; None if it is not there."""
+    held = [canonical_text(item) for item in compile_path(attribute).values(resource)]
+    if not held:
+        return None
+    return value in held or (not case_exact and value.casefold() in (text.casefold() for text in held))
 
 
 def several(reason: str) -> TargetError:

@@ -210,7 +210,7 @@ def _link(item: Item) -> dict[str, Any] | None:
     link = item.link
     if link is None:
         return None
-    return {"targetId": link.target_id, "isManaged": link.is_managed, "isDisabled": link.is_disabled}
+    return {"targetId": link.target_id, "isManaged": link.is_managed, "isDisabled": link.is_disabled or link.is_unseen}
 
 
 def _decision(decision: Decision | None) -> dict[str, Any] | None:

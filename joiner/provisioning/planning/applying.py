@@ -47,8 +47,7 @@ def begin(
     if cycles.running_cycle(connection, job.id) is not None:
         raise InvalidStateError("a cycle of the job is running; apply the plan when it has ended")
     _choose(connection, plan, items, allow_deletes=allow_deletes)
-    if allow_deletes:
-        connection.execute(ALLOW, (job.id, number))
+    connection.execute(ALLOW, {"job": job.id, "number": number, "all": allow_deletes})
     if plan.kind == "drift":
         drift.correct(connection, job.id, number)
     kind: CycleKind = "initial" if plan.kind == "drift" else plan.kind
@@ -62,10 +61,13 @@ def begin(
 
 
 ALLOW: Final = """
-UPDATE staged_removal SET is_allowed = 1 WHERE job_id = ?1 AND source_id IN (
-  SELECT source_id FROM plan_item WHERE job_id = ?1 AND number = ?2 AND state = 'chosen')
+UPDATE staged_removal SET is_allowed = 1 WHERE job_id = :job AND source_id IN (
+  SELECT source_id FROM plan_item WHERE job_id = :job AND number = :number AND state = 'chosen')
+AND (:all OR related_id = '' OR EXISTS (
+  SELECT 1 FROM plan_reference r WHERE r.job_id = :job AND r.number = :number AND r.source_id = staged_removal.source_id
+  AND r.related_id = staged_removal.related_id AND r.verb = 'remove'))
 """
-"""What earlier cycles held back of the chosen objects is allowed as well."""
+"""What earlier cycles held back of the chosen objects is allowed: what the plan does not hold back, or all of it."""
 
 
 def _choose(connection: sqlite3.Connection, plan: Plan, items: Sequence[str] | None, *, allow_deletes: bool) -> None:
@@ -102,6 +104,7 @@ def count_pages(connection: sqlite3.Connection, cycle: Cycle, size: int) -> int:
 def finish(connection: sqlite3.Connection, cycle: Cycle, now: datetime) -> None:
     """Ends the cycle. What had been chosen and was never looked at again has nothing left to do."""
     key = (cycle.job_id, cycle.plan)
+    connection.execute(WITHDRAW, key)
     connection.execute(
         "UPDATE plan_item SET state = 'refused', reason = 'it is no longer in the directory'"
         " WHERE job_id = ? AND number = ? AND state = 'chosen'",
@@ -115,12 +118,18 @@ def finish(connection: sqlite3.Connection, cycle: Cycle, now: datetime) -> None:
 def abandon(connection: sqlite3.Connection, cycle: Cycle) -> None:
     """The cycle ended before its time: what was not sent can be applied again."""
     key = (cycle.job_id, cycle.plan)
+    connection.execute(WITHDRAW, key)
     connection.execute(
         "UPDATE plan_item SET state = 'planned' WHERE job_id = ? AND number = ? AND state = 'chosen'", key
     )
     connection.execute("UPDATE plan SET state = 'applied' WHERE job_id = ? AND number = ?", key)
 
 
+WITHDRAW: Final = """
+UPDATE staged_removal SET is_allowed = 0 WHERE job_id = ?1 AND is_allowed AND source_id IN (
+  SELECT source_id FROM plan_item WHERE job_id = ?1 AND number = ?2 AND state IN ('chosen', 'refused'))
+"""
+"""What was allowed as it was planned, and was something else or never came to it, is not allowed."""
 NOTE_REFERENCES: Final = """
 INSERT OR IGNORE INTO pending_reference SELECT r.job_id, r.source_id, r.attribute, r.related_id FROM plan_reference r
 JOIN link ON link.job_id = r.job_id AND link.source_id = r.source_id
@@ -133,6 +142,11 @@ WHERE r.job_id = ? AND r.number = ? AND EXISTS (
 def note_references(connection: sqlite3.Connection, cycle: Cycle) -> None:
     """The plan's references are to be looked at, whatever else is pending."""
     connection.execute(NOTE_REFERENCES, (cycle.job_id, cycle.plan))
+
+
+def is_planned_only(connection: sqlite3.Connection, cycle: Cycle) -> bool:
+    """Whether the cycle is computed and not carried out. What is carried out has been weighed then."""
+    return plans.plan_by_number(connection, cycle.job_id, cycle.plan or 0).state == "computing"
 
 
 class ApplyGate:
@@ -202,6 +216,9 @@ class ApplyPage:
         # Sent by an attempt that was cut off before it could write that down.
         if is_done and item.action in plans.CHANGES:
             return None
+        if item.action == "delete" and considered.state.is_gone:
+            # By an attempt that was cut off, or by somebody else: it is what was planned (REQ-P-101).
+            now = msgspec.structs.replace(now, target=planned.target)
         if item.is_held:
             now = msgspec.structs.replace(now, outcome=planned.outcome)
         return what_changed(planned, now)

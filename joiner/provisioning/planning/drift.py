@@ -10,6 +10,8 @@ from datetime import datetime
 from itertools import count
 from typing import Final
 
+import msgspec
+
 from joiner.clock import to_iso
 from joiner.errors import InvalidStateError
 from joiner.provisioning import cycles
@@ -18,7 +20,9 @@ from joiner.provisioning.decision import LinkChange
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.links import change_links
 from joiner.provisioning.planning import plans
+from joiner.provisioning.planning.causes import Cause
 from joiner.provisioning.planning.survey import ACCOUNTS
+from joiner.provisioning.rows import to_json
 from joiner.storage.sqlite import Database
 
 AT_ONCE: Final = 1000
@@ -28,16 +32,17 @@ def begin(connection: sqlite3.Connection, job: Job, number: int, now: datetime) 
     """In the copy: a cycle over the objects that `choose` names."""
     connection.execute(
         "INSERT INTO plan (job_id, number, state, kind, made_at, made_by, schema_version, schema_file, context)"
-        " VALUES (?, ?, 'applying', 'drift', ?, '{}', ?, 0, '')",
+        " VALUES (?, ?, 'computing', 'drift', ?, '{}', ?, 0, '')",
         (job.id, number, to_iso(now), job.schema_version),
     )
     return cycles.begin_apply(connection, job, "initial", number, now)
 
 
 def choose(connection: sqlite3.Connection, job_id: str, number: int) -> None:
-    """In the copy: everything that the job manages, also whose account is missing."""
+    """In the copy: everything that the job manages, also whose account is missing, and whoever it has released by a
+    disable that nobody has seen take effect."""
     rows = connection.execute(
-        "SELECT source_id, object_type FROM link WHERE job_id = ? AND is_managed"
+        "SELECT source_id, object_type FROM link WHERE job_id = ? AND (is_managed OR NOT is_disabled)"
         " UNION SELECT source_id, object_type FROM missing ORDER BY source_id",
         (job_id,),
     ).fetchall()
@@ -48,8 +53,20 @@ def choose(connection: sqlite3.Connection, job_id: str, number: int) -> None:
     )
 
 
+FORGOTTEN: Final = """
+INSERT INTO planned_object (source_id, object_type, name, action, is_held, target_id, detail)
+SELECT m.source_id, m.object_type, coalesce(u.user_principal_name, g.display_name, m.source_id), 'release', 0,
+       m.target_id, :detail
+FROM missing m LEFT JOIN user u ON u.id = m.source_id LEFT JOIN grp g ON g.id = m.source_id
+WHERE NOT EXISTS (SELECT 1 FROM planned_object p WHERE p.source_id = m.source_id)
+"""
+
+
 def note_missing(connection: sqlite3.Connection) -> None:
-    """In the copy: the planned objects say which account of theirs is gone."""
+    """In the copy: the planned objects say which account of theirs is gone; those that get no other are released."""
+    cause = Cause("target", "its account in the application is gone")
+    detail = {"changes": [], "causes": [msgspec.to_builtins(cause)], "problem": None, "fingerprint": None}
+    connection.execute(FORGOTTEN, {"detail": to_json(detail)})
     connection.execute(
         "UPDATE planned_object SET detail = json_set(detail, '$.missing', m.target_id) FROM missing m"
         " WHERE m.source_id = planned_object.source_id"

@@ -141,7 +141,7 @@ def planned_action(considered: Considered) -> str | None:
     if decision.link is LinkChange.MANAGE and (considered.link is None or not considered.link.is_managed):
         return "link"
     if (
-        decision.link in (LinkChange.RELEASE, LinkChange.DROP)
+        decision.link in (LinkChange.RELEASE, LinkChange.RELEASE_UNSEEN, LinkChange.DROP)
         and considered.link is not None
         and considered.link.is_managed
     ):

@@ -178,8 +178,9 @@ def plan_document(plan: Plan) -> dict[str, Any]:
 
 
 def has_changes(summary: Mapping[str, Any]) -> bool:
-    """Whether carrying out the plan would write to the application."""
-    return any(counts.get(action) for counts in summary["counts"].values() for action in plans.CHANGES)
+    """Whether carrying out the plan would write to the application, or forget accounts that are gone."""
+    is_missing = any(summary.get("drift", {}).get("missing", {}).values())
+    return is_missing or any(counts.get(action) for counts in summary["counts"].values() for action in plans.CHANGES)
 
 
 def item_document(reader: sqlite3.Connection, job_id: str, number: int, item: PlanItem) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import orjson
 
+from joiner.provisioning.census_reading import UntrustworthyListError, check_whole
 from joiner.provisioning.decision import ObjectType
 from joiner.provisioning.failures import TargetError, TargetUnusableError
 from joiner.provisioning.objects import items_of
@@ -95,6 +96,7 @@ class Survey:
         self._run = run
         self._copy = copy
         self._reads: TargetReads = run.target
+        self._lists_briefly: dict[ObjectType, bool] = {}
         self.result = Surveyed()
 
     async def make(self) -> None:
@@ -117,14 +119,37 @@ class Survey:
             async for resource in self._reads.every(ENDPOINTS[object_type], exclude=UNREAD[object_type]):
                 batch.append(resource)
                 if len(batch) == AT_ONCE:
-                    await self._note_found(object_type, plan, batch)
+                    await self._note_found(object_type, plan, await self._whole(plan, batch))
                     batch = []
+            batch = await self._whole(plan, batch)
         except TargetUnusableError:
             raise
         except TargetError:
             # What cannot be listed is read one by one: everything that is linked counts as not seen.
             self.result.listed[object_type] = False
+            batch = []
         await self._note_found(object_type, plan, batch)
+
+    async def _whole(self, plan: ObjectPlan, listed: list[Resource]) -> list[Resource]:
+        """What was listed, as it is: a list that leaves attributes out would make everything look changed."""
+        object_type = plan.object_type
+        endpoint, unread = ENDPOINTS[object_type], UNREAD[object_type]
+        if object_type not in self._lists_briefly:
+            try:
+                await check_whole(self._run, plan, endpoint, listed)
+            except UntrustworthyListError:
+                self._lists_briefly[object_type] = True
+            else:
+                self._lists_briefly[object_type] = False
+        if not self._lists_briefly[object_type]:
+            return listed
+        found: list[Resource | None] = []
+        for begin in range(0, len(listed), READS_AT_ONCE):
+            some = listed[begin : begin + READS_AT_ONCE]
+            found += await asyncio.gather(
+                *(self._reads.read(endpoint, str(each["id"]), exclude=unread) for each in some)
+            )
+        return [each for each in found if each is not None]
 
     async def _find_missing(self, object_type: ObjectType) -> None:
         """What the list does not have is asked for by its id: lists are cut short more often than accounts vanish."""

@@ -1,0 +1,101 @@
+"""What an application has acknowledged and not done: who finds it, and that nobody is fought with over what is his."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import orjson
+import pytest
+
+from joiner.directory import users
+from tests.world import World, opened
+
+ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with opened(tmp_path) as it:
+        yield it
+
+
+async def restarted(world: World) -> dict[str, str]:
+    await world.service.restart(world.job_id, None)
+    return await world.run()
+
+
+async def released(world: World) -> str:
+    """Somebody who has left the scope, and whose disable the application has lost; the id of the account."""
+    ada = await world.add_user("ada")
+    await world.assign(ada)
+    await world.run()
+    await world.unassign(ada)
+    assert await world.run() == {"ada": "disable success"}
+    account: str = (await world.accounts())["ada"]["id"]
+    await world.application_change(account, active=True)
+    return account
+
+
+async def test_a_disable_that_was_lost_is_sent_again_by_the_next_initial_cycle(world: World) -> None:
+    await released(world)
+    assert await world.run() == {}
+    assert (await restarted(world))["ada"] == "disable success"
+    assert (await world.accounts())["ada"]["active"] is False
+
+
+async def test_who_was_seen_disabled_after_leaving_the_scope_is_the_applications_own(world: World) -> None:
+    account = await released(world)
+    await restarted(world)
+    assert (await restarted(world))["ada"] == "other skipped"
+    await world.application_change(account, active=True)
+    before = len(world.asked)
+    assert (await restarted(world))["ada"] == "other skipped"
+    assert (await world.accounts())["ada"]["active"] is True
+    assert not [sent for sent in world.asked[before:] if account in sent.path]
+
+
+@pytest.mark.req("REQ-P-090")
+async def test_between_initial_cycles_nothing_is_asked_of_whom_the_job_has_released(world: World) -> None:
+    account = await released(world)
+    [ada] = (row[0] for row in world.db.reader.execute("SELECT source_id FROM link"))
+    before = len(world.asked)
+    await world.directory.change(lambda c, now: users.delete_user(c, ada, now))
+    await world.run()
+    await world.directory.change(lambda c, now: users.purge_user(c, ada, now))
+    await world.run()
+    assert not [sent for sent in world.asked[before:] if account in sent.path]
+
+
+async def test_a_manager_whose_removal_was_lost_is_taken_away_by_the_next_initial_cycle(world: World) -> None:
+    boss = await world.add_user("boss")
+    ada = await world.add_user("ada", manager=boss)
+    await world.assign(boss, ada)
+    await world.run()
+    held = {name: account["id"] for name, account in (await world.accounts()).items()}
+    await world.change_user(ada, manager_id=None)
+    await world.run()
+    extension = {ENTERPRISE: {"manager": {"value": held["boss"]}}}
+    await world.application_change(held["ada"], **extension)
+    assert (await restarted(world))["ada"] == "update success"
+    assert "manager" not in (await world.accounts())["ada"].get(ENTERPRISE, {})
+    await restarted(world)
+    # Now that it was seen to be gone, a manager is the application's own (REQ-P-013).
+    await world.application_change(held["ada"], **extension)
+    assert (await restarted(world))["ada"] == "other skipped"
+    assert (await world.accounts())["ada"][ENTERPRISE]["manager"]["value"] == held["boss"]
+
+
+async def test_who_is_deleted_because_there_is_no_soft_delete_gets_the_manager_with_the_new_account(
+    world: World,
+) -> None:
+    profile = orjson.dumps({"softDelete": False}).decode()
+    await world.db.write(lambda c: c.execute("UPDATE job SET profile = ?", (profile,)).rowcount)
+    boss = await world.add_user("boss")
+    ada = await world.add_user("ada", manager=boss)
+    await world.assign(boss, ada)
+    await world.run()
+    await world.change_user(ada, account_enabled=False)
+    assert await world.run() == {"ada": "delete success"}
+    await world.change_user(ada, account_enabled=True)
+    await world.run()
+    accounts = await world.accounts()
+    assert accounts["ada"][ENTERPRISE]["manager"]["value"] == accounts["boss"]["id"]
