@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import logging
 import time
-import traceback
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -164,8 +163,7 @@ async def run_pages(runner: PageRunner, cycle_id: str, run_some: Callable[[str, 
         except JoinerError:
             raise
         except Exception as error:
-            # As text: a trace with its variables would show people.
-            log.error("cycle failed", cycle=cycle_id, trace="".join(traceback.format_exception(error)))
+            log.exception("cycle failed", cycle=cycle_id)
             await runner.fail(cycle_id, fence, f"{type(error).__name__}: {error}")
 
 
