@@ -7,11 +7,12 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 import orjson
 
 from joiner.errors import InvalidValueError
+from joiner.provisioning.exchanges import AMOUNTS, Amount
 from joiner.provisioning.modes import BY_NAME, MODE_SETTING, MODES, PREFIX, is_on
 from joiner.provisioning.quarantine import Thresholds
 
@@ -28,6 +29,7 @@ SENDS_MAIL: Final = "SendNotificationEmail"
 MAILS_WHEN_LIFTED: Final = "NotifyWhenQuarantineIsLifted"
 PREFETCH: Final = "Prefetch"
 PREFETCHES: Final = ("auto", "on", "off")
+LOG_REQUESTS: Final = "LogRequests"
 START: Final = "QuarantineEvaluationThreshold"
 PERCENT: Final = "QuarantineEscrowPercent"
 BASE: Final = "QuarantineBaseEscrowThreshold"
@@ -47,28 +49,17 @@ def _percent(text: str) -> str:
     return number
 
 
-def _yes_or_no(text: str) -> str:
-    if text.strip().lower() not in ("true", "false"):
-        raise InvalidValueError("must be true or false")
-    return text.strip().lower()
+def _one_of(*words: str) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        if text.strip().lower() not in words:
+            raise InvalidValueError(f"must be {', '.join(words[:-1])} or {words[-1]}")
+        return text.strip().lower()
+
+    return check
 
 
-def _on_or_off(text: str) -> str:
-    if text.strip().lower() not in ("on", "off"):
-        raise InvalidValueError("must be on or off")
-    return text.strip().lower()
-
-
-def _prefetch(text: str) -> str:
-    if text.strip().lower() not in PREFETCHES:
-        raise InvalidValueError(f"must be {', '.join(PREFETCHES)}")
-    return text.strip().lower()
-
-
-def _mode(text: str) -> str:
-    if text.strip().lower() not in MODES:
-        raise InvalidValueError(f"must be {' or '.join(MODES)}")
-    return text.strip().lower()
+YES_OR_NO: Final = _one_of("true", "false")
+ON_OR_OFF: Final = _one_of("on", "off")
 
 
 def _addresses(text: str) -> str:
@@ -97,21 +88,26 @@ class JobSetting:
 
 
 SETTINGS: Final = (
-    JobSetting(MODE_SETTING, "improved", "`improved`, or `entra`: as the reference, gaps included", _mode),
-    JobSetting(PREVENT, "by mode", "the guard against accidental deletions; its threshold turns it on", _yes_or_no),
+    JobSetting(MODE_SETTING, "improved", "`improved`, or `entra`: as the reference, gaps included", _one_of(*MODES)),
+    JobSetting(PREVENT, "by mode", "the guard against accidental deletions; its threshold turns it on", YES_OR_NO),
     JobSetting(DELETES, "500", "a cycle that would take access from more objects is held back", _number),
     JobSetting(DELETES_PERCENT, "20", "the same in percent of the managed objects; 0: never", _percent),
     JobSetting(DELETES_FLOOR, "25", "so many are never too many by percent", _number),
     JobSetting(EMAIL, "", "who is told about quarantines: one address, or several with commas between", _addresses),
-    JobSetting(SENDS_MAIL, "true", "send an email notification when a failure occurs", _yes_or_no),
-    JobSetting(MAILS_WHEN_LIFTED, "false", "also when a quarantine ends", _yes_or_no),
+    JobSetting(SENDS_MAIL, "true", "send an email notification when a failure occurs", YES_OR_NO),
+    JobSetting(MAILS_WHEN_LIFTED, "false", "also when a quarantine ends", YES_OR_NO),
     JobSetting(START, "5000", "fewer failures never quarantine the job by numbers", _number),
     JobSetting(PERCENT, "40", "percent of the objects that may fail", _percent),
     JobSetting(BASE, "40000", "failures that are too many whatever succeeded, references left out", _number),
     JobSetting(TOTAL, "60000", "the same, references counted", _number),
     JobSetting(
         PREFETCH, "auto", "whether initial cycles read the lists first: `auto` (where that takes less), `on`, `off`",
-        _prefetch,
+        _one_of(*PREFETCHES),
+    ),
+    JobSetting(
+        LOG_REQUESTS, "changes",
+        "which requests and answers the log keeps: `off`, `changes` (what writes, and what fails), `all`",
+        _one_of(*AMOUNTS),
     ),
     JobSetting("AzureIngestionAttributeOptimization", "", "kept for the reference's tools; has no effect", _text),
     JobSetting("LookaheadQueryEnabled", "", "kept for the reference's tools; has no effect", _text),
@@ -119,7 +115,7 @@ SETTINGS: Final = (
 BY_SETTING: Final[Mapping[str, JobSetting]] = {
     **{setting.name.lower(): setting for setting in SETTINGS},
     **{
-        (PREFIX + name).lower(): JobSetting(PREFIX + name, "by mode", switch.improved, _on_or_off)
+        (PREFIX + name).lower(): JobSetting(PREFIX + name, "by mode", switch.improved, ON_OR_OFF)
         for name, switch in BY_NAME.items()
     },
 }
@@ -220,6 +216,11 @@ def recipients(settings: Mapping[str, str]) -> str:
 def prefetch(settings: Mapping[str, str]) -> str:
     """`auto`, `on` or `off`."""
     return _value(settings, PREFETCH)
+
+
+def log_requests(settings: Mapping[str, str]) -> Amount:
+    """How much of the requests the log keeps."""
+    return cast(Amount, _value(settings, LOG_REQUESTS))
 
 
 def mails_when_lifted(settings: Mapping[str, str]) -> bool:

@@ -20,6 +20,7 @@ from joiner.clock import to_iso
 from joiner.errors import InvalidStateError
 from joiner.provisioning import wire
 from joiner.provisioning.client.batches import batches
+from joiner.provisioning.client.recorder import Said, listen
 from joiner.provisioning.decision import (
     Action,
     Change,
@@ -260,6 +261,7 @@ class Work:
         self._written: list[Reference] = []
         self._unwritten: list[Reference] = []
         self._problem: Problem | None = None
+        self._said: list[Said] = []
 
     @property
     def source_id(self) -> str:
@@ -304,6 +306,7 @@ class Work:
         added = [item for item in self._references if item.adds is not None]
         removed = [item for item in self._references if item.adds is None and item.removes is not None]
         waiting = batches(added, removed, self._run.context.profile)
+        listen(self._said)
         for batch in waiting:
             operations = self._operations(batch)
             self._run.check_owned()
@@ -373,7 +376,8 @@ class Work:
             decision = Decision(action, Status.SUCCESS, (), target_id=first.own_target)
             outcome = Outcome(Status.SUCCESS if self._written else Status.SKIPPED, first.own_target)
             entry = build_entry(run.log, run.cycle.kind, self._source(), decision, outcome, to_iso(run.clock()))
-        journal.write(add_to_entry(entry, steps, changes, self._problem or self._unresolved_problem()))
+        requests = run.keeping(first.object_type).kept(self._said, failed=self._problem is not None)
+        journal.write(add_to_entry(entry, steps, changes, self._problem or self._unresolved_problem(), requests))
 
     def _source(self) -> SourceObject:
         first = self._first
