@@ -35,7 +35,7 @@ from joiner.provisioning.document.completion import object_mappings_of
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.links import ObjectConnection
 from joiner.provisioning.modes import is_on
-from joiner.provisioning.prepare import check_roles, context_of, plan_of_document
+from joiner.provisioning.prepare import check_roles, context_of, plan_of_document, profile_of
 from joiner.provisioning.provisioning_mode import Mode
 from joiner.provisioning.templates import Template, template_by_id, templates_of
 from joiner.provisioning.turns import Turns
@@ -388,7 +388,7 @@ class ProvisioningService:
         existing = next((job for job in self.jobs(service_principal_id) if job.template_id == template_id), None)
         schema: Mapping[str, Any] = existing.schema if existing else template_by_id(template_id).schema
         plan = plan_of_document(schema)
-        context = context_of(plan, used, parse_profile(existing.profile if existing else {}))
+        context = context_of(plan, used, profile_of(existing) if existing else TargetProfile())
         return await test_connection(self._targets.lend(context.connection, context.profile), checks_of(plan))
 
     # Profile of the target

@@ -21,7 +21,6 @@ from joiner.provisioning import credentials, cycles, jobs
 from joiner.provisioning.audit import SERVICE_ITSELF, Actor
 from joiner.provisioning.client.gate import Sleep
 from joiner.provisioning.client.pool import Connect, TargetPool, over_sockets
-from joiner.provisioning.client.profile import parse_profile
 from joiner.provisioning.cycle import CycleRunner
 from joiner.provisioning.cycles import Cycle
 from joiner.provisioning.durable import CycleEngine, DbosEngine
@@ -36,7 +35,7 @@ from joiner.provisioning.planning.applying import ApplyGate
 from joiner.provisioning.planning.planner import Planner, context_hash
 from joiner.provisioning.planning.service import Planning
 from joiner.provisioning.ports import Gate
-from joiner.provisioning.prepare import PlanCache, context_of
+from joiner.provisioning.prepare import PlanCache, context_of, profile_of
 from joiner.provisioning.retention import Retention
 from joiner.provisioning.run import JobContext
 from joiner.provisioning.schemas import Schemas
@@ -238,7 +237,7 @@ class ProvisioningSide:
 
     def _prepare_with(self, job: Job, compiled: PlanCache) -> JobContext:
         stored = credentials.read_credentials(self._db.reader, self._vault, job.service_principal_id)
-        return context_of(compiled.plan_of(job), stored, parse_profile(job.profile))
+        return context_of(compiled.plan_of(job), stored, profile_of(job))
 
     def _open_gate(self, job: Job, cycle: Cycle, context: JobContext) -> Gate | None:
         if cycle.plan is None:

@@ -1,11 +1,14 @@
 """The documented gaps that a switch opens, seen from the application; others are where their subject is."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from joiner.provisioning.audit import SERVICE_ITSELF
+from joiner.provisioning.client.profile import ENTRA_RATE
 from joiner.provisioning.on_demand import Subject
+from joiner.provisioning.prepare import profile_of
 from tests.world import World, opened
 
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
@@ -63,3 +66,36 @@ async def test_on_demand_writes_as_a_cycle_does_or_as_documented_without_the_fla
             await world.change_user(ada, jobTitle="Newer")
             await world.run()
             assert world.sent[-1].body["Operations"][0]["op"] == "replace"
+
+
+@pytest.mark.req("REQ-C-035")
+async def test_a_job_as_the_reference_keeps_to_its_rate_and_another_goes_by_the_target(tmp_path: Path) -> None:
+    async with opened(tmp_path) as world:
+        rates = []
+        for settings in ({"Mode": "improved"}, {"Mode": "entra"}, {"parity_adaptivePace": "on"}):
+            await world.configure(**settings)
+            rates.append(profile_of(world.job()).requests_per_second)
+        assert rates == [None, ENTRA_RATE, None]
+        await world.configure(parity_adaptivePace=None)
+        await world.service.change_profile(world.job_id, {"requestsPerSecond": 100})
+        assert profile_of(world.job()).requests_per_second == 100
+
+
+async def test_a_cycle_in_the_mode_of_the_reference_really_waits(tmp_path: Path) -> None:
+    async with opened(tmp_path) as world:
+        await world.configure(Mode="entra")
+        slept: list[float] = []
+
+        async def sleep(seconds: float) -> None:
+            slept.append(seconds)
+            world.clock.move(timedelta(seconds=seconds))
+
+        world.clock.sleep = sleep  # type: ignore[method-assign]
+        world.side._targets._sleep = sleep
+        for number in range(20):
+            await world.assign(await world.add_user(f"user{number}"))
+        began, asked = world.clock.now, len(world.asked)
+        await world.run()
+        took = (world.clock.now - began).total_seconds()
+        assert slept
+        assert (len(world.asked) - asked) / took <= ENTRA_RATE * 1.2
