@@ -38,7 +38,8 @@ def begin(
     *,
     allow_deletes: bool,
 ) -> Cycle:
-    """Chooses the items and makes the cycle that carries them out."""
+    """Chooses the items and makes the cycle that carries them out; the one under way, if that was cut off and the same
+    is asked for again."""
     plan = plans.plan_by_number(connection, job.id, number)
     if plan.schema_file:
         raise InvalidStateError(f"plan {number} was made with a schema that is not the job's; save the schema first")
