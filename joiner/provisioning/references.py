@@ -176,7 +176,9 @@ class Reference:
     def decided(self) -> DecidedReference:
         verb: Verb | None = "add" if self.adds is not None else "remove" if self.removes is not None else None
         own, other = (self.own_name, self.own_target or ""), (self.wanted_id, self.related_name)
-        return DecidedReference(self.object_type, self.source_id, *own, self.attribute, self.related_id, *other, verb)
+        return DecidedReference(
+            self.object_type, self.source_id, *own, self.attribute, self.related_id, *other, verb, self.is_held
+        )
 
 
 async def references_page(run: Run, cursor: str, before: Sequence[Claims]) -> Page:

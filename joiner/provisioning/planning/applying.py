@@ -143,6 +143,7 @@ class ApplyGate:
         self._arguments = connection, plan, context, key
 
     def page(self) -> "ApplyPage":
+AND (r.verb <> 'held' OR (SELECT allows_deletes FROM plan WHERE plan.job_id = r.job_id AND plan.number = r.number))
         return ApplyPage(*self._arguments)
 
 
@@ -215,7 +216,10 @@ class ApplyPage:
         if item is None or item.state not in ("chosen", "sent"):
             return
         for row in plans.references_of(self._reader, self._plan.job_id, self._plan.number, reference.source_id):
-            self._allowed[reference.source_id, row["attribute"], row["related_id"]] = row["wanted_id"], row["verb"]
+            if row["verb"] == "held" and not self._plan.allows_deletes:
+                continue
+            verb = "remove" if row["verb"] == "held" else row["verb"]
+            self._allowed[reference.source_id, row["attribute"], row["related_id"]] = row["wanted_id"], verb
 
 
 def report(connection: sqlite3.Connection, plan: Plan) -> dict[str, Any]:

@@ -83,7 +83,7 @@ INSERT OR IGNORE INTO exported_reference
 SELECT r.job_id, r.source_id, r.attribute, r.related_id, l.target_id FROM plan_reference r
 JOIN plan_item i ON i.job_id = r.job_id AND i.number = r.number AND i.source_id = r.source_id AND i.state = 'chosen'
 JOIN link l ON l.job_id = r.job_id AND l.source_id = r.related_id
-WHERE r.job_id = ? AND r.number = ? AND r.verb = 'remove' AND r.attribute = 'members'
+WHERE r.job_id = ? AND r.number = ? AND r.verb IN ('remove', 'held') AND r.attribute = 'members'
 """
 
 
