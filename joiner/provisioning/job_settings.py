@@ -7,7 +7,8 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, cast
+from datetime import timedelta
+from typing import Final, Literal, cast
 
 import orjson
 
@@ -19,6 +20,8 @@ from joiner.provisioning.quarantine import Thresholds
 ADDRESS: Final = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+")
 MOST_ADDRESSES: Final = 10
 MOST: Final = 10**9
+MOST_HOURS: Final = 24 * 366
+DriftAction = Literal["report", "repair"]
 
 DELETES: Final = "QuarantineTooManyDeletesThreshold"
 DELETES_PERCENT: Final = "QuarantineTooManyDeletesPercent"
@@ -30,6 +33,9 @@ MAILS_WHEN_LIFTED: Final = "NotifyWhenQuarantineIsLifted"
 PREFETCH: Final = "Prefetch"
 PREFETCHES: Final = ("auto", "on", "off")
 LOG_REQUESTS: Final = "LogRequests"
+DRIFT_HOURS: Final = "DriftCheckHours"
+DRIFT_ACTION: Final = "DriftCheckAction"
+DRIFT_ACTIONS: Final[tuple[DriftAction, ...]] = ("report", "repair")
 START: Final = "QuarantineEvaluationThreshold"
 PERCENT: Final = "QuarantineEscrowPercent"
 BASE: Final = "QuarantineBaseEscrowThreshold"
@@ -40,6 +46,13 @@ def _number(text: str) -> str:
     if not text.strip().isdecimal() or int(text) > MOST:
         raise InvalidValueError("must be a whole number")
     return str(int(text))
+
+
+def _hours(text: str) -> str:
+    number = _number(text)
+    if int(number) > MOST_HOURS:
+        raise InvalidValueError(f"must be a number of hours up to {MOST_HOURS}")
+    return number
 
 
 def _percent(text: str) -> str:
@@ -108,6 +121,10 @@ SETTINGS: Final = (
         LOG_REQUESTS, "changes",
         "which requests and answers the log keeps: `off`, `changes` (what writes, and what fails), `all`",
         _one_of(*AMOUNTS),
+    ),
+    JobSetting(DRIFT_HOURS, "0", "look at the whole application every so many hours; 0: never", _hours),
+    JobSetting(
+        DRIFT_ACTION, "report", "what becomes of what such a look finds: `report`, `repair`", _one_of(*DRIFT_ACTIONS)
     ),
     JobSetting("AzureIngestionAttributeOptimization", "", "kept for the reference's tools; has no effect", _text),
     JobSetting("LookaheadQueryEnabled", "", "kept for the reference's tools; has no effect", _text),
@@ -216,6 +233,16 @@ def recipients(settings: Mapping[str, str]) -> str:
 def prefetch(settings: Mapping[str, str]) -> str:
     """`auto`, `on` or `off`."""
     return _value(settings, PREFETCH)
+
+
+def drift_interval(settings: Mapping[str, str]) -> timedelta | None:
+    """How often the whole application is looked at; None: never."""
+    hours = int(_value(settings, DRIFT_HOURS))
+    return timedelta(hours=hours) if hours else None
+
+
+def drift_action(settings: Mapping[str, str]) -> DriftAction:
+    return cast(DriftAction, _value(settings, DRIFT_ACTION))
 
 
 def log_requests(settings: Mapping[str, str]) -> Amount:

@@ -157,6 +157,7 @@ class ProvisioningService:
                 _note(connection, "Update provisioning setting or credentials", self._clock(), by, job, told)
 
         await self._db.write(work)
+        self._wake()
 
     # State
 

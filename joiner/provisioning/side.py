@@ -32,6 +32,7 @@ from joiner.provisioning.outbox import Outbox
 from joiner.provisioning.outbox import next_due as next_mail
 from joiner.provisioning.planning import overlay, plans
 from joiner.provisioning.planning.applying import ApplyGate
+from joiner.provisioning.planning.drift_checks import DriftChecks
 from joiner.provisioning.planning.planner import Planner, context_hash
 from joiner.provisioning.planning.service import Planning
 from joiner.provisioning.ports import Gate
@@ -127,7 +128,8 @@ class ProvisioningSide:
         self.explanations = Explanations(
             db, directory, self._prepare, self._open_target, self._describe_log, self.service.job_document, clock
         )
-        self.planning = Planning(db, planner, self._prepare_with, clock, self._engine.run)
+        self.planning = Planning(db, planner, self._prepare_with, clock, self._engine.run, self._wake)
+        self.drift_checks = DriftChecks(db, self.planning, clock)
 
     @property
     def db(self) -> Database:
@@ -176,6 +178,7 @@ class ProvisioningSide:
             self._wakeup.clear()
             try:
                 await self.begin_due_cycles()
+                await self.drift_checks.advance()
                 self._send_mail()
                 self._evaluate_rules()
                 await self._purge()
@@ -188,7 +191,7 @@ class ProvisioningSide:
     def _seconds_to_next(self) -> float:
         is_sending = self._mailer is not None and not self._mailer.done()
         mail = None if is_sending else next_mail(self._db.reader)
-        moments = [moment for moment in (jobs.next_due(self._db.reader), mail) if moment]
+        moments = [moment for moment in (jobs.next_due(self._db.reader), self.drift_checks.next_due(), mail) if moment]
         if not moments:
             return LONGEST_SLEEP
         return min(max((from_iso(min(moments)) - self._clock()).total_seconds(), SHORTEST_SLEEP), LONGEST_SLEEP)
@@ -284,4 +287,6 @@ class ProvisioningSide:
 def _applied_by(plan: plans.Plan) -> Actor:
     """Who carries the plan out, as the log names them."""
     person = plan.applied_by
-    return SERVICE_ITSELF if person is None else Actor(person["id"], person["displayName"], "user")
+    if person is None or person["id"] == SERVICE_ITSELF.id:
+        return SERVICE_ITSELF
+    return Actor(person["id"], person["displayName"], "user")

@@ -12,13 +12,15 @@ from typing import Final
 
 from joiner.clock import to_iso
 from joiner.errors import InvalidStateError
-from joiner.provisioning import cycles
+from joiner.provisioning import audit, cycles
+from joiner.provisioning.audit import Actor
 from joiner.provisioning.cycles import Cycle
 from joiner.provisioning.decision import LinkChange
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.links import change_links
 from joiner.provisioning.planning import plans
 from joiner.provisioning.planning.survey import ACCOUNTS
+from joiner.provisioning.rows import to_json
 from joiner.storage.sqlite import Database
 
 AT_ONCE: Final = 1000
@@ -94,7 +96,7 @@ def correct(connection: sqlite3.Connection, job_id: str, number: int) -> None:
     connection.execute(REMEMBER_FOUND, (job_id, number))
 
 
-def adopt(connection: sqlite3.Connection, job: Job, number: int, now: datetime) -> dict[str, int]:
+def adopt(connection: sqlite3.Connection, job: Job, number: int, by: Actor, now: datetime) -> dict[str, int]:
     """Links the accounts that were found of entitled people, and forgets links to accounts that are gone."""
     plan = plans.plan_by_number(connection, job.id, number)
     if plan.kind != "drift" or plan.state != "ready":
@@ -119,9 +121,11 @@ def adopt(connection: sqlite3.Connection, job: Job, number: int, now: datetime) 
             )
             linked += 1
     connection.execute(
-        "UPDATE plan SET state = 'applied', applied_at = ? WHERE job_id = ? AND number = ?",
-        (to_iso(now), job.id, number),
+        "UPDATE plan SET state = 'applied', applied_at = ?, applied_by = ? WHERE job_id = ? AND number = ?",
+        (to_iso(now), to_json(plans.person_of(by)), job.id, number),
     )
+    reason = f"plan {number} adopted: {linked} accounts linked, {forgotten} links to missing accounts forgotten"
+    audit.note(connection, "Other", now, by, job.service_principal_id, job_id=job.id, reason=reason)
     return {"linked": linked, "forgotten": forgotten}
 
 

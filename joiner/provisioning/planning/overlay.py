@@ -35,6 +35,7 @@ NOT_COPIED: Final = (
     "plan_reference",
     "plan_request",
     "plan_account",
+    "drift_check",
 )
 """Tables by `job_id` that a cycle only writes; what it writes in them is lost with the copy."""
 PREFIX: Final = "planning-"
