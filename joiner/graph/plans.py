@@ -21,6 +21,7 @@ from joiner.provisioning.schemas import Schemas
 from joiner.provisioning.service import ProvisioningService
 
 KINDS: Final[Mapping[str | None, bool | None]] = {None: None, "initial": True, "incremental": False}
+SCOPES: Final[Mapping[str | None, bool | None]] = {None: None, "all": True, "assigned": False}
 ONE_ACTION: Final = re.compile(r"\s*action\s+eq\s+'([a-z]+)'\s*")
 NUMBER: Final = re.compile(r"[0-9]{1,9}")
 
@@ -63,18 +64,31 @@ class PlanRoutes:
         return [endpoint(path, function, method) for path, function, method in table]
 
     async def make(self, request: Request) -> Response:
-        """Begins to compute a plan: 202 with it as it stands. `kind`: initial or incremental."""
+        """Begins to compute a plan: 202 with it as it stands. `kind`: initial or incremental; `scope`: as if that were
+        the job's, all or assigned."""
         job = self._job(request)
-        kind = (await json_body(request)).get("kind")
+        body = await json_body(request)
+        kind, scope = body.get("kind"), body.get("scope")
         if not isinstance(kind, str | None) or kind not in KINDS:
             raise InvalidValueError("kind must be 'initial' or 'incremental'")
-        plan = await self._planning.make(job, Variation(is_initial=KINDS[kind]), actor_of(request))
+        if not isinstance(scope, str | None) or scope not in SCOPES:
+            raise InvalidValueError("scope must be 'all' or 'assigned'")
+        variation = Variation(is_initial=KINDS[kind], sync_all=SCOPES[scope])
+        plan = await self._planning.make(job, variation, actor_of(request))
         return json_response(request, plan_document(plan), 202)
 
     async def make_with_schema(self, request: Request) -> Response:
-        """As `make`, with the schema document in the body in place of the job's: what saving it would set off."""
+        """As `make`, with another schema document in place of the job's: what saving it would set off. It is in the
+        body, or that version with `?joiner.version=v1.3`, or the template's with `?joiner.template=true`."""
         job = self._job(request)
-        text = self._schemas.as_next(job.id, await sent_document(request))
+        version = request.query_params.get("joiner.version")
+        if request.query_params.get("joiner.template", "false").lower() == "true":
+            document = self._schemas.template(job.id)
+        elif version is not None:
+            document = self._schemas.version(job.id, version)
+        else:
+            document = await sent_document(request)
+        text = self._schemas.as_next(job.id, document)
         plan = await self._planning.make(job, Variation(schema=text), actor_of(request))
         return json_response(request, plan_document(plan), 202)
 

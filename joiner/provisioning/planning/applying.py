@@ -47,7 +47,9 @@ def begin(
             raise InvalidStateError(f"plan {number} is being carried out; wait for the end")
         return cycles.cycle_by_id(connection, plan.cycle_id)
     if plan.schema_file:
-        raise InvalidStateError(f"plan {number} was made with a schema that is not the job's; save the schema first")
+        raise InvalidStateError(
+            f"plan {number} was made with a schema or a scope that is not the job's; save that first"
+        )
     if plan.state in ("computing", "failed"):
         raise InvalidStateError(f"plan {number} is {'not ready yet' if plan.state == 'computing' else 'failed'}")
     if cycles.running_cycle(connection, job.id) is not None:

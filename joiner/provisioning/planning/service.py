@@ -50,7 +50,7 @@ class Planning:
         """Begins to compute a plan and returns it as it stands. Raises InvalidStateError if the job cannot run, or has
         a cycle or a plan under way."""
         context = self._prepare(job, PlanCache())
-        is_initial = variation.is_initial or variation.schema is not None or job.watermark is None
+        is_initial = variation.is_initial or variation.is_hypothetical or job.watermark is None
         if variation.is_initial is False and job.watermark is None:
             raise InvalidStateError("the job has run no cycle yet that an incremental one could follow")
         kind: PlanKind = "drift" if variation.is_drift else "initial" if is_initial else "incremental"
@@ -66,7 +66,7 @@ class Planning:
                 self._clock(),
                 by,
                 schema_version=job.schema_version,
-                schema_file=variation.schema is not None,
+                schema_file=variation.is_hypothetical,
             )
 
         number = await self._db.write(work)
