@@ -182,6 +182,13 @@ def from_notification_settings(text: str) -> list[tuple[str, str | None]]:
     return pairs
 
 
+def told_by_secrets(pairs: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Changes of settings that are in the secret `SyncNotificationSettings`, if it is there. Raises
+    InvalidValueError."""
+    text = pairs.get("SyncNotificationSettings")
+    return check_changes(from_notification_settings(text)) if text else {}
+
+
 def merge(settings: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[str, str]:
     """The settings with the changes applied."""
     return {name: value for name, value in {**settings, **changes}.items() if value is not None}

@@ -120,7 +120,7 @@ async def test_going_back_to_a_version_or_to_the_template_can_be_planned(api: Ap
 
 async def test_another_scope_can_be_planned_without_changing_it(api: Api) -> None:
     world = api.world
-    await world.service.put_credentials(world.principal_id, [("SyncAll", "true")])
+    await world.service.connections.put_credentials(world.principal_id, [("SyncAll", "true")])
     await world.assign(await world.add_user("ada"))
     await world.add_user("bea")
     await world.run()

@@ -110,13 +110,13 @@ async def test_passwords_redacted_values_and_tokens_are_nowhere_in_the_log(world
 @pytest.mark.req("REQ-C-034")
 async def test_long_lists_are_shortened_and_of_many_requests_the_first_and_last_are_kept(world: World) -> None:
     people = [await world.add_user(f"user{number:03}") for number in range(2 * (MOST + 5))]
-    await world.service.change_profile(world.job_id, {"membersAddedPerPatch": 2})
+    await world.service.connections.change_profile(world.job_id, {"membersAddedPerPatch": 2})
     await world.assign(await world.add_group("Team", *people))
     await world.run()
     told = said(world, "Team")
     assert len(told) == MOST
     assert [each["method"] for each in told[:2]] == ["POST", "PATCH"]
-    await world.service.change_profile(world.job_id, {"membersAddedPerPatch": 100})
+    await world.service.connections.change_profile(world.job_id, {"membersAddedPerPatch": 100})
     await world.assign(await world.add_group("Everybody", *people))
     await world.run()
     members = said(world, "Everybody")[-1]["request"]["Operations"][0]["value"]

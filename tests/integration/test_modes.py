@@ -55,7 +55,7 @@ async def test_on_demand_writes_as_a_cycle_does_or_as_documented_without_the_fla
             await world.configure(Mode=mode)
             token, _ = await world.application.tokens.create()
             flagged = [("BaseAddress", f"{world.url}/scim?aadOptscim062020"), ("SecretToken", token)]
-            await world.service.put_credentials(world.principal_id, flagged)
+            await world.service.connections.put_credentials(world.principal_id, flagged)
             ada = await world.add_user("ada", jobTitle="Old")
             await world.assign(ada)
             await world.run()
@@ -77,7 +77,7 @@ async def test_a_job_as_the_reference_keeps_to_its_rate_and_another_goes_by_the_
             rates.append(profile_of(world.job()).requests_per_second)
         assert rates == [None, ENTRA_RATE, None]
         await world.configure(parity_adaptivePace=None)
-        await world.service.change_profile(world.job_id, {"requestsPerSecond": 100})
+        await world.service.connections.change_profile(world.job_id, {"requestsPerSecond": 100})
         assert profile_of(world.job()).requests_per_second == 100
 
 

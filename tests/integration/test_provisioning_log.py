@@ -171,7 +171,7 @@ async def test_changes_that_a_paused_job_has_not_read_are_kept(api: JobApi) -> N
 
 async def test_a_row_takes_little_room(api: JobApi, tmp_path: Path) -> None:
     world = api.world
-    await world.service.put_credentials(world.principal_id, [("SyncAll", "true")])
+    await world.service.connections.put_credentials(world.principal_id, [("SyncAll", "true")])
     people, groups = write_csv(tmp_path, 250)
     await import_directory(world.directory, BytesIO(people.read_bytes()), BytesIO(groups.read_bytes()))
     await world.run()

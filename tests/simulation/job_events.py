@@ -50,7 +50,7 @@ async def expire_token(world: World) -> str:
 
 async def renew_token(world: World) -> str:
     pairs = [("SecretToken", world.target.token)]
-    await world.admin.side.service.put_credentials(world.principal_id, pairs)
+    await world.admin.side.service.connections.put_credentials(world.principal_id, pairs)
     return "the new token is entered"
 
 
