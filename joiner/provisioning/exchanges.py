@@ -39,7 +39,7 @@ SUSPICIOUS: Final = tuple(
 """What every name of `ALWAYS_SECRET` has in it, or could have as an escape."""
 
 
-class Keeping:
+class RequestLog:
     """What the log keeps of the requests for objects of one type."""
 
     def __init__(self, amount: Amount, flows: Iterable[AttributeFlow]) -> None:

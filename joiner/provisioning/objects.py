@@ -38,7 +38,7 @@ from joiner.provisioning.decision import (
     Step,
     TargetState,
 )
-from joiner.provisioning.exchanges import Keeping
+from joiner.provisioning.exchanges import RequestLog
 from joiner.provisioning.failures import TargetError, TargetUnusableError
 from joiner.provisioning.journal import Outcome, build_entry, given_up
 from joiner.provisioning.journal_rows import Journal, PackedRow, packed_row
@@ -467,7 +467,7 @@ def _commit(run: Run, plan: ObjectPlan, items: list[Item], listed: Answers | Non
     object_type = plan.object_type
 
     # What needs nothing of the database is made here, while the page before is committed.
-    now, keeping = run.clock(), run.keeping(object_type)
+    now, request_log = run.clock(), run.request_log(object_type)
     rows: list[PackedRow] = []
     linked: list[str] = []
     changes: list[tuple[str, str, LinkChange]] = []
@@ -490,14 +490,14 @@ def _commit(run: Run, plan: ObjectPlan, items: list[Item], listed: Answers | Non
         elif item.was_escrowed:
             succeeded.append(item.source.id)
         if failed or not run.log.only_failures:
-            rows.append(_row(run, item, decision, outcome, now, keeping))
+            rows.append(_row(run, item, decision, outcome, now, request_log))
     held = _read_references(plan, items)
 
     def commit(connection: sqlite3.Connection) -> None:
         for place, (item, decision, outcome, problem) in failures.items():
             if not escrow(connection, run.job.id, item.source.id, object_type, problem, now):
                 last = replace(decision, steps=(*decision.steps, given_up(item.source)))
-                rows[place] = _row(run, item, last, outcome, now, keeping)
+                rows[place] = _row(run, item, last, outcome, now, request_log)
         for source_id in succeeded:
             release(connection, run.job.id, source_id)
         Journal(connection, run.log).write_all(rows)
@@ -514,8 +514,10 @@ def _commit(run: Run, plan: ObjectPlan, items: list[Item], listed: Answers | Non
     return commit
 
 
-def _row(run: Run, item: Item, decision: Decision, outcome: Outcome, now: datetime, keeping: Keeping) -> PackedRow:
-    requests = keeping.kept(item.said, decision.changes, failed=outcome.status is Status.FAILURE)
+def _row(
+    run: Run, item: Item, decision: Decision, outcome: Outcome, now: datetime, request_log: RequestLog
+) -> PackedRow:
+    requests = request_log.kept(item.said, decision.changes, failed=outcome.status is Status.FAILURE)
     return packed_row(build_entry(run.log, run.cycle.kind, item.source, decision, outcome, to_iso(now), requests))
 
 

@@ -175,10 +175,9 @@ class Reference:
     @property
     def decided(self) -> DecidedReference:
         verb: Verb | None = "add" if self.adds is not None else "remove" if self.removes is not None else None
-        own, other = (self.own_name, self.own_target or ""), (self.wanted_id, self.related_name)
-        return DecidedReference(
-            self.object_type, self.source_id, *own, self.attribute, self.related_id, *other, verb, self.is_held
-        )
+        own, names = (self.own_name, self.own_target or ""), (self.wanted_id, self.related_name)
+        what = self.attribute, self.related_id
+        return DecidedReference(self.object_type, self.source_id, *own, *what, *names, verb, self.is_held)
 
 
 async def references_page(run: Run, cursor: str, before: Sequence[Claims]) -> Page:
@@ -371,14 +370,13 @@ class Work:
             return
         changes = [self._change(item) for item in self._written[:MOST_CHANGES]]
         run, first = self._run, self._first
-        entry = journal.entry_of(first.source_id)
-        if entry is None:
+        if (entry := journal.entry_of(first.source_id)) is None:
             is_only_held = self._held and not self._written and self._problem is None
             action = Action.STAGED_DELETE if is_only_held else Action.UPDATE
             decision = Decision(action, Status.SUCCESS, (), target_id=first.own_target)
             outcome = Outcome(Status.SUCCESS if self._written else Status.SKIPPED, first.own_target)
             entry = build_entry(run.log, run.cycle.kind, self._source(), decision, outcome, to_iso(run.clock()))
-        requests = run.keeping(first.object_type).kept(self._said, failed=self._problem is not None)
+        requests = run.request_log(first.object_type).kept(self._said, failed=self._problem is not None)
         journal.write(add_to_entry(entry, steps, changes, self._problem or self._unresolved_problem(), requests))
 
     def _source(self) -> SourceObject:

@@ -116,7 +116,7 @@ async def test_a_plan_made_with_other_mappings_is_refused_as_a_whole(world: Worl
     }
     assert world.sent == []
     other = await make_plan(world, Variation(schema=world.side.schemas.text(world.job_id)))
-    with pytest.raises(InvalidStateError, match="save the schema first"):
+    with pytest.raises(InvalidStateError, match="save that first"):
         await apply(world, other.number)
 
 
