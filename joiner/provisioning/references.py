@@ -328,7 +328,7 @@ class Work:
 
     def commit(self, connection: sqlite3.Connection, journal: Journal, *, was_escrowed: bool) -> None:
         """Keeps a failure for another try, and writes what the log says."""
-        run, job_id = self._run, self._run.job.id
+        job_id = self._run.job.id
         steps = [*self._unresolved_steps(), *self._held_steps(), *self._export_steps()]
         if self._problem is None:
             # Also if there is nothing left to write: what failed before is no longer wanted.
