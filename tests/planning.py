@@ -5,11 +5,12 @@ from typing import Any
 
 import orjson
 
+from joiner.provisioning.audit import Actor
 from joiner.provisioning.planning.overlay import Variation
 from joiner.provisioning.planning.plans import Plan
 from tests.world import Sent, World
 
-ADA = {"id": "key", "displayName": "Ada the administrator"}
+ADA = Actor("key", "Ada the administrator", "user")
 
 
 async def make_plan(world: World, variation: Variation | None = None) -> Plan:

@@ -295,7 +295,7 @@ class World:
         )
         self.principal_id = principal.id
         pairs = {"BaseAddress": f"{self.url}/scim", "SecretToken": token, **secrets}
-        await self.service.put_credentials(principal.id, list(pairs.items()))
+        await self.service.connections.put_credentials(principal.id, list(pairs.items()))
         template_id = self.service.templates(principal.id)[0].id
         self.job_id = (await self.service.create_job(principal.id, template_id)).id
 

@@ -13,6 +13,7 @@ from joiner.cli.lookup import (
     SERVICE_PRINCIPALS,
     Document,
     find_application,
+    find_job,
     find_principal,
     find_role,
     find_template,
@@ -21,6 +22,7 @@ from joiner.cli.lookup import (
     synchronization_path,
 )
 from joiner.cli.output import Output
+from joiner.cli.plans import show_begun
 from joiner.errors import InvalidValueError
 
 app = typer.Typer(help="Enterprise applications: add, connect, assign.", no_args_is_help=True)
@@ -135,12 +137,21 @@ async def connect(
     untested: UntestedOption = False,
     scope: Annotated[Scope | None, SCOPE_OPTION] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a narrower scope takes accounts away.")] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="With --scope: change nothing, say what would become of whom.")
+    ] = False,
 ) -> None:
     """Enter new credentials, for example a rotated token, or another scope. The connection is tested first."""
     token = _secret(secret_token, secret_token_file, secret_token_stdin)
     credentials = _credentials(tenant_url, token, credential or [])
     if not credentials and scope is None:
         fail_use("nothing to change: give --tenant-url, a secret token, other credentials or --scope")
+    if plan:
+        if scope is None or credentials:
+            fail_use("--plan goes with --scope alone")
+        found = await find_job(client, name)
+        await show_begun(client, output, found, await client.post(f"{found.path}/joiner.plan", {"scope": scope}))
+        return
     application = await find_application(client, name)
     sync_all = None if scope is None else scope == "all"
     if scope == "assigned" and not yes:

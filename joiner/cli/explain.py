@@ -12,6 +12,7 @@ from joiner.cli.entries import explain as told_of
 from joiner.cli.entries import outcome
 from joiner.cli.lookup import Document, find_job, find_principal
 from joiner.cli.output import Output, short_time
+from joiner.cli.requests_view import last_requests, show_requests
 
 app = typer.Typer()
 LONGEST: Final = 60
@@ -48,6 +49,10 @@ def show_explanation(output: Output, told: Document, *, steps: bool = False) -> 
     if told["live"]:
         _show_requests(output, told["live"])
     _show_log(output, told["log"])
+    said = last_requests(told["log"])
+    if said is not None:
+        _heading(output, f"Last said to the application, {short_time(said['activityDateTime'])}")
+        show_requests(output, said)
 
 
 def _show_scope(output: Output, scope: Document) -> None:

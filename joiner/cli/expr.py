@@ -20,6 +20,7 @@ from joiner.cli.command import (
     target_of,
 )
 from joiner.cli.output import Output, plain
+from joiner.cli.vectors import summary_of
 from joiner.errors import InvalidValueError, JoinerError
 
 if TYPE_CHECKING:
@@ -258,10 +259,7 @@ def _check_vectors(output: Output, path: Path, environment: "Environment") -> No
     def show(out: Output) -> None:
         for failure in failed:
             _show_failure(out, failure)
-        out.raw(
-            f"{len(vectors) - len(failed)} of {len(vectors)} vectors hold"
-            + (f", {len(failed)} do not" if failed else "")
-        )
+        out.raw(summary_of(len(vectors), len(failed)))
 
     document = {
         "vectors": len(vectors),

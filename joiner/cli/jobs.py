@@ -113,7 +113,8 @@ async def run(client: Client, output: Output, name: JobArgument) -> None:
 async def status(client: Client, output: Output, name: JobArgument) -> None:
     """Show the job's state, progress, last cycles and quarantine."""
     found = await find_job(client, name)
-    output.show(found.job, lambda out: _show_status(out, found.application, found.job))
+    drift = await client.get(f"{found.path}/joiner.drift")
+    output.show(found.job, lambda out: _show_status(out, found.application, found.job, drift))
 
 
 @command(app, "show")
@@ -144,7 +145,7 @@ async def _act(
     output.show(job, lambda out: out.say(f"The job of {found.application['displayName']} {said}."))
 
 
-def _show_status(output: Output, application: Document, job: Document) -> None:
+def _show_status(output: Output, application: Document, job: Document, drift: Document) -> None:
     state, schedule = job["status"], job["schedule"]
     progress = state["progress"][0] if state["progress"] else None
     output.say(application["displayName"], style="bold")
@@ -161,6 +162,7 @@ def _show_status(output: Output, application: Document, job: Document) -> None:
                 (f"{entry['key'].partition(' to ')[0]}s ever synchronized", entry["value"])
                 for entry in state["synchronizedEntryCountByType"]
             ),
+            ("Looks for drift", drift["everyHours"] and _looks(drift)),
             ("Job id", job["id"]),
         ]
     )
@@ -171,6 +173,12 @@ def _show_status(output: Output, application: Document, job: Document) -> None:
         output.say(
             f"Next attempt {short_time(quarantine['nextAttempt'])}; {WAYS_OUT[quarantine['reason'] == HELD_BACK]}"
         )
+
+
+def _looks(drift: Document) -> str:
+    last = f"; the last is plan {drift['lastPlan']}" if drift["lastPlan"] is not None else ""
+    following = f", next {short_time(drift['nextDateTime'])}" if drift["nextDateTime"] else ""
+    return f"every {drift['everyHours']} h{following}, then {drift['action']}{last}"
 
 
 def _show_schema(output: Output, schema: Document) -> None:

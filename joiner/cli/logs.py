@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -15,6 +15,7 @@ from joiner.cli.entries import row_of, show_entries
 from joiner.cli.log_export import export_log
 from joiner.cli.lookup import Document, find_job, literal
 from joiner.cli.output import Output, short_time
+from joiner.cli.requests_view import show_requests
 from joiner.errors import InvalidStateError
 
 app = typer.Typer()
@@ -41,6 +42,9 @@ async def logs(
     top: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="At most so many; default 50, with --export all.")
     ] = None,
+    requests: Annotated[
+        bool, typer.Option("--requests", help="Below each entry, what was sent and what was answered.")
+    ] = False,
     audit: Annotated[bool, typer.Option("--audit", help="What was done to the job, by whom, instead.")] = False,
     export: Annotated[
         Path | None, typer.Option("--export", metavar="DIR", help="Write the entries into files in this folder.")
@@ -66,10 +70,12 @@ async def logs(
         return
     entries = [entry async for entry in newest(client, chosen, top or ROWS)]
     if not follow:
-        output.show(entries, lambda out: show_entries(out, entries, empty="The log has no such entries yet."))
+        empty = "The log has no such entries yet."
+        show = _show_with_requests if requests else show_entries
+        output.show(entries, lambda out: show(out, entries, empty=empty))
         return
     with contextlib.suppress(asyncio.CancelledError):
-        await _follow(client, chosen, entries, output)
+        await _follow(client, chosen, entries, output, requests=requests)
 
 
 async def newest(client: Client, chosen: str, most: int | None) -> AsyncIterator[dict[str, Any]]:
@@ -82,7 +88,9 @@ async def newest(client: Client, chosen: str, most: int | None) -> AsyncIterator
             return
 
 
-async def _follow(client: Client, chosen: str, entries: list[dict[str, Any]], output: Output) -> None:
+async def _follow(
+    client: Client, chosen: str, entries: list[dict[str, Any]], output: Output, *, requests: bool
+) -> None:
     """Prints the entries, oldest first, and new ones as they come, until cancelled."""
     printed: OrderedDict[str, None] = OrderedDict()
     while True:
@@ -91,7 +99,7 @@ async def _follow(client: Client, chosen: str, entries: list[dict[str, Any]], ou
             if output.as_json:
                 output.json_line(entry)
             else:
-                output.raw("  ".join(row_of(entry)))
+                _show_entry(output, entry, requests=requests)
         while len(printed) > REMEMBERED:
             printed.popitem(last=False)
         await asyncio.sleep(LOOK_AGAIN)
@@ -100,6 +108,19 @@ async def _follow(client: Client, chosen: str, entries: list[dict[str, Any]], ou
             if entry["id"] in printed:
                 break
             entries.append(entry)
+
+
+def _show_with_requests(output: Output, entries: Sequence[Document], *, empty: str) -> None:
+    if not entries:
+        output.say(empty)
+    for entry in entries:
+        _show_entry(output, entry, requests=True)
+
+
+def _show_entry(output: Output, entry: Document, *, requests: bool) -> None:
+    output.raw("  ".join(row_of(entry)))
+    if requests:
+        show_requests(output, entry)
 
 
 async def _audit(client: Client, output: Output, name: str, most: int) -> None:

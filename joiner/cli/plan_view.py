@@ -15,7 +15,7 @@ TITLES: Final[Mapping[str, str]] = {
     "release": "No longer managed; nothing is sent",
     "failure": "Cannot be done",
 }
-VERBS: Final[Mapping[str, str]] = {"add": "added", "remove": "removed"}
+VERBS: Final[Mapping[str, str]] = {"add": "added", "remove": "removed", "held": "to be removed, held back"}
 CHANGES_SHOWN: Final = 4
 NAMES_SHOWN: Final = 4
 CAUSES_SHOWN: Final = 15

@@ -161,6 +161,14 @@ async def follow_plan(client: Client, found: FoundJob, begun: Document) -> dict[
     return document
 
 
+async def show_begun(client: Client, output: Output, found: FoundJob, begun: Document) -> None:
+    """Shows the first of each action of a plan when it is ready; the exit code says whether there is anything to do."""
+    document = await follow_plan(client, found, begun)
+    await show(client, output, found, document, everything=False)
+    if document["hasChanges"]:
+        raise typer.Exit(PENDING)
+
+
 async def show(client: Client, output: Output, found: FoundJob, document: Document, *, everything: bool) -> None:
     """The plan and its items: as JSON, a line each, every item; for people the first of each action."""
     path = f"{found.path}/joiner.plans/{document['number']}/items"

@@ -4,19 +4,24 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any, Final
+from urllib.parse import quote
 
 import typer
 
 from joiner.cli.client import Client
-from joiner.cli.command import FAILED, PENDING, command
+from joiner.cli.command import FAILED, command
 from joiner.cli.jobs import JobArgument
 from joiner.cli.lookup import find_job
 from joiner.cli.output import Output, plain, short_time
-from joiner.cli.plans import follow_plan, show
+from joiner.cli.plans import show_begun
 from joiner.errors import InvalidValueError, NotFoundError
 
 app = typer.Typer(help="Mappings, scoping filters and attribute lists as one document.", no_args_is_help=True)
 
+PlanOption = Annotated[
+    bool,
+    typer.Option("--plan", help="Save nothing: say what would become of whom. Exit code 2 if there are changes."),
+]
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The document, also one exported from Entra.")]
 NOTHING: Final = "No mapping, filter or attribute changes."
 WHOLE: Final = "The next cycle looks at everything."
@@ -78,20 +83,14 @@ async def import_schema(
     output: Output,
     name: JobArgument,
     file: FileArgument,
-    plan: Annotated[
-        bool,
-        typer.Option("--plan", help="Save nothing: say what would become of whom. Exit code 2 if there are changes."),
-    ] = False,
+    plan: PlanOption = False,
 ) -> None:
     """Replace the job's document, as a whole or not at all, and say what changed."""
     content = _read(file)
     found = await find_job(client, name)
     if plan:
         begun = await client.post_raw(f"{found.path}/schema/joiner.plan", content)
-        document = await follow_plan(client, found, begun)
-        await show(client, output, found, document, everything=False)
-        if document["hasChanges"]:
-            raise typer.Exit(PENDING)
+        await show_begun(client, output, found, begun)
         return
     result = await client.post_raw(f"{found.path}/schema/joiner.check", content)
     if result["errors"]:
@@ -108,9 +107,13 @@ async def import_schema(
 
 
 @command(app, "restore")
-async def restore(client: Client, output: Output, name: JobArgument) -> None:
+async def restore(client: Client, output: Output, name: JobArgument, plan: PlanOption = False) -> None:
     """Go back to the template's mappings, filters and attribute lists. Best while the job is paused."""
     found = await find_job(client, name)
+    if plan:
+        begun = await client.post(f"{found.path}/schema/joiner.plan?joiner.template=true")
+        await show_begun(client, output, found, begun)
+        return
     await client.delete(f"{found.path}/schema")
     said = f"The job of {found.application['displayName']} has its default mappings and filters again. {WHOLE}"
     output.show({"restored": True}, lambda out: out.say(said))
@@ -133,9 +136,14 @@ async def roll_back(
     version: Annotated[
         str, typer.Argument(metavar="VERSION", help="Such as v1.3; `joiner schema history` lists them.")
     ],
+    plan: PlanOption = False,
 ) -> None:
     """Make an earlier version the present one."""
     found = await find_job(client, name)
+    if plan:
+        begun = await client.post(f"{found.path}/schema/joiner.plan?joiner.version={quote(version, safe='')}")
+        await show_begun(client, output, found, begun)
+        return
     await client.post(f"{found.path}/schema/joiner.rollBack", {"version": version})
     said = f"The job of {found.application['displayName']} works by {version} again. {WHOLE}"
     output.show({"version": version}, lambda out: out.say(said))

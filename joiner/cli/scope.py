@@ -9,6 +9,7 @@ import typer
 from joiner.cli.client import Client
 from joiner.cli.command import FAILED, command, fail_use
 from joiner.cli.output import Output
+from joiner.cli.vectors import summary_of
 from joiner.errors import InvalidValueError
 
 app = typer.Typer()
@@ -42,7 +43,7 @@ def _run(output: Output, vectors: Any) -> None:
     from joiner.provisioning.scope_vectors import run_vectors
 
     failures = run_vectors(vectors)
-    document = {"run": len(vectors), "failed": [failure._asdict() for failure in failures]}
+    document = {"vectors": len(vectors), "failed": [failure._asdict() for failure in failures]}
 
     def view(out: Output) -> None:
         for failure in failures:
@@ -56,8 +57,7 @@ def _run(output: Output, vectors: Any) -> None:
                     ("because", failure.reason),
                 ]
             )
-        passed = len(vectors) - len(failures)
-        out.say(f"{passed} of {len(vectors)} vectors passed, {len(failures)} failed.")
+        out.raw(summary_of(len(vectors), len(failures)))
 
     output.show(document, view)
     if failures:

@@ -113,27 +113,27 @@ class JobActions:
         raise InvalidValueError("name one object connection by the id of its source or target object")
 
     async def get_connection(self, request: Request) -> Response:
-        found = self._service.object_connection(self._job(request).id, request.path_params["anchor"])
+        found = self._service.object_connections.find(self._job(request).id, request.path_params["anchor"])
         return json_response(request, msgspec.to_builtins(found))
 
     async def delete_connection(self, request: Request) -> Response:
         job = self._job(request)
-        await self._service.delete_object_connection(job.id, request.path_params["anchor"], actor_of(request))
+        await self._service.object_connections.forget(job.id, request.path_params["anchor"], actor_of(request))
         return no_content(request)
 
     # Deletions that are held back
 
     async def list_deletes(self, request: Request) -> Response:
-        staged = self._service.staged_removals(self._job(request).id)
+        staged = self._service.removals.staged(self._job(request).id)
         return collection(request, [msgspec.to_builtins(item) for item in staged])
 
     async def allow_deletes(self, request: Request) -> Response:
         """`items`: ids of `joiner.deletes`; without it all that are held back now."""
-        number = await self._service.allow_removals(self._job(request).id, await _items(request), actor_of(request))
+        number = await self._service.removals.allow(self._job(request).id, await _items(request), actor_of(request))
         return json_response(request, {"allowed": number})
 
     async def reject_deletes(self, request: Request) -> Response:
-        number = await self._service.reject_removals(self._job(request).id, await _items(request), actor_of(request))
+        number = await self._service.removals.reject(self._job(request).id, await _items(request), actor_of(request))
         return json_response(request, {"rejected": number})
 
     # On demand

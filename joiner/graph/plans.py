@@ -2,25 +2,26 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from joiner.directory.api_keys import Principal
 from joiner.directory.store import DirectoryStore
 from joiner.errors import InvalidValueError
+from joiner.graph.actors import actor_of
 from joiner.graph.http import collection, endpoint, json_body, json_response, no_content, option, page_size
 from joiner.graph.schemas import sent_document
-from joiner.ids import derived_id
 from joiner.provisioning.jobs import Job
+from joiner.provisioning.planning.drift_checks import DriftChecks
 from joiner.provisioning.planning.overlay import Variation
 from joiner.provisioning.planning.service import Planning, plan_document
 from joiner.provisioning.schemas import Schemas
 from joiner.provisioning.service import ProvisioningService
 
 KINDS: Final[Mapping[str | None, bool | None]] = {None: None, "initial": True, "incremental": False}
+SCOPES: Final[Mapping[str | None, bool | None]] = {None: None, "all": True, "assigned": False}
 ONE_ACTION: Final = re.compile(r"\s*action\s+eq\s+'([a-z]+)'\s*")
 NUMBER: Final = re.compile(r"[0-9]{1,9}")
 
@@ -29,10 +30,16 @@ class PlanRoutes:
     """The routes over the plans of one service."""
 
     def __init__(
-        self, service: ProvisioningService, planning: Planning, schemas: Schemas, directory: DirectoryStore
+        self,
+        service: ProvisioningService,
+        planning: Planning,
+        drift_checks: DriftChecks,
+        schemas: Schemas,
+        directory: DirectoryStore,
     ) -> None:
         self._service = service
         self._planning = planning
+        self._drift_checks = drift_checks
         self._schemas = schemas
         self._directory = directory
 
@@ -43,6 +50,7 @@ class PlanRoutes:
             (f"{job}/joiner.plan", self.make, "POST"),
             (f"{job}/schema/joiner.plan", self.make_with_schema, "POST"),
             (f"{job}/joiner.drift", self.look_for_drift, "POST"),
+            (f"{job}/joiner.drift", self.drift_checks, "GET"),
             (f"{job}/joiner.adopt", self.adopt, "POST"),
             (f"{plan}/accounts", self.accounts, "GET"),
             (f"{job}/joiner.plans", self.list, "GET"),
@@ -56,26 +64,43 @@ class PlanRoutes:
         return [endpoint(path, function, method) for path, function, method in table]
 
     async def make(self, request: Request) -> Response:
-        """Begins to compute a plan: 202 with it as it stands. `kind`: initial or incremental."""
+        """Begins to compute a plan: 202 with it as it stands. `kind`: initial or incremental; `scope`: as if that were
+        the job's, all or assigned."""
         job = self._job(request)
-        kind = (await json_body(request)).get("kind")
+        body = await json_body(request)
+        kind, scope = body.get("kind"), body.get("scope")
         if not isinstance(kind, str | None) or kind not in KINDS:
             raise InvalidValueError("kind must be 'initial' or 'incremental'")
-        plan = await self._planning.make(job, Variation(is_initial=KINDS[kind]), person_of(request))
+        if not isinstance(scope, str | None) or scope not in SCOPES:
+            raise InvalidValueError("scope must be 'all' or 'assigned'")
+        variation = Variation(is_initial=KINDS[kind], sync_all=SCOPES[scope])
+        plan = await self._planning.make(job, variation, actor_of(request))
         return json_response(request, plan_document(plan), 202)
 
     async def make_with_schema(self, request: Request) -> Response:
-        """As `make`, with the schema document in the body in place of the job's: what saving it would set off."""
+        """As `make`, with another schema document in place of the job's: what saving it would set off. It is in the
+        body, or that version with `?joiner.version=v1.3`, or the template's with `?joiner.template=true`."""
         job = self._job(request)
-        text = self._schemas.as_next(job.id, await sent_document(request))
-        plan = await self._planning.make(job, Variation(schema=text), person_of(request))
+        version = request.query_params.get("joiner.version")
+        if request.query_params.get("joiner.template", "false").lower() == "true":
+            document = self._schemas.template(job.id)
+        elif version is not None:
+            document = self._schemas.version(job.id, version)
+        else:
+            document = await sent_document(request)
+        text = self._schemas.as_next(job.id, document)
+        plan = await self._planning.make(job, Variation(schema=text), actor_of(request))
         return json_response(request, plan_document(plan), 202)
 
     async def look_for_drift(self, request: Request) -> Response:
         """Begins to look at the whole application: 202 with the plan that would repair what is not as it should be."""
         job = self._job(request)
-        plan = await self._planning.make(job, Variation(is_drift=True), person_of(request))
+        plan = await self._planning.make(job, Variation(is_drift=True), actor_of(request))
         return json_response(request, plan_document(plan), 202)
+
+    async def drift_checks(self, request: Request) -> Response:
+        """When looks come round by themselves, and the last one."""
+        return json_response(request, self._drift_checks.document(self._job(request)))
 
     async def adopt(self, request: Request) -> Response:
         """Takes what the application has as it is; `plan`: the one that looked at it."""
@@ -83,7 +108,7 @@ class PlanRoutes:
         number = (await json_body(request)).get("plan")
         if type(number) is not int:
             raise InvalidValueError("plan must be the number of a plan")
-        return json_response(request, await self._planning.adopt(job, number))
+        return json_response(request, await self._planning.adopt(job, number, actor_of(request)))
 
     async def accounts(self, request: Request) -> Response:
         """The accounts that nobody manages."""
@@ -138,7 +163,7 @@ class PlanRoutes:
             raise InvalidValueError("items must be a list of ids or names")
         if not isinstance(allows, bool):
             raise InvalidValueError("allowDeletes must be true or false")
-        cycle = await self._planning.apply(job, number, items, person_of(request), allow_deletes=allows)
+        cycle = await self._planning.apply(job, number, items, actor_of(request), allow_deletes=allows)
         return json_response(request, {"cycleId": cycle.id, "plan": number}, 202)
 
     def _job(self, request: Request) -> Job:
@@ -152,9 +177,3 @@ class PlanRoutes:
         if not NUMBER.fullmatch(number):
             raise InvalidValueError(f"'{number}' is not the number of a plan")
         return self._job(request).id, int(number)
-
-
-def person_of(request: Request) -> dict[str, Any]:
-    """The holder of the key that the request was authorised by."""
-    principal: Principal = request.state.principal
-    return {"id": derived_id("principal", principal.name), "displayName": principal.name}

@@ -75,11 +75,11 @@ class Synchronization:
         # Graph itself tests when it is asked to, by another request; its clients may save before the target runs.
         if request.query_params.get("joiner.test", "false").lower() == "true":
             try:
-                await self._service.save_credentials(principal_id, pairs, actor_of(request))
+                await self._service.connections.save_credentials(principal_id, pairs, actor_of(request))
             except ConnectionTestError as error:
                 raise _refused_connection(error) from None
         else:
-            await self._service.put_credentials(principal_id, pairs, actor_of(request))
+            await self._service.connections.put_credentials(principal_id, pairs, actor_of(request))
         return no_content(request)
 
     async def validate_credentials(self, request: Request) -> Response:
@@ -93,7 +93,7 @@ class Synchronization:
         saved = body.get("useSavedCredentials") is True
         pairs = None if saved else _pairs(body.get("credentials"), "credentials")
         try:
-            await self._service.validate_credentials(principal_id, template_id, pairs)
+            await self._service.connections.validate_credentials(principal_id, template_id, pairs)
         except ConnectionTestError as error:
             raise _refused_connection(error) from None
         except (InvalidValueError, ForbiddenTargetError) as error:
@@ -158,7 +158,9 @@ class Synchronization:
         }
 
     def _secrets(self, principal_id: str) -> list[dict[str, str]]:
-        return [{"key": key, "value": value} for key, value in self._service.credentials(principal_id).items()]
+        return [
+            {"key": key, "value": value} for key, value in self._service.connections.credentials(principal_id).items()
+        ]
 
 
 def _refused_connection(error: ConnectionTestError) -> GraphError:

@@ -40,15 +40,15 @@ class TargetProfiles:
 
     async def change_profile(self, request: Request) -> Response:
         """The members of the body are set, null sets the default; the others stay."""
-        job = await self._service.change_profile(self._job(request).id, await json_body(request))
+        job = await self._service.connections.change_profile(self._job(request).id, await json_body(request))
         return json_response(request, _document(job))
 
     async def probe(self, request: Request) -> Response:
         """Tries the target out. `keep`: false only reports; otherwise the profile becomes what was found."""
         job, body = self._job(request), await json_body(request)
-        report = await self._service.probe_profile(job.id)
+        report = await self._service.connections.probe_profile(job.id)
         if body.get("keep") is not False:
-            job = await self._service.change_profile(job.id, report.changes)
+            job = await self._service.connections.change_profile(job.id, report.changes)
         findings = msgspec.to_builtins(report)
         return json_response(request, {**findings, "changes": report.changes, "profile": _document(job)})
 
@@ -56,7 +56,7 @@ class TargetProfiles:
         """The stored credentials, each check with its result; 200 whatever they are."""
         principal = self._directory.service_principal(request.path_params["sp"])
         template = self._service.templates(principal.id)[0]
-        results = await self._service.test_connection(principal.id, template.id, None)
+        results = await self._service.connections.test_connection(principal.id, template.id, None)
         return json_response(request, {"checks": shown_checks(results)})
 
     def _job(self, request: Request) -> Job:

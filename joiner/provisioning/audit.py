@@ -63,6 +63,18 @@ class AuditChange:
     new: str | None
 
 
+def differences(
+    before: Mapping[str, str], after: Mapping[str, str], secrets: frozenset[str] = frozenset()
+) -> tuple[AuditChange, ...]:
+    """What is different, in name order; of a secret only that it is (REQ-P-139)."""
+
+    def told(values: Mapping[str, str], name: str) -> str | None:
+        return HIDDEN if name in secrets and name in values else values.get(name)
+
+    names = sorted(before.keys() | after.keys())
+    return tuple(AuditChange(n, told(before, n), told(after, n)) for n in names if before.get(n) != after.get(n))
+
+
 def note(
     connection: sqlite3.Connection,
     activity: Activity,

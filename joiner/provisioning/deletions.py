@@ -15,6 +15,7 @@ import msgspec
 from joiner.clock import to_iso
 from joiner.errors import NotFoundError
 from joiner.provisioning.job_settings import deletion_limits
+from joiner.provisioning.jobs import Job
 from joiner.provisioning.modes import is_on
 from joiner.provisioning.run import Run
 
@@ -133,6 +134,11 @@ def settle(connection: sqlite3.Connection, job_id: str, source_ids: Sequence[str
         f"DELETE FROM staged_removal WHERE job_id = ? AND related_id = '' AND source_id IN ({marks})",
         (job_id, *source_ids),
     )
+
+
+def is_held(job: Job) -> bool:
+    """Whether the job is in quarantine because deletions are held back."""
+    return job.quarantine is not None and job.quarantine["reason"] == CODE
 
 
 def hold_error(connection: sqlite3.Connection, job_id: str) -> dict[str, Any]:

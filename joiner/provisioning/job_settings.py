@@ -7,17 +7,21 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from datetime import timedelta
+from typing import Final, Literal, cast
 
 import orjson
 
 from joiner.errors import InvalidValueError
+from joiner.provisioning.exchanges import AMOUNTS, Amount
 from joiner.provisioning.modes import BY_NAME, MODE_SETTING, MODES, PREFIX, is_on
 from joiner.provisioning.quarantine import Thresholds
 
 ADDRESS: Final = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+")
 MOST_ADDRESSES: Final = 10
 MOST: Final = 10**9
+MOST_HOURS: Final = 24 * 366
+DriftAction = Literal["report", "repair"]
 
 DELETES: Final = "QuarantineTooManyDeletesThreshold"
 DELETES_PERCENT: Final = "QuarantineTooManyDeletesPercent"
@@ -28,6 +32,10 @@ SENDS_MAIL: Final = "SendNotificationEmail"
 MAILS_WHEN_LIFTED: Final = "NotifyWhenQuarantineIsLifted"
 PREFETCH: Final = "Prefetch"
 PREFETCHES: Final = ("auto", "on", "off")
+LOG_REQUESTS: Final = "LogRequests"
+DRIFT_HOURS: Final = "DriftCheckHours"
+DRIFT_ACTION: Final = "DriftCheckAction"
+DRIFT_ACTIONS: Final[tuple[DriftAction, ...]] = ("report", "repair")
 START: Final = "QuarantineEvaluationThreshold"
 PERCENT: Final = "QuarantineEscrowPercent"
 BASE: Final = "QuarantineBaseEscrowThreshold"
@@ -40,6 +48,13 @@ def _number(text: str) -> str:
     return str(int(text))
 
 
+def _hours(text: str) -> str:
+    number = _number(text)
+    if int(number) > MOST_HOURS:
+        raise InvalidValueError(f"must be a number of hours up to {MOST_HOURS}")
+    return number
+
+
 def _percent(text: str) -> str:
     number = _number(text)
     if int(number) > 100:
@@ -47,28 +62,17 @@ def _percent(text: str) -> str:
     return number
 
 
-def _yes_or_no(text: str) -> str:
-    if text.strip().lower() not in ("true", "false"):
-        raise InvalidValueError("must be true or false")
-    return text.strip().lower()
+def _one_of(*words: str) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        if text.strip().lower() not in words:
+            raise InvalidValueError(f"must be {', '.join(words[:-1])} or {words[-1]}")
+        return text.strip().lower()
+
+    return check
 
 
-def _on_or_off(text: str) -> str:
-    if text.strip().lower() not in ("on", "off"):
-        raise InvalidValueError("must be on or off")
-    return text.strip().lower()
-
-
-def _prefetch(text: str) -> str:
-    if text.strip().lower() not in PREFETCHES:
-        raise InvalidValueError(f"must be {', '.join(PREFETCHES)}")
-    return text.strip().lower()
-
-
-def _mode(text: str) -> str:
-    if text.strip().lower() not in MODES:
-        raise InvalidValueError(f"must be {' or '.join(MODES)}")
-    return text.strip().lower()
+YES_OR_NO: Final = _one_of("true", "false")
+ON_OR_OFF: Final = _one_of("on", "off")
 
 
 def _addresses(text: str) -> str:
@@ -97,21 +101,30 @@ class JobSetting:
 
 
 SETTINGS: Final = (
-    JobSetting(MODE_SETTING, "improved", "`improved`, or `entra`: as the reference, gaps included", _mode),
-    JobSetting(PREVENT, "by mode", "the guard against accidental deletions; its threshold turns it on", _yes_or_no),
+    JobSetting(MODE_SETTING, "improved", "`improved`, or `entra`: as the reference, gaps included", _one_of(*MODES)),
+    JobSetting(PREVENT, "by mode", "the guard against accidental deletions; its threshold turns it on", YES_OR_NO),
     JobSetting(DELETES, "500", "a cycle that would take access from more objects is held back", _number),
     JobSetting(DELETES_PERCENT, "20", "the same in percent of the managed objects; 0: never", _percent),
     JobSetting(DELETES_FLOOR, "25", "so many are never too many by percent", _number),
     JobSetting(EMAIL, "", "who is told about quarantines: one address, or several with commas between", _addresses),
-    JobSetting(SENDS_MAIL, "true", "send an email notification when a failure occurs", _yes_or_no),
-    JobSetting(MAILS_WHEN_LIFTED, "false", "also when a quarantine ends", _yes_or_no),
+    JobSetting(SENDS_MAIL, "true", "send an email notification when a failure occurs", YES_OR_NO),
+    JobSetting(MAILS_WHEN_LIFTED, "false", "also when a quarantine ends", YES_OR_NO),
     JobSetting(START, "5000", "fewer failures never quarantine the job by numbers", _number),
     JobSetting(PERCENT, "40", "percent of the objects that may fail", _percent),
     JobSetting(BASE, "40000", "failures that are too many whatever succeeded, references left out", _number),
     JobSetting(TOTAL, "60000", "the same, references counted", _number),
     JobSetting(
         PREFETCH, "auto", "whether initial cycles read the lists first: `auto` (where that takes less), `on`, `off`",
-        _prefetch,
+        _one_of(*PREFETCHES),
+    ),
+    JobSetting(
+        LOG_REQUESTS, "changes",
+        "which requests and answers the log keeps: `off`, `changes` (what writes, and what fails), `all`",
+        _one_of(*AMOUNTS),
+    ),
+    JobSetting(DRIFT_HOURS, "0", "look at the whole application every so many hours; 0: never", _hours),
+    JobSetting(
+        DRIFT_ACTION, "report", "what becomes of what such a look finds: `report`, `repair`", _one_of(*DRIFT_ACTIONS)
     ),
     JobSetting("AzureIngestionAttributeOptimization", "", "kept for the reference's tools; has no effect", _text),
     JobSetting("LookaheadQueryEnabled", "", "kept for the reference's tools; has no effect", _text),
@@ -119,7 +132,7 @@ SETTINGS: Final = (
 BY_SETTING: Final[Mapping[str, JobSetting]] = {
     **{setting.name.lower(): setting for setting in SETTINGS},
     **{
-        (PREFIX + name).lower(): JobSetting(PREFIX + name, "by mode", switch.improved, _on_or_off)
+        (PREFIX + name).lower(): JobSetting(PREFIX + name, "by mode", switch.improved, ON_OR_OFF)
         for name, switch in BY_NAME.items()
     },
 }
@@ -167,6 +180,13 @@ def from_notification_settings(text: str) -> list[tuple[str, str | None]]:
         threshold = told.get("DeleteThresholdValue")
         pairs += [(PREVENT, "true"), (DELETES, None if threshold is None else str(threshold))]
     return pairs
+
+
+def told_by_secrets(pairs: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Changes of settings that are in the secret `SyncNotificationSettings`, if it is there. Raises
+    InvalidValueError."""
+    text = pairs.get("SyncNotificationSettings")
+    return check_changes(from_notification_settings(text)) if text else {}
 
 
 def merge(settings: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[str, str]:
@@ -220,6 +240,21 @@ def recipients(settings: Mapping[str, str]) -> str:
 def prefetch(settings: Mapping[str, str]) -> str:
     """`auto`, `on` or `off`."""
     return _value(settings, PREFETCH)
+
+
+def drift_interval(settings: Mapping[str, str]) -> timedelta | None:
+    """How often the whole application is looked at; None: never."""
+    hours = int(_value(settings, DRIFT_HOURS))
+    return timedelta(hours=hours) if hours else None
+
+
+def drift_action(settings: Mapping[str, str]) -> DriftAction:
+    return cast(DriftAction, _value(settings, DRIFT_ACTION))
+
+
+def log_requests(settings: Mapping[str, str]) -> Amount:
+    """How much of the requests the log keeps."""
+    return cast(Amount, _value(settings, LOG_REQUESTS))
 
 
 def mails_when_lifted(settings: Mapping[str, str]) -> bool:

@@ -11,6 +11,7 @@ import orjson
 
 from joiner.expressions.values import canonical_text
 from joiner.provisioning.decision import Action, Change, Decision, Problem, SourceObject, Status, Step
+from joiner.provisioning.exchanges import REQUESTS, trimmed
 from joiner.provisioning.failures import RECOMMENDATIONS
 
 REDACTED: Final = "[Redact]"
@@ -87,9 +88,10 @@ def build_entry(
     decision: Decision,
     outcome: Outcome,
     at: str,
+    requests: Sequence[bytes] = (),
 ) -> Entry:
     """The entry of one object without what it has in common with others; `kind` is the cycle's, `at` the time as
-    ISO 8601."""
+    ISO 8601; `requests`: what is kept of those that were sent for it."""
     steps = [
         _import_step(context, kind, source),
         *decision.steps,
@@ -112,10 +114,17 @@ def build_entry(
             "identityType": context.target_types.get(source.object_type, ""),
             "details": {},
         },
+        REQUESTS: list(requests),
     }
 
 
-def add_to_entry(entry: Entry, steps: Iterable[Step], changes: Sequence[Change], problem: Problem | None) -> Entry:
+def add_to_entry(
+    entry: Entry,
+    steps: Iterable[Step],
+    changes: Sequence[Change],
+    problem: Problem | None,
+    requests: Sequence[bytes] = (),
+) -> Entry:
     """The entry with what the reference phase did: the worse status wins; a skip that wrote something is an update."""
     steps = list(steps)
     worst = max((Status(entry["provisioningStatusInfo"]["status"]), *(s.status for s in steps)), key=SEVERITY.index)
@@ -130,6 +139,7 @@ def add_to_entry(entry: Entry, steps: Iterable[Step], changes: Sequence[Change],
         "provisioningStatusInfo": info,
         "provisioningSteps": [*entry["provisioningSteps"], *(_step(step) for step in steps)],
         "modifiedProperties": (entry["modifiedProperties"] + properties_of(changes))[:MOST_CHANGES],
+        REQUESTS: trimmed([*entry[REQUESTS], *requests]),
     }
 
 

@@ -2,7 +2,8 @@
 same cycle, when it adds the references (REQ-P-131, REQ-P-134).
 
 What the entries of a cycle share is kept once, what can be derived is derived, and the rest is compressed with a
-dictionary of what entries usually say: a row with its indexes takes some 450 bytes.
+dictionary of what entries usually say: a row with its indexes takes some 450 bytes, and
+one with the requests that wrote some 550.
 """
 
 import sqlite3
@@ -18,16 +19,18 @@ from joiner.clock import from_iso, to_iso
 from joiner.errors import NotFoundError
 from joiner.ids import derived_id
 from joiner.provisioning.decision import Action, Status
+from joiner.provisioning.exchanges import REQUESTS, document_of
 from joiner.provisioning.journal import OUTCOMES, Entry, LogContext
-from joiner.provisioning.journal_words import WORDS
+from joiner.provisioning.journal_words import WORDS, WORDS_OF_REQUESTS
 from joiner.provisioning.rows import write_rows
 
 ACTIONS: Final = tuple(action.value for action in Action)
 STATUSES: Final = tuple(status.value for status in Status)
-PACKER: Final = zlib.compressobj(6, zlib.DEFLATED, -13, 5, zlib.Z_DEFAULT_STRATEGY, WORDS)
+DICTIONARIES: Final = {b"\x01": WORDS, b"\x02": WORDS + WORDS_OF_REQUESTS}
+"""First byte of what is packed, its format → the dictionary. Another order of the parts needs another format too."""
+FORMAT: Final = b"\x02"
+PACKER: Final = zlib.compressobj(6, zlib.DEFLATED, -13, 5, zlib.Z_DEFAULT_STRATEGY, DICTIONARIES[FORMAT])
 """To be copied: taking in the dictionary takes as long as packing an entry. A larger window would save nothing."""
-FORMAT: Final = b"\x01"
-"""The first byte of what is packed: another dictionary or another order of the parts needs another one."""
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
 COLUMNS: Final = "j.position, j.at, j.action, j.status, j.source_id, j.entry, r.cycle_id, r.common"
@@ -157,6 +160,7 @@ def documents(rows: Iterable[sqlite3.Row]) -> Iterator[tuple[int, Entry]]:
                 "changeId": derived_id("change", cycle_id, entry["sourceIdentity"]["id"]),
                 **common,
                 **entry,
+                REQUESTS: spelled_out(entry),
             },
         )
 
@@ -224,18 +228,27 @@ def pack(entry: Entry) -> bytes:
         [source["displayName"], source["identityType"], source["details"].get("UserPrincipalName")],
         [target["id"], target["displayName"], target["identityType"]],
     ]
-    text = orjson.dumps(parts).replace(source["id"].encode(), SOURCE_ID)
+    text = orjson.dumps(parts)
+    if entry[REQUESTS]:
+        # What an unpacked entry had already has its signs.
+        requests = SEPARATOR.join(entry[REQUESTS])
+        for sign, value in _signs(entry):
+            requests = requests.replace(value, sign)
+        text += SEPARATOR + requests
+    text = text.replace(source["id"].encode(), SOURCE_ID)
     packer = PACKER.copy()
     return FORMAT + packer.compress(text) + packer.flush()
 
 
 def unpack(row: sqlite3.Row | Sequence[Any]) -> Entry:
-    """The entry without what it shares with others, from a row with at, action, status, source_id and entry."""
+    """The entry without what it shares with others, from a row with at, action, status, source_id and entry; its
+    requests still have their signs."""
     at, action, status, key, packed = (row[name] for name in ROW) if isinstance(row, sqlite3.Row) else row
     source_id = _source_id(key)
-    unpacker = zlib.decompressobj(-15, WORDS)
-    text = (unpacker.decompress(packed[len(FORMAT) :]) + unpacker.flush()).replace(SOURCE_ID, source_id.encode())
-    duration, error, steps, changes, (name, kind, principal_name), target = orjson.loads(text)
+    unpacker = zlib.decompressobj(-15, DICTIONARIES[packed[:1]])
+    text = (unpacker.decompress(packed[1:]) + unpacker.flush()).replace(SOURCE_ID, source_id.encode())
+    parts, *requests = text.split(SEPARATOR)
+    duration, error, steps, changes, (name, kind, principal_name), target = orjson.loads(parts)
     details = {"id": source_id, "odatatype": kind, "DisplayName": name}
     if principal_name is not None:
         details["UserPrincipalName"] = principal_name
@@ -251,7 +264,29 @@ def unpack(row: sqlite3.Row | Sequence[Any]) -> Entry:
         "modifiedProperties": [dict(zip(CHANGE, change, strict=True)) for change in changes],
         "sourceIdentity": {"id": source_id, "displayName": name, "identityType": kind, "details": details},
         "targetIdentity": {"id": target[0], "displayName": target[1], "identityType": target[2], "details": {}},
+        REQUESTS: requests,
     }
+
+
+def spelled_out(entry: Entry) -> list[dict[str, Any]]:
+    """The requests of an unpacked entry as they are shown."""
+    text = SEPARATOR.join(entry[REQUESTS])
+    if not text:
+        return []
+    for sign, value in reversed(_signs(entry)):
+        text = text.replace(sign, value)
+    return [document_of(request) for request in text.split(SEPARATOR)]
+
+
+def _signs(entry: Entry) -> list[tuple[bytes, bytes]]:
+    """(sign, JSON text that it stands for) of what requests say once more: the id of the account, and the values of
+    the first changes. Without them the requests of all objects look the same."""
+    target_id, changes = entry["targetIdentity"]["id"], entry["modifiedProperties"]
+    signs = [(TARGET_ID, orjson.dumps(target_id)[1:-1])] if target_id else []
+    for sign, change in zip(SIGNS, changes, strict=False):
+        if change["newValue"]:
+            signs.append((sign, orjson.dumps(change["newValue"])))
+    return signs
 
 
 ROW: Final = ("at", "action", "status", "source_id", "entry")
@@ -260,6 +295,11 @@ STEP: Final = ("name", "provisioningStepType", "status", "description", "details
 CHANGE: Final = ("displayName", "oldValue", "newValue")
 SOURCE_ID: Final = b"\x01"
 """Stands for the object's id inside the packed text: JSON has no such byte."""
+SEPARATOR: Final = b"\x02"
+"""Stands between the parts and the requests, and JSON has no such byte either."""
+TARGET_ID: Final = b"\x03"
+SIGNS: Final = tuple(bytes([number]) for number in range(4, 32))
+"""The other bytes that JSON never has."""
 
 
 def _source_id(key: bytes | str) -> str:

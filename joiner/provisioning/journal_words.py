@@ -90,3 +90,27 @@ WORDS: Final = "".join(
         '"]],["","User","@"],["","@","urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"]]',
     )
 ).encode()
+WORDS_OF_REQUESTS: Final = "".join(
+    (
+        '{"schemas":["urn:ietf:params:scim:api:messages:2.0:Error"],"status":"409","scimType":"uniqueness","detail":"',
+        '\x02["GET","/Users?filter=userName eq \\"",200,null,null,{"schemas":["urn:ietf:params:scim:api:messages:2.0:'
+        'ListResponse"],"totalResults":0,"startIndex":1,"itemsPerPage":0,"Resources":[]}]',
+        '\x02["POST","/Groups",201,null,{"schemas":["urn:ietf:params:scim:schemas:core:2.0:Group"],"displayName":\x04,'
+        '"externalId":\x05},{"id":"\x03"}]\x02["PATCH","/Groups/\x03",204,null,{"schemas":["urn:ietf:params:scim:api:'
+        'messages:2.0:PatchOp"],"Operations":[{"op":"add","path":"members","value":[{"value":"',
+        '"},"… 97 more"]}]},null]',
+        '\x02["PATCH","/Users/\x03",200,null,{"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"],"Operations":'
+        '[{"op":"replace","path":"active","value":false},{"op":"replace","path":"title","value":\x04}]},null]',
+        '\x02["POST","/Users",201,null,{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User","urn:ietf:params:scim:'
+        'schemas:extension:enterprise:2.0:User"],"userName":\x04,"externalId":\x05,"active":true,"displayName":\x07,'
+        '"title":\x08,"emails":[{"type":"work","value":\x04}],"name":{"givenName":\x0a,"familyName":\x0b,"formatted":'
+        '\x0c},"addresses":[{"type":"work","formatted":\x0d,"locality":\x0e,"region":\x0f,"country":\x10,'
+        '"postalCode":\x11,"streetAddress":\x12}],"phoneNumbers":[{"type":"work","value":\x13},{"type":"mobile",'
+        '"value":\x14}],"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User":{"employeeNumber":\x15,'
+        '"organization":\x16,"department":\x17}},{"id":"\x03"}]\x02["PATCH","/Users/\x03",200,null,{"schemas":["urn:'
+        'ietf:params:scim:api:messages:2.0:PatchOp"],"Operations":[{"op":"add","path":"urn:ietf:params:scim:schemas:'
+        'extension:enterprise:2.0:User:manager","value":{"value":"',
+        '"}}]},null]',
+    )
+).encode()
+"""What requests usually say; comes after `WORDS`."""

@@ -9,6 +9,7 @@ from typing import Any, Final
 from joiner.errors import JoinerError
 from joiner.expressions.compiler import Compiled
 from joiner.expressions.syntax import Attribute, Call
+from joiner.provisioning.client.recorder import ALWAYS_SECRET
 from joiner.provisioning.mapped_source import (
     candidates_of,
     coerced,
@@ -152,7 +153,7 @@ class _ObjectCompiler:
             multivalued=definition.multivalued,
             case_exact=definition.case_exact,
             required=definition.required,
-            is_secret="Redact" in source.functions,
+            is_secret="Redact" in source.functions or path.attribute.lower() in ALWAYS_SECRET,
         )
 
     def _target(self, name: str, place: str) -> AttributeDefinition | None:

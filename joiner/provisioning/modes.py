@@ -67,6 +67,11 @@ SWITCHES: Final = (
         "the change restarts the job",
     ),
     Switch(
+        "adaptivePace",
+        "an application is sent at most 25 requests a second",
+        "as many as it bears, which is found out while working",
+    ),
+    Switch(
         "mailWhenDisabled",
         "no e-mail when a job is disabled after 28 days of quarantine",
         "an e-mail says so",

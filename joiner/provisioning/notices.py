@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-Occasion = Literal["quarantined", "deletions held back", "disabled", "lifted"]
+Occasion = Literal["quarantined", "deletions held back", "disabled", "lifted", "drift found", "drift repaired"]
 
 SUBJECTS: Final[Mapping[Occasion, str]] = {
     "quarantined": "Provisioning to {application} is in quarantine",
     "deletions held back": "Provisioning to {application}: deletions are held back",
     "disabled": "Provisioning to {application} has been turned off",
     "lifted": "Provisioning to {application} is out of quarantine",
+    "drift found": "Provisioning to {application}: the application is not as it should be",
+    "drift repaired": "Provisioning to {application}: changes made in the application have been put right",
 }
 LEADS: Final[Mapping[Occasion, str]] = {
     "quarantined": "Provisioning to {application} meets too many errors, or one that stops everything. It goes on"
@@ -20,12 +22,18 @@ LEADS: Final[Mapping[Occasion, str]] = {
     "disabled": "Provisioning to {application} has been in quarantine for 28 days and has been turned off. It runs"
     " again when an administrator starts it.",
     "lifted": "Provisioning to {application} works again and runs at its usual interval.",
+    "drift found": "Somebody has changed in {application} what provisioning manages. Nothing has been put right yet.",
+    "drift repaired": "Somebody has changed in {application} what provisioning manages. It has been put right, but for"
+    " what is named here as refused or held back.",
 }
+NOTHING: Final[Mapping[str, str]] = {}
 HINTS: Final[Mapping[Occasion, str]] = {
     "quarantined": "joiner job status JOB shows how it stands; joiner job start JOB tries again at once.",
     "deletions held back": "joiner job deletes JOB lists what is held back; joiner job deletes JOB allow sends it.",
     "disabled": "joiner job start JOB starts it again.",
     "lifted": "",
+    "drift found": "joiner job plans JOB --show PLAN shows what; joiner job apply JOB PLAN puts it right.",
+    "drift repaired": "joiner job plans JOB --show PLAN shows what it was.",
 }
 
 
@@ -44,15 +52,17 @@ def compose(
     application: str,
     job_id: str,
     quarantine: Mapping[str, Any] | None,
+    told: Mapping[str, str] = NOTHING,
 ) -> Mail:
-    """The e-mail of the occasion. The error's text comes from `failures`, which knows no secrets."""
+    """The e-mail of the occasion. The error's text comes from `failures`, which knows no secrets. `told`: more facts
+    by name; that of `Plan` is named in the hint."""
     name = " ".join(application.split())
     lines = [LEADS[occasion].format(application=name), ""]
-    facts = [("Application", name), ("Job", job_id), *_facts(occasion, quarantine)]
+    facts = [("Application", name), ("Job", job_id), *_facts(occasion, quarantine), *told.items()]
     lines += [f"{label}: {value}" for label, value in facts if value]
     hint = HINTS[occasion]
     if hint:
-        lines += ["", hint.replace("JOB", f'"{name}"')]
+        lines += ["", hint.replace("JOB", f'"{name}"').replace("PLAN", told.get("Plan", "PLAN"))]
     return Mail(recipients, SUBJECTS[occasion].format(application=name), "\n".join(lines) + "\n")
 
 

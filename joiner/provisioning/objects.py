@@ -9,7 +9,7 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from joiner.clock import to_iso
 from joiner.expressions.environment import Environment
 from joiner.provisioning import census, deletions, references, seen_references, wire
 from joiner.provisioning.census import Answers
+from joiner.provisioning.client.recorder import Said, listen
 from joiner.provisioning.decide import as_staged, decide
 from joiner.provisioning.decision import (
     Action,
@@ -37,6 +38,7 @@ from joiner.provisioning.decision import (
     Step,
     TargetState,
 )
+from joiner.provisioning.exchanges import RequestLog
 from joiner.provisioning.failures import TargetError, TargetUnusableError
 from joiner.provisioning.journal import Outcome, build_entry, given_up
 from joiner.provisioning.journal_rows import Journal, PackedRow, packed_row
@@ -96,6 +98,8 @@ class Item:
     """An earlier try failed."""
     is_listed: bool = False
     """What is known of the target comes from the census, at least in part."""
+    said: list[Said] = field(default_factory=list)
+    """The requests that were sent for the object, with their answers."""
 
 
 @dataclass(slots=True)
@@ -341,6 +345,7 @@ async def _look_up(run: Run, plan: ObjectPlan, item: Item, promised: set[tuple[s
     """Asks the target what the decision needs to know; a failure is the object's outcome."""
     endpoint, unread = ENDPOINTS[plan.object_type], UNREAD[plan.object_type]
     began = time.perf_counter()
+    listen(item.said)
     try:
         while (lookup := next_lookup(plan, item.values, item.scope, item.link, item.state)) is not None:
             if isinstance(lookup, ReadLinked):
@@ -415,6 +420,7 @@ async def _export(run: Run, plan: ObjectPlan, item: Item, known: Known, gate: Pa
         return
     began = time.perf_counter()
     run.check_owned()
+    listen(item.said)
     try:
         target_id = await _send(run, item.source.object_type, decision)
     except TargetUnusableError:
@@ -469,7 +475,7 @@ def _commit(run: Run, plan: ObjectPlan, items: list[Item], listed: Answers | Non
     object_type = plan.object_type
 
     # What needs nothing of the database is made here, while the page before is committed.
-    now = run.clock()
+    now, request_log = run.clock(), run.request_log(object_type)
     rows: list[PackedRow] = []
     linked: list[str] = []
     changes: list[tuple[str, str, LinkChange]] = []
@@ -494,7 +500,7 @@ def _commit(run: Run, plan: ObjectPlan, items: list[Item], listed: Answers | Non
         elif item.was_escrowed:
             succeeded.append(item.source.id)
         if failed or not run.log.only_failures:
-            rows.append(_row(run, item.source, decision, outcome, now))
+            rows.append(_row(run, item, decision, outcome, now, request_log))
     held = _read_references(plan, items, wanted=True)
     unwanted = _read_references(plan, items, wanted=False)
 
@@ -502,7 +508,7 @@ def _commit(run: Run, plan: ObjectPlan, items: list[Item], listed: Answers | Non
         for place, (item, decision, outcome, problem) in failures.items():
             if not escrow(connection, run.job.id, item.source.id, object_type, problem, now):
                 last = replace(decision, steps=(*decision.steps, given_up(item.source)))
-                rows[place] = _row(run, item.source, last, outcome, now)
+                rows[place] = _row(run, item, last, outcome, now, request_log)
         for source_id in succeeded:
             release(connection, run.job.id, source_id)
         Journal(connection, run.log).write_all(rows)
@@ -521,8 +527,11 @@ def _commit(run: Run, plan: ObjectPlan, items: list[Item], listed: Answers | Non
     return commit
 
 
-def _row(run: Run, source: SourceObject, decision: Decision, outcome: Outcome, now: datetime) -> PackedRow:
-    return packed_row(build_entry(run.log, run.cycle.kind, source, decision, outcome, to_iso(now)))
+def _row(
+    run: Run, item: Item, decision: Decision, outcome: Outcome, now: datetime, request_log: RequestLog
+) -> PackedRow:
+    requests = request_log.kept(item.said, decision.changes, failed=outcome.status is Status.FAILURE)
+    return packed_row(build_entry(run.log, run.cycle.kind, item.source, decision, outcome, to_iso(now), requests))
 
 
 def _is_settled(item: Item) -> bool:

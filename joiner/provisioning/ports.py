@@ -79,6 +79,8 @@ class DecidedReference:
     related_name: str
     verb: Verb | None
     """`add` or `remove`; None: nothing is to be written."""
+    is_held: bool = False
+    """The guard against accidental deletions holds the removal back."""
 
 
 class PageGate(Protocol):

@@ -4,9 +4,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Generic, TypeVar
 
+import msgspec
+
 from joiner.errors import InvalidStateError
 from joiner.provisioning.client.connection import connection_of
-from joiner.provisioning.client.profile import TargetProfile
+from joiner.provisioning.client.profile import ENTRA_RATE, TargetProfile, parse_profile
 from joiner.provisioning.credentials import LIST_EXTENSIONS, is_true
 from joiner.provisioning.decision import Settings
 from joiner.provisioning.document.unsupported import carried_out
@@ -40,6 +42,15 @@ def context_of(
         connection=connection,
         profile=profile,
     )
+
+
+def profile_of(job: Job) -> TargetProfile:
+    """The profile by which the job's requests are sent: one that behaves as the reference keeps to its rate
+    (REQ-C-035). Raises InvalidValueError."""
+    profile = parse_profile(job.profile)
+    if profile.requests_per_second is None and not is_on(job.settings, "adaptivePace"):
+        return msgspec.structs.replace(profile, requests_per_second=ENTRA_RATE)
+    return profile
 
 
 def check_roles(plan: JobPlan, credentials: Mapping[str, str]) -> None:

@@ -20,6 +20,7 @@ from joiner.clock import to_iso
 from joiner.errors import InvalidStateError
 from joiner.provisioning import deletions, wire
 from joiner.provisioning.client.batches import batches
+from joiner.provisioning.client.recorder import Said, listen
 from joiner.provisioning.decision import (
     Action,
     Change,
@@ -173,8 +174,9 @@ class Reference:
     @property
     def decided(self) -> DecidedReference:
         verb: Verb | None = "add" if self.adds is not None else "remove" if self.removes is not None else None
-        own, other = (self.own_name, self.own_target or ""), (self.wanted_id, self.related_name)
-        return DecidedReference(self.object_type, self.source_id, *own, self.attribute, self.related_id, *other, verb)
+        own, names = (self.own_name, self.own_target or ""), (self.wanted_id, self.related_name)
+        what = self.attribute, self.related_id
+        return DecidedReference(self.object_type, self.source_id, *own, *what, *names, verb, self.is_held)
 
 
 async def references_page(run: Run, cursor: str, before: Sequence[Claims]) -> Page:
@@ -262,6 +264,7 @@ class Work:
         self._written: list[Reference] = []
         self._unwritten: list[Reference] = []
         self._problem: Problem | None = None
+        self._said: list[Said] = []
 
     @property
     def source_id(self) -> str:
@@ -308,6 +311,7 @@ class Work:
         added = [item for item in self._references if item.adds is not None]
         removed = [item for item in self._references if item.adds is None and item.removes is not None]
         waiting = batches(added, removed, self._run.context.profile)
+        listen(self._said)
         for batch in waiting:
             operations = self._operations(batch)
             self._run.check_owned()
@@ -328,8 +332,7 @@ class Work:
 
     def commit(self, connection: sqlite3.Connection, journal: Journal, *, was_escrowed: bool) -> None:
         """Keeps a failure for another try, and writes what the log says."""
-        run = self._run
-        job_id = run.job.id
+        job_id = self._run.job.id
         steps = [*self._unresolved_steps(), *self._held_steps(), *self._export_steps()]
         if self._problem is None:
             # Also if there is nothing left to write: what failed before is no longer wanted.
@@ -370,14 +373,14 @@ class Work:
             return
         changes = [self._change(item) for item in self._written[:MOST_CHANGES]]
         run, first = self._run, self._first
-        entry = journal.entry_of(first.source_id)
-        if entry is None:
+        if (entry := journal.entry_of(first.source_id)) is None:
             is_only_held = self._held and not self._written and self._problem is None
             action = Action.STAGED_DELETE if is_only_held else Action.UPDATE
             decision = Decision(action, Status.SUCCESS, (), target_id=first.own_target)
             outcome = Outcome(Status.SUCCESS if self._written else Status.SKIPPED, first.own_target)
             entry = build_entry(run.log, run.cycle.kind, self._source(), decision, outcome, to_iso(run.clock()))
-        journal.write(add_to_entry(entry, steps, changes, self._problem or self._unresolved_problem()))
+        requests = run.request_log(first.object_type).kept(self._said, failed=self._problem is not None)
+        journal.write(add_to_entry(entry, steps, changes, self._problem or self._unresolved_problem(), requests))
 
     def _source(self) -> SourceObject:
         first = self._first

@@ -13,7 +13,9 @@ from joiner.provisioning.client.connection import TargetConnection
 from joiner.provisioning.client.profile import TargetProfile
 from joiner.provisioning.cycles import Cycle, check_fence
 from joiner.provisioning.decision import ObjectType, Settings
+from joiner.provisioning.exchanges import RequestLog
 from joiner.provisioning.failures import TargetUnusableError
+from joiner.provisioning.job_settings import log_requests
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.journal import LogContext
 from joiner.provisioning.plan import JobPlan, ObjectPlan
@@ -103,6 +105,11 @@ class Run:
         """The plan of the type, None if it is not provisioned."""
         plan = self.context.plan.users if object_type == "User" else self.context.plan.groups
         return plan if plan is not None and plan.enabled else None
+
+    def request_log(self, object_type: ObjectType) -> RequestLog:
+        """What the log keeps of requests for objects of the type."""
+        plan = self.plan_of(object_type)
+        return RequestLog(log_requests(self.job.settings), plan.flows if plan is not None else ())
 
 
 @dataclass(slots=True)

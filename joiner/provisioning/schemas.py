@@ -103,8 +103,11 @@ class Schemas:
 
     async def restore(self, job_id: str, by: Actor = SERVICE_ITSELF) -> None:
         """The template's mappings, filters and attribute lists again (REQ-P-018)."""
-        job = jobs.job_by_id(self._db.reader, job_id)
-        await self.replace(job_id, template_by_id(job.template_id).schema, "restored", by)
+        await self.replace(job_id, self.template(job_id), "restored", by)
+
+    def template(self, job_id: str) -> Document:
+        """The document that the job began with. Raises NotFoundError."""
+        return template_by_id(jobs.job_by_id(self._db.reader, job_id).template_id).schema
 
     def versions(self, job_id: str) -> list[SchemaVersion]:
         """Newest first; the first of them is the present one."""
@@ -114,10 +117,13 @@ class Schemas:
         """The document of a version such as `v1.3`. Raises NotFoundError."""
         return version_text(self._db.reader, job_id, self._version(job_id, name))
 
+    def version(self, job_id: str, name: str) -> Document:
+        """As `version_text`, as a document."""
+        return read_document(self.version_text(job_id, name))
+
     async def roll_back(self, job_id: str, name: str, by: Actor = SERVICE_ITSELF) -> None:
         """An earlier version becomes the next one. Raises NotFoundError, SchemaError."""
-        document = read_document(self.version_text(job_id, name))
-        await self.replace(job_id, document, "rolled back", by)
+        await self.replace(job_id, self.version(job_id, name), "rolled back", by)
 
     async def discover(self, job_id: str, directory_id: str, by: Actor = SERVICE_ITSELF) -> tuple[Document, list[str]]:
         """Adds to the target's attribute list what its `/Schemas` has besides; the directory and the new names.

@@ -1,10 +1,10 @@
-"""What an administrator does with jobs: create, credentials, test, start, pause, restart, run, look.
+"""What an administrator does with jobs: create, settings, start, pause, restart, run, look.
 
 The Graph-shaped API and the pages call these; each is one transaction. Nothing here knows HTTP.
 """
 
 import sqlite3
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -23,29 +23,24 @@ from joiner.provisioning import (
     standing,
     status,
 )
+from joiner.provisioning.application_connections import ApplicationConnections
 from joiner.provisioning.audit import SERVICE_ITSELF, Activity, Actor, AuditChange
-from joiner.provisioning.client.connection import connection_of
 from joiner.provisioning.client.pool import TargetPool
-from joiner.provisioning.client.probe import ProbeReport, probe_target
-from joiner.provisioning.client.profile import TargetProfile, parse_profile
-from joiner.provisioning.connection_check import CheckResult, ConnectionTestError, queries_of, test_connection
 from joiner.provisioning.cycles import Cycle
-from joiner.provisioning.deletions import StagedRemoval
 from joiner.provisioning.document.completion import object_mappings_of
-from joiner.provisioning.inbound.source import CHECK, probe_source
+from joiner.provisioning.held_removals import HeldRemovals
 from joiner.provisioning.jobs import Job
-from joiner.provisioning.links import ObjectConnection
-from joiner.provisioning.modes import is_on
-from joiner.provisioning.prepare import check_roles, context_of, plan_of_document
+from joiner.provisioning.object_connections import ObjectConnections
+from joiner.provisioning.prepare import check_roles, plan_of_document
 from joiner.provisioning.provisioning_mode import Mode
-from joiner.provisioning.templates import Template, source_of, template_by_id, templates_of
+from joiner.provisioning.templates import Template, template_by_id, templates_of
 from joiner.provisioning.turns import Turns
 from joiner.storage.sqlite import Database
 from joiner.vault import Vault
 
 
 class ProvisioningService:
-    """The operations on the jobs of this installation."""
+    """The operations on the jobs of this installation; those on what belongs to them are in its attributes."""
 
     def __init__(
         self,
@@ -58,11 +53,13 @@ class ProvisioningService:
         run_cycle: Callable[[str], Awaitable[None]],
         turns: Turns,
     ) -> None:
+        self.connections = ApplicationConnections(db, directory, vault, clock, targets, wake)
+        self.removals = HeldRemovals(db, clock, wake)
+        self.object_connections = ObjectConnections(db, clock, turns)
         self._db = db
         self._directory = directory
         self._vault = vault
         self._clock = clock
-        self._targets = targets
         self._wake = wake
         self._run_cycle = run_cycle
         self._turns = turns
@@ -97,7 +94,7 @@ class ProvisioningService:
             now = self._clock()
             job = jobs.add_job(connection, service_principal_id, template_id, schema, now)
             stored = credentials.read_credentials(connection, self._vault, service_principal_id)
-            jobs.write_settings(connection, job.id, job_settings.merge({}, _told_settings(stored)))
+            jobs.write_settings(connection, job.id, job_settings.merge({}, job_settings.told_by_secrets(stored)))
             changes = provisioning_mode.set_mode(connection, service_principal_id, "Automatic", now)
             _note(connection, "Add provisioning configuration", now, by, job, changes)
             return jobs.job_by_id(connection, job.id)
@@ -153,11 +150,12 @@ class ProvisioningService:
             job = jobs.job_by_id(connection, job_id)
             settings = job_settings.merge(job.settings, changes)
             jobs.write_settings(connection, job_id, settings)
-            told = _differences(job.settings, settings)
+            told = audit.differences(job.settings, settings)
             if told:
                 _note(connection, "Update provisioning setting or credentials", self._clock(), by, job, told)
 
         await self._db.write(work)
+        self._wake()
 
     # State
 
@@ -203,7 +201,7 @@ class ProvisioningService:
             jobs.reset_job(connection, job_id, resets, now)
             if "held deletes" in resets:
                 deletions.allow(connection, job_id, None)
-            if "quarantine" in resets or not resets or ("held deletes" in resets and _is_held(job)):
+            if "quarantine" in resets or not resets or ("held deletes" in resets and deletions.is_held(job)):
                 standing.lift(connection, job, now, by)
             told = (AuditChange("resetScope", None, reset_scope or jobs.RESTART_DEFAULT),)
             _note(connection, "Enable/restart provisioning configuration", now, by, job, told)
@@ -225,75 +223,13 @@ class ProvisioningService:
 
         await self._db.write(work)
 
-    # Object connections
-
-    def object_connection(self, job_id: str, anchor: str) -> ObjectConnection:
-        """By the id of the source or the target object. Raises NotFoundError."""
-        found = links.connection_of(self._db.reader, job_id, anchor)
-        if found is None:
-            raise NotFoundError(f"no object connection has the source or target id '{anchor}'")
-        return found
-
-    async def delete_object_connection(self, job_id: str, anchor: str, by: Actor = SERVICE_ITSELF) -> None:
-        """Forgets which target object belongs to the source object; nothing happens if nothing is known (REQ-P-071).
-
-        Raises InvalidStateError unless the job is paused or disabled.
-        """
-
-        def work(connection: sqlite3.Connection) -> None:
-            job = jobs.job_by_id(connection, job_id)
-            if job.schedule_state == "Active":
-                raise InvalidStateError("pause the job first: a cycle could be using the object connection")
-            found = links.connection_of(connection, job_id, anchor)
-            if found is not None:
-                links.forget_connection(connection, job_id, found.source_anchor)
-                told = (AuditChange(f"object connection of {found.source_anchor}", found.target_anchor, None),)
-                _note(connection, "Other", self._clock(), by, job, told)
-
-        # A paused job may still have a cycle that goes on to its end.
-        async with self._turns.of(job_id):
-            await self._db.write(work)
-
-    # Deletions that are held back
-
-    def staged_removals(self, job_id: str) -> list[StagedRemoval]:
-        return deletions.staged(self._db.reader, job_id)
-
-    async def allow_removals(self, job_id: str, items: Sequence[str] | None, by: Actor = SERVICE_ITSELF) -> int:
-        """The next cycle sends these, None: all that are held back now. Raises NotFoundError."""
-        return await self._answer(job_id, items, by, allows=True)
-
-    async def reject_removals(self, job_id: str, items: Sequence[str] | None, by: Actor = SERVICE_ITSELF) -> int:
-        """These are not sent. Raises NotFoundError."""
-        return await self._answer(job_id, items, by, allows=False)
-
-    async def _answer(self, job_id: str, items: Sequence[str] | None, by: Actor, *, allows: bool) -> int:
-        def work(connection: sqlite3.Connection) -> int:
-            job, now = jobs.job_by_id(connection, job_id), self._clock()
-            answer = deletions.allow if allows else deletions.reject
-            number = answer(connection, job_id, items)
-            if _is_held(job) and not deletions.count_undecided(connection, job_id):
-                standing.lift(connection, job, now, by)
-            if number:
-                jobs.run_soon(connection, job_id, now)
-                reason = f"{number} held deletions {'allowed' if allows else 'rejected'}"
-                audit.note(
-                    connection, "Other", now, by, job.service_principal_id, job_id=job.id, reason=reason,
-                    details={"Items": ", ".join(items or ())},
-                )  # fmt: skip
-            return number
-
-        number = await self._db.write(work)
-        self._wake()
-        return number
-
     async def run_now(self, job_id: str) -> Cycle:
         """One cycle, whether the job is started or not; the one that runs, if there is one.
 
         Raises InvalidStateError if there are no credentials to run with, or the mappings do not go with the scope.
         """
         job = jobs.job_by_id(self._db.reader, job_id)
-        if not self._is_configured(job):
+        if not self.connections.is_configured(job):
             raise InvalidStateError("the application has no Tenant URL yet; enter its credentials first")
         self._check_roles(job)
         position = self._directory.feed_position()
@@ -301,27 +237,7 @@ class ProvisioningService:
         await self._run_cycle(cycle.id)
         return cycle
 
-    # Credentials
-
-    def credentials(self, service_principal_id: str) -> dict[str, str]:
-        """As they may be shown: sensitive values as `*`."""
-        stored = credentials.read_credentials(self._db.reader, self._vault, service_principal_id)
-        return credentials.show_credentials(stored)
-
-    async def save_credentials(
-        self, service_principal_id: str, pairs: Sequence[tuple[str, str | None]], by: Actor = SERVICE_ITSELF
-    ) -> None:
-        """As `put_credentials`, once the connection that they make has been tested (REQ-P-005). What is not complete
-        yet, or does not change the connection, is not tested.
-
-        Raises InvalidValueError, ConnectionTestError.
-        """
-        stored = credentials.read_credentials(self._db.reader, self._vault, service_principal_id)
-        merged = credentials.merge_credentials(stored, pairs)
-        if credentials.changes_connection(stored, merged):
-            template_id = self.templates(service_principal_id)[0].id
-            await self.validate_credentials(service_principal_id, template_id, pairs)
-        await self.put_credentials(service_principal_id, pairs, by)
+    # Looking
 
     def count_leaving(self, job: Job) -> int:
         """How many objects that the job manages are not assigned: who leaves when only assigned ones stay
@@ -337,101 +253,12 @@ class ProvisioningService:
             leaving += len(ids) - len(assigned)
         return leaving
 
-    async def put_credentials(
-        self, service_principal_id: str, pairs: Sequence[tuple[str, str | None]], by: Actor = SERVICE_ITSELF
-    ) -> None:
-        """Adds, replaces and (empty value) removes pairs; the others stay. A quarantined job tries again at once; a
-        scope that becomes narrower restarts the job (REQ-P-035).
-
-        Raises InvalidValueError.
-        """
-        told_settings = _told_settings(dict(pairs))
-
-        def work(connection: sqlite3.Connection) -> None:
-            stored = credentials.read_credentials(connection, self._vault, service_principal_id)
-            merged = credentials.merge_credentials(stored, pairs)
-            credentials.write_credentials(connection, self._vault, service_principal_id, merged)
-            now = self._clock()
-            if told_settings:
-                for job in jobs.jobs_of(connection, service_principal_id):
-                    jobs.write_settings(connection, job.id, job_settings.merge(job.settings, told_settings))
-            jobs.retry_quarantined(connection, service_principal_id, now)
-            narrows = credentials.is_true(stored.get("SyncAll")) and not credentials.is_true(merged.get("SyncAll"))
-            for job in jobs.jobs_of(connection, service_principal_id):
-                if narrows and is_on(job.settings, "restartOnNarrowerScope"):
-                    jobs.look_at_everything(connection, job.id)
-                    jobs.run_soon(connection, job.id, now)
-            told = _differences(stored, merged, credentials.MASKED)
-            if told:
-                activity: Activity = "Update provisioning setting or credentials"
-                audit.note(connection, activity, now, by, service_principal_id, changes=told)
-
-        await self._db.write(work)
-        self._wake()
-
-    async def validate_credentials(
-        self, service_principal_id: str, template_id: str, pairs: Sequence[tuple[str, str | None]] | None
-    ) -> None:
-        """Test Connection with the stored credentials (`pairs` None) or with these.
-
-        Raises ConnectionTestError with the reason in words, InvalidValueError if there is nothing to test.
-        """
-        results = await self.test_connection(service_principal_id, template_id, pairs)
-        if any(result.problem for result in results):
-            raise ConnectionTestError(results)
-
-    async def test_connection(
-        self, service_principal_id: str, template_id: str, pairs: Sequence[tuple[str, str | None]] | None
-    ) -> list[CheckResult]:
-        """As `validate_credentials`, with every check and what became of it. Raises InvalidValueError."""
-        stored = credentials.read_credentials(self._db.reader, self._vault, service_principal_id)
-        used = stored if pairs is None else credentials.merge_credentials(stored, pairs)
-        existing = next((job for job in self.jobs(service_principal_id) if job.template_id == template_id), None)
-        profile = parse_profile(existing.profile if existing else {})
-        source = template_by_id(template_id).source
-        if source == "uploads":
-            raise InvalidStateError("people are uploaded to this job: there is no connection to test")
-        if source == "endpoint":
-            opening = self._targets.lend(connection_of(used), profile)
-            return await test_connection(opening, {CHECK: probe_source})
-        schema: Mapping[str, Any] = existing.schema if existing else template_by_id(template_id).schema
-        plan = plan_of_document(schema)
-        context = context_of(plan, used, profile)
-        return await test_connection(self._targets.lend(context.connection, context.profile), queries_of(plan))
-
-    # Profile of the target
-
-    async def change_profile(self, job_id: str, changes: Mapping[str, Any]) -> Job:
-        """Sets members of the target's profile (JSON names; None: the default). Raises InvalidValueError."""
-        await self._db.write(lambda connection: jobs.change_profile(connection, job_id, changes))
-        return jobs.job_by_id(self._db.reader, job_id)
-
-    async def probe_profile(self, job_id: str) -> ProbeReport:
-        """What the target can do, found out with users and a group that are made for it and deleted again.
-
-        Raises InvalidStateError, InvalidValueError, ForbiddenTargetError, TargetError if it cannot be used at all.
-        """
-        job = jobs.job_by_id(self._db.reader, job_id)
-        if source_of(job.template_id) != "directory":
-            raise InvalidStateError("this job is inbound: it has no target application to try out")
-        if not self._is_configured(job):
-            raise InvalidStateError("the application has no Tenant URL yet; enter its credentials first")
-        stored = credentials.read_credentials(self._db.reader, self._vault, job.service_principal_id)
-        connection = connection_of(stored)
-        # Without what is believed of the target so far: that is to be found out.
-        known = parse_profile(job.profile)
-        profile = TargetProfile(dialect=known.dialect, timeout_seconds=known.timeout_seconds)
-        async with self._targets.lend(connection, profile) as target:
-            return await probe_target(target, profile.dialect_for(connection.flagged))
-
-    # Looking
-
     def job_document(self, job: Job) -> dict[str, Any]:
         """The job as `synchronizationJob`."""
         reader = self._db.reader
         return status.job_document(
             job,
-            is_configured=self._is_configured(job),
+            is_configured=self.connections.is_configured(job),
             running=cycles.running_cycle(reader, job.id),
             last=cycles.last_cycle(reader, job.id, cycles.ENDED),
             last_good=cycles.last_cycle(reader, job.id, ("succeeded",)),
@@ -450,12 +277,6 @@ class ProvisioningService:
         stored = credentials.read_credentials(self._db.reader, self._vault, job.service_principal_id)
         check_roles(plan_of_document(job.schema), stored)
 
-    def _is_configured(self, job: Job) -> bool:
-        if source_of(job.template_id) == "uploads":
-            return True
-        stored = credentials.read_credentials(self._db.reader, self._vault, job.service_principal_id)
-        return bool(stored.get("BaseAddress"))
-
 
 def target_names(job: Job) -> dict[str, str]:
     """Source object name → target object name, by the job's schema."""
@@ -473,27 +294,5 @@ def _note(
     audit.note(connection, activity, now, by, job.service_principal_id, job_id=job.id, changes=changes)
 
 
-def _told_settings(pairs: Mapping[str, str | None]) -> dict[str, str | None]:
-    """What the secret `SyncNotificationSettings` says of a job's settings. Raises InvalidValueError."""
-    text = pairs.get("SyncNotificationSettings")
-    return job_settings.check_changes(job_settings.from_notification_settings(text)) if text else {}
-
-
 def _to_state(job: Job, state: str) -> tuple[AuditChange, ...]:
     return (AuditChange("schedule.state", job.schedule_state, state),)
-
-
-def _is_held(job: Job) -> bool:
-    return job.quarantine is not None and job.quarantine["reason"] == deletions.CODE
-
-
-def _differences(
-    before: Mapping[str, str], after: Mapping[str, str], secrets: frozenset[str] = frozenset()
-) -> tuple[AuditChange, ...]:
-    """What is different, in name order; of a secret only that it is (REQ-P-139)."""
-
-    def told(values: Mapping[str, str], name: str) -> str | None:
-        return audit.HIDDEN if name in secrets and name in values else values.get(name)
-
-    names = sorted(before.keys() | after.keys())
-    return tuple(AuditChange(n, told(before, n), told(after, n)) for n in names if before.get(n) != after.get(n))

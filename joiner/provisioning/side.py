@@ -23,7 +23,6 @@ from joiner.provisioning.audit import SERVICE_ITSELF, Actor
 from joiner.provisioning.client.connection import connection_of
 from joiner.provisioning.client.gate import Sleep
 from joiner.provisioning.client.pool import Connect, TargetPool, over_sockets
-from joiner.provisioning.client.profile import parse_profile
 from joiner.provisioning.cycle import CycleRunner
 from joiner.provisioning.cycles import Cycle
 from joiner.provisioning.durable import CycleEngine, DbosEngine
@@ -38,10 +37,11 @@ from joiner.provisioning.outbox import Outbox
 from joiner.provisioning.outbox import next_due as next_mail
 from joiner.provisioning.planning import overlay, plans
 from joiner.provisioning.planning.applying import ApplyGate
+from joiner.provisioning.planning.drift_checks import DriftChecks
 from joiner.provisioning.planning.planner import Planner, context_hash
 from joiner.provisioning.planning.service import Planning
 from joiner.provisioning.ports import Gate
-from joiner.provisioning.prepare import PlanCache, VersionCache, context_of
+from joiner.provisioning.prepare import PlanCache, VersionCache, context_of, profile_of
 from joiner.provisioning.retention import Retention
 from joiner.provisioning.run import JobContext
 from joiner.provisioning.runners import Runners
@@ -143,7 +143,8 @@ class ProvisioningSide:
         self.explanations = Explanations(
             db, directory, self._prepare, self._open_target, self._describe_log, self.service.job_document, clock
         )
-        self.planning = Planning(db, planner, self._prepare_with, clock, self._engine.run)
+        self.planning = Planning(db, planner, self._prepare_with, clock, self._engine.run, self._wake)
+        self.drift_checks = DriftChecks(db, self.planning, clock)
 
     @property
     def db(self) -> Database:
@@ -192,6 +193,7 @@ class ProvisioningSide:
             self._wakeup.clear()
             try:
                 await self.begin_due_cycles()
+                await self.drift_checks.advance()
                 self._send_mail()
                 self._evaluate_rules()
                 await self._purge()
@@ -204,7 +206,7 @@ class ProvisioningSide:
     def _seconds_to_next(self) -> float:
         is_sending = self._mailer is not None and not self._mailer.done()
         mail = None if is_sending else next_mail(self._db.reader)
-        moments = [moment for moment in (jobs.next_due(self._db.reader), mail) if moment]
+        moments = [moment for moment in (jobs.next_due(self._db.reader), self.drift_checks.next_due(), mail) if moment]
         if not moments:
             return LONGEST_SLEEP
         return min(max((from_iso(min(moments)) - self._clock()).total_seconds(), SHORTEST_SLEEP), LONGEST_SLEEP)
@@ -255,7 +257,7 @@ class ProvisioningSide:
         if source_of(job.template_id) != "directory":
             raise InvalidStateError("this job is inbound: it writes to the directory, and has no target application")
         stored = credentials.read_credentials(self._db.reader, self._vault, job.service_principal_id)
-        return context_of(compiled.of(job), stored, parse_profile(job.profile), job.settings)
+        return context_of(compiled.of(job), stored, profile_of(job), job.settings)
 
     def _open_gate(self, job: Job, cycle: Cycle, context: JobContext) -> Gate | None:
         if cycle.plan is None:
@@ -269,7 +271,7 @@ class ProvisioningSide:
     def _open_source(self, job: Job) -> AbstractAsyncContextManager[ScimTarget]:
         """The SCIM endpoint that an inbound job reads. Raises ForbiddenTargetError, InvalidValueError."""
         stored = credentials.read_credentials(self._db.reader, self._vault, job.service_principal_id)
-        return self._targets.lend(connection_of(stored), parse_profile(job.profile))
+        return self._targets.lend(connection_of(stored), profile_of(job))
 
     def _keeps_leavers(self, job: Job) -> bool:
         stored = credentials.read_credentials(self._db.reader, self._vault, job.service_principal_id)
@@ -311,4 +313,6 @@ class ProvisioningSide:
 def _applied_by(plan: plans.Plan) -> Actor:
     """Who carries the plan out, as the log names them."""
     person = plan.applied_by
-    return SERVICE_ITSELF if person is None else Actor(person["id"], person["displayName"], "user")
+    if person is None or person["id"] == SERVICE_ITSELF.id:
+        return SERVICE_ITSELF
+    return Actor(person["id"], person["displayName"], "user")

@@ -18,7 +18,7 @@ from joiner.provisioning.failures import TargetError, TargetUnusableError
 from joiner.provisioning.job_settings import mails_when_lifted, recipients, thresholds
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.modes import is_on
-from joiner.provisioning.notices import Occasion, compose
+from joiner.provisioning.notices import NOTHING, Occasion, compose
 from joiner.provisioning.quarantine import (
     COMPLETE_FAILURES,
     Reason,
@@ -104,7 +104,7 @@ def impose(
     told = before["reason"] if before else None
     if told != reason:
         _note(connection, job, "Quarantine", now, by, told, reason, str(error["message"]))
-        _tell(connection, job, "deletions held back" if reason == "TooManyDeletes" else "quarantined", quarantine, now)
+        tell(connection, job, "deletions held back" if reason == "TooManyDeletes" else "quarantined", quarantine, now)
     if gives_up and job.schedule_state != "Disabled":
         activity: Activity = "Disable/pause provisioning configuration"
         audit.note(
@@ -112,7 +112,7 @@ def impose(
             changes=(AuditChange("schedule.state", job.schedule_state, "Disabled"),), reason="28 days of quarantine",
         )  # fmt: skip
         if is_on(job.settings, "mailWhenDisabled"):
-            _tell(connection, job, "disabled", quarantine, now)
+            tell(connection, job, "disabled", quarantine, now)
 
 
 def lift(connection: sqlite3.Connection, job: Job, now: datetime, by: Actor) -> None:
@@ -122,7 +122,7 @@ def lift(connection: sqlite3.Connection, job: Job, now: datetime, by: Actor) -> 
     connection.execute("UPDATE job SET quarantine = NULL, complete_failures = 0 WHERE id = ?", (job.id,))
     _note(connection, job, "Quarantine", now, by, job.quarantine["reason"], None, "the quarantine is lifted")
     if mails_when_lifted(job.settings):
-        _tell(connection, job, "lifted", None, now)
+        tell(connection, job, "lifted", None, now)
 
 
 def tally_of(connection: sqlite3.Connection, cycle: Cycle) -> Tally:
@@ -192,21 +192,22 @@ def _note_work(connection: sqlite3.Connection, job: Job, cycle: Cycle, now: date
             )  # fmt: skip
 
 
-def _tell(
+def tell(
     connection: sqlite3.Connection,
     job: Job,
     occasion: Occasion,
     quarantine: Mapping[str, Any] | None,
     now: datetime,
+    told: Mapping[str, str] = NOTHING,
 ) -> None:
-    """Leaves an e-mail in the outbox if the job wants any (REQ-P-129, REQ-P-130)."""
+    """Leaves an e-mail in the outbox if the job wants any (REQ-P-129, REQ-P-130). `told`: more facts."""
     to = recipients(job.settings)
     if not to:
         return
     row = connection.execute(
         "SELECT display_name FROM service_principal WHERE id = ?", (job.service_principal_id,)
     ).fetchone()
-    mail = compose(occasion, to, row["display_name"] if row else job.id, job.id, quarantine)
+    mail = compose(occasion, to, row["display_name"] if row else job.id, job.id, quarantine, told)
     outbox.enqueue(connection, mail, now)
 
 

@@ -28,7 +28,7 @@ from joiner.provisioning.client.gate import Gate, Sleep
 from joiner.provisioning.client.merge import merged
 from joiner.provisioning.client.pace import Pace, Verdict
 from joiner.provisioning.client.profile import DEFAULT_PROFILE, TargetProfile
-from joiner.provisioning.client.recorder import Masking, Record, Recording
+from joiner.provisioning.client.recorder import Masking, tell
 from joiner.provisioning.client.retries import (
     LONGEST_WAIT,
     MOST_THROTTLED,
@@ -71,19 +71,11 @@ class ScimTarget:
         self._sleep = sleep
         self._jitter = jitter
         self._scan = Scan(clock)
-        self._record: Record | None = None
-        self._redacted: Sequence[str] = ()
         self._known: tuple[Headers, dict[str, str], dict[str, str]] | None = None
 
     @property
     def profile(self) -> TargetProfile:
         return self._profile
-
-    def record(self, record: Record | None, redacted: Sequence[str] = ()) -> None:
-        """From now on every request and its answer is given to `record`, without secrets and without the values of
-        the attributes `redacted`; None: no longer."""
-        self._record = record
-        self._redacted = redacted
 
     async def query(
         self, endpoint: str, attribute: str, value: str, *, case_exact: bool, exclude: Sequence[str] = ()
@@ -317,8 +309,7 @@ class ScimTarget:
             answer = await self._exchange.send(method, path, headers, data)
         except TargetError as error:
             self._gate.leave(began, Verdict.OVERLOADED if error.code == "Timeout" else Verdict.ANSWERED)
-            if self._record is not None:
-                self._tell(method, path, began, data, None, error.code)
+            tell(method, path, data, None, error.code, self._secrets)
             raise
         except BaseException:
             self._gate.give_up()
@@ -328,8 +319,7 @@ class ScimTarget:
             self._gate.leave(began, verdict, retry_after(answer.headers.get("retry-after"), self._clock()))
         else:
             self._gate.leave(began, Verdict.ANSWERED)
-        if self._record is not None:
-            self._tell(method, path, began, data, answer, None)
+        tell(method, path, data, answer, None, self._secrets)
         return answer
 
     def _headers(
@@ -341,6 +331,9 @@ class ScimTarget:
             known = self._known = credentials, plain, {**plain, "Content-Type": CONTENT_TYPE}
         chosen = known[1] if data is None else known[2]
         return {**chosen, **further} if further else chosen
+
+    def _secrets(self) -> Sequence[str]:
+        return self._authentication.secrets
 
     def _failure(self, answer: Answer, of_collection: bool) -> TargetError:
         if 300 <= answer.status < 400:
@@ -354,27 +347,8 @@ class ScimTarget:
             answer.status, body, of_collection=of_collection, credential=self._authentication.name, page=page
         )
         # Some answer by repeating what they were sent.
-        reason = Masking((), self._authentication.secrets).text(error.reason)
+        reason = Masking((), self._secrets()).text(error.reason)
         return error if reason == error.reason else type(error)(error.code, reason, error.status)
-
-    def _tell(
-        self, method: str, path: str, began: float, data: bytes | None, answer: Answer | None, error: str | None
-    ) -> None:
-        record = self._record
-        if record is None:
-            return
-        masking = Masking(self._redacted, self._authentication.secrets)
-        record(
-            Recording(
-                method=method,
-                path=masking.path(path),
-                status=answer.status if answer else None,
-                seconds=max(self._clock().timestamp() - began, 0.0),
-                request=masking.body(data),
-                answer=masking.body(answer.content) if answer else None,
-                error=error,
-            )
-        )
 
 
 def _path(endpoint: str, target_id: str) -> str:

@@ -81,6 +81,33 @@ def messages(*, strict: bool, most_operations: int) -> dict[str, JsonSchema]:
 
     What the lenient profile takes beyond the RFC is not described: nobody should begin to send it.
     """
+    return {
+        "Error": _message("Error", ERROR, "status"),
+        "PatchOp": _message("PatchOp", {"Operations": _patch_operations(strict=strict)}, "Operations"),
+        "SearchRequest": _message("SearchRequest", SEARCH),
+        **_bulk_messages(most_operations),
+        **_discovery_documents(),
+    }
+
+
+ERROR: Final[JsonSchema] = {
+    "status": {**TEXT, "pattern": "^[1-5][0-9]{2}$"},
+    "scimType": TEXT,
+    "detail": {**TEXT, "description": "What is wrong, and where."},
+}
+SEARCH: Final[JsonSchema] = {
+    "attributes": {"type": "array", "items": TEXT},
+    "excludedAttributes": {"type": "array", "items": TEXT},
+    "filter": TEXT,
+    "sortBy": TEXT,
+    "sortOrder": {"type": "string", "enum": ["ascending", "descending"]},
+    "startIndex": {"type": "integer"},
+    "count": {"type": "integer"},
+    "cursor": TEXT,
+}
+
+
+def _patch_operations(*, strict: bool) -> JsonSchema:
     operation = _object(
         {
             "op": {"type": "string", "enum": ["add", "remove", "replace"]},
@@ -89,7 +116,11 @@ def messages(*, strict: bool, most_operations: int) -> dict[str, JsonSchema]:
         },
         "op",
     )
-    within_bulk = _object(
+    return {"type": "array", "items": operation, "minItems": 1 if strict else 0, "maxItems": MOST_OPERATIONS}
+
+
+def _bulk_messages(most_operations: int) -> dict[str, JsonSchema]:
+    operation = _object(
         {
             "method": {"type": "string", "enum": ["POST", "PUT", "PATCH", "DELETE"]},
             "path": {
@@ -115,50 +146,18 @@ def messages(*, strict: bool, most_operations: int) -> dict[str, JsonSchema]:
         "method",
         "status",
     )
+    asked = {
+        "failOnErrors": {"type": "integer", "minimum": 1},
+        "Operations": {"type": "array", "items": operation, "maxItems": most_operations},
+    }
     return {
-        "Error": _message(
-            "Error",
-            {
-                "status": {**TEXT, "pattern": "^[1-5][0-9]{2}$"},
-                "scimType": TEXT,
-                "detail": {**TEXT, "description": "What is wrong, and where."},
-            },
-            "status",
-        ),
-        "PatchOp": _message(
-            "PatchOp",
-            {
-                "Operations": {
-                    "type": "array",
-                    "items": operation,
-                    "minItems": 1 if strict else 0,
-                    "maxItems": MOST_OPERATIONS,
-                }
-            },
-            "Operations",
-        ),
-        "SearchRequest": _message(
-            "SearchRequest",
-            {
-                "attributes": {"type": "array", "items": TEXT},
-                "excludedAttributes": {"type": "array", "items": TEXT},
-                "filter": TEXT,
-                "sortBy": TEXT,
-                "sortOrder": {"type": "string", "enum": ["ascending", "descending"]},
-                "startIndex": {"type": "integer"},
-                "count": {"type": "integer"},
-                "cursor": TEXT,
-            },
-        ),
-        "BulkRequest": _message(
-            "BulkRequest",
-            {
-                "failOnErrors": {"type": "integer", "minimum": 1},
-                "Operations": {"type": "array", "items": within_bulk, "maxItems": most_operations},
-            },
-            "Operations",
-        ),
+        "BulkRequest": _message("BulkRequest", asked, "Operations"),
         "BulkResponse": _message("BulkResponse", {"Operations": {"type": "array", "items": outcome}}, "Operations"),
+    }
+
+
+def _discovery_documents() -> dict[str, JsonSchema]:
+    return {
         "ServiceProviderConfig": _document(CONFIG_URN, {"patch": {"type": "object"}, "bulk": {"type": "object"}}),
         "ResourceType": _document(TYPE_URN, {"name": TEXT, "endpoint": TEXT, "schema": TEXT}),
         "Schema": _document(SCHEMA_URN, {"id": TEXT, "name": TEXT, "attributes": {"type": "array"}}),

@@ -151,15 +151,16 @@ class Instance:
             mail_server=self._settings.mail_server,
             public_url=self._settings.public_url,
         )
-        service, on_demand = self._provisioning.service, self._provisioning.on_demand
+        side = self._provisioning
+        service = side.service
         routes = [
             *Synchronization(service, store).routes(),
-            *BulkUploads(service, self._provisioning.inbound, store).routes(),
-            *JobActions(service, on_demand, store).routes(),
-            *SchemaRoutes(service, self._provisioning.schemas, store).routes(),
+            *BulkUploads(service, side.inbound, store).routes(),
+            *JobActions(service, side.on_demand, store).routes(),
+            *SchemaRoutes(service, side.schemas, store).routes(),
             *TargetProfiles(service, store).routes(),
-            *PlanRoutes(service, self._provisioning.planning, self._provisioning.schemas, store).routes(),
-            *ExplanationRoutes(service, self._provisioning.explanations, store).routes(),
+            *PlanRoutes(service, side.planning, side.drift_checks, side.schemas, store).routes(),
+            *ExplanationRoutes(service, side.explanations, store).routes(),
         ]
         return graph_routes(store, api_keys, access.authenticate, routes)
 

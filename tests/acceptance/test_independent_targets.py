@@ -250,7 +250,7 @@ async def let_go(world: World, ids: Mapping[str, str]) -> None:
 @pytest.mark.parametrize(("target", "kind"), KINDS.items(), ids=KINDS, indirect=["target"])
 async def test_a_probe_finds_out_what_an_application_needs(target: Target, kind: Kind, tmp_path: Path) -> None:
     async with connected(tmp_path, target, kind) as side:
-        report = await side.world.service.probe_profile(side.world.job_id)
+        report = await side.world.service.connections.probe_profile(side.world.job_id)
         assert report.left_behind == []
         assert changed_profile({}, report.changes) == kind.profile
         assert (await side.held("/Users"), await side.held("/Groups")) == ([], [])
@@ -271,7 +271,7 @@ async def test_an_application_is_kept_in_step_and_written_to_only_where_somethin
 ) -> None:
     async with connected(tmp_path, target, kind) as side:
         world = side.world
-        await world.service.change_profile(world.job_id, profile)
+        await world.service.connections.change_profile(world.job_id, profile)
         ids = await populate(world)
         written = await side.cycle()
         assert (written["POST /Users"], written["POST /Groups"]) == (9, 3)

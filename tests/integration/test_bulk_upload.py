@@ -248,7 +248,7 @@ def only_supply(document: Any) -> None:
 async def test_the_scoping_filter_keeps_people_out_and_disables_those_who_leave(world: World, keeps: bool) -> None:
     await world.set_schema(only_supply)
     secrets = [("SkipOutOfScopeDeletions", "true" if keeps else "false")]
-    await world.service.put_credentials(world.principal_id, secrets)
+    await world.service.connections.put_credentials(world.principal_id, secrets)
     inside = person("E-1", "Ada Berg", enterprise={"department": "Supply"})
     outside = person("E-2", "Bo Dahl", enterprise={"department": "Sales"})
     assert await send(world, inside, outside) == {"ada": "create success", "bo": "other skipped"}
@@ -371,10 +371,10 @@ async def test_people_who_come_in_get_accounts_in_the_applications(world: World)
 
 async def test_an_inbound_job_has_no_target_to_plan_for_probe_or_test(world: World) -> None:
     for asked in (
-        world.service.probe_profile(world.job_id),
-        world.service.test_connection(world.principal_id, "API2AAD", None),
+        world.service.connections.probe_profile(world.job_id),
+        world.service.connections.test_connection(world.principal_id, "API2AAD", None),
         world.side.on_demand.provision(world.job(), Subject("User", "E-1"), SERVICE_ITSELF),
-        world.side.planning.make(world.job(), Variation(), {"id": "", "displayName": ""}),
+        world.side.planning.make(world.job(), Variation(), SERVICE_ITSELF),
         world.side.explanations.explain(world.job(), "User", "E-1", live=False),
     ):
         with pytest.raises(InvalidStateError):

@@ -32,7 +32,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 
 async def list_by_cursor(world: World, size: int) -> None:
-    await world.service.change_profile(world.job_id, {"paging": "cursor", "pageSize": size})
+    await world.service.connections.change_profile(world.job_id, {"paging": "cursor", "pageSize": size})
 
 
 def lists(world: World, parameter: str) -> list[str]:

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from joiner.provisioning.client import http
 from joiner.provisioning.client.profile import TargetProfile
-from joiner.provisioning.client.recorder import Recording
+from joiner.provisioning.client.recorder import MOST_SAID, Said, listen
 from joiner.provisioning.failures import TargetError
 from tests.scripted_target import Reply, Script, empty, json, listed, talking_to
 
@@ -288,26 +288,39 @@ async def test_an_answer_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch,
         await ids(Script(reply))
 
 
-# Recording
+# Listening
 
 
-@pytest.mark.req("REQ-C-033")
-async def test_requests_and_their_answers_are_recorded_while_somebody_asks_for_it() -> None:
-    taken: list[Recording] = []
-    script = Script(json({"id": "1"}), json({"id": "1"}, 201), json({"detail": "no t0ken"}, 400), empty(204))
-    async with talking_to(script) as target:
+@pytest.mark.req("REQ-C-033", "REQ-C-034")
+async def test_who_listens_is_told_every_request_with_its_answer_and_no_credentials() -> None:
+    taken: list[Said] = []
+    script = Script(
+        json({"id": "1"}), json({"id": "1"}, 201), empty(503), json({"detail": "no t0ken/x"}, 400), empty(204)
+    )
+    async with talking_to(script, "t0ken/x") as target:
         await target.read("/Users", "1")
-        target.record(taken.append, ["badge"])
-        await target.create("/Users", {"userName": "a", "password": "hunter2", "badge": "77"})
+        listen(taken)
+        await target.create("/Users", {"userName": "a"})
         with pytest.raises(TargetError):
             await target.modify("/Users", "1", {"Operations": []})
-        target.record(None)
+        listen(None)
         await target.delete("/Users", "1")
     assert [(each.method, each.path, each.status) for each in taken] == [
         ("POST", "/Users", 201),
+        ("PATCH", "/Users/1", 503),
         ("PATCH", "/Users/1", 400),
     ]
-    assert taken[0].request == {"userName": "a", "password": "*", "badge": "*"}
-    assert taken[0].answer == {"id": "1"}
-    assert taken[1].answer == {"detail": "no *"}
-    assert all(each.seconds >= 0 for each in taken)
+    assert (taken[0].request, taken[0].answer) == (b'{"userName":"a"}', b'{"id": "1"}')
+    assert taken[2].answer == b'{"detail": "no *"}'
+
+
+async def test_of_very_many_requests_and_very_long_bodies_little_is_kept_in_memory() -> None:
+    taken: list[Said] = []
+    script = Script(*(json({"id": "1", "note": "x" * 70_000}) for _ in range(200)))
+    async with talking_to(script) as target:
+        listen(taken)
+        for number in range(200):
+            await target.read("/Users", str(number))
+    assert len(taken) == MOST_SAID
+    assert (taken[0].path, taken[-1].path) == ("/Users/0", "/Users/199")
+    assert all(len(each.answer or b"") < 100 for each in taken)

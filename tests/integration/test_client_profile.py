@@ -325,7 +325,7 @@ async def test_a_probe_with_refused_credentials_ends_at_once() -> None:
 
 async def test_our_own_endpoint_needs_nothing_in_its_profile(tmp_path: Any) -> None:
     async with opened(tmp_path) as world:
-        report = await world.service.probe_profile(world.job_id)
+        report = await world.service.connections.probe_profile(world.job_id)
         assert changed_profile({}, report.changes) == {}
         assert await world.accounts() == {}
         assert {finding.outcome for finding in report.findings} <= {"found", "assumed"}
@@ -351,10 +351,10 @@ async def test_a_cycle_leads_to_the_same_in_a_target_that_can_do_less(
 ) -> None:
     small = SmallTarget(**{"filters": ("userName", "externalId", "displayName"), **lacking})
     async with opened(tmp_path) as world, served(small.serve) as port:
-        await world.service.put_credentials(
+        await world.service.connections.put_credentials(
             world.principal_id, [("BaseAddress", f"http://127.0.0.1:{port}/scim"), ("SecretToken", "t0ken")]
         )
-        await world.service.change_profile(world.job_id, profile)
+        await world.service.connections.change_profile(world.job_id, profile)
         ada = await world.add_user("ada")
         bea = await world.add_user("bea", manager=ada)
         cid = await world.add_user("cid")

@@ -18,8 +18,10 @@ async def changed(folder: Path, flag: str, **profile: Any) -> tuple[Sequence[Ask
     async with opened(folder) as world:
         token, _ = await world.application.tokens.create()
         address = f"{world.url}/scim/{flag}"
-        await world.service.put_credentials(world.principal_id, [("BaseAddress", address), ("SecretToken", token)])
-        await world.service.change_profile(world.job_id, profile)
+        await world.service.connections.put_credentials(
+            world.principal_id, [("BaseAddress", address), ("SecretToken", token)]
+        )
+        await world.service.connections.change_profile(world.job_id, profile)
         ada = await world.add_user("ada", department="Research", mail="ada@fjord.example")
         bea = await world.add_user("bea", manager=ada)
         team = await world.add_group("Team", ada, bea)
@@ -129,7 +131,7 @@ async def test_parameters_of_the_tenant_url_go_with_every_request_once() -> None
 @pytest.mark.req("REQ-C-001", "REQ-P-004")
 async def test_test_connection_asks_for_a_user_and_a_group_that_cannot_exist(tmp_path: Path) -> None:
     async with opened(tmp_path) as world:
-        results = await world.service.test_connection(world.principal_id, "alvaoScim", None)
+        results = await world.service.connections.test_connection(world.principal_id, "alvaoScim", None)
         assert [(each.name.partition(" (")[0], each.problem) for each in results] == [
             ("connection", None),
             ("credentials", None),

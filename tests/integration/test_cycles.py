@@ -371,7 +371,7 @@ async def test_a_revoked_token_quarantines_the_job_until_it_is_put_right(world: 
     assert "secret token" in status["quarantine"]["error"]["message"]
     fresh, _ = await world.application.tokens.create()
     assert await world.side.begin_due_cycles() == []
-    await world.service.put_credentials(world.principal_id, [("SecretToken", fresh)])
+    await world.service.connections.put_credentials(world.principal_id, [("SecretToken", fresh)])
     [attempt] = await world.side.begin_due_cycles()
     await world.engine.wait(attempt)
     assert set(await world.accounts()) == {"ada"}
@@ -383,7 +383,7 @@ async def test_a_wrong_tenant_url_quarantines_the_job(world: World) -> None:
     ada = await world.add_user("ada")
     await world.assign(ada)
     token, _ = await world.application.tokens.create()
-    await world.service.put_credentials(
+    await world.service.connections.put_credentials(
         world.principal_id, [("BaseAddress", f"{world.url}/wrong"), ("SecretToken", token)]
     )
     await world.run()
@@ -395,14 +395,14 @@ async def test_a_wrong_tenant_url_quarantines_the_job(world: World) -> None:
 async def test_an_application_that_cannot_be_reached_quarantines_the_job_at_the_third_cycle(world: World) -> None:
     token, _ = await world.application.tokens.create()
     nowhere = [("BaseAddress", "http://127.0.0.1:9/scim"), ("SecretToken", token)]
-    await world.service.put_credentials(world.principal_id, nowhere)
+    await world.service.connections.put_credentials(world.principal_id, nowhere)
     for expected in (None, None, "EncounteredQuarantineException"):
         await world.run()
         assert world.cycle().state == "failed"
         quarantine = world.status()["quarantine"]
         assert (quarantine and quarantine["reason"]) == expected
     back = [("BaseAddress", f"{world.url}/scim"), ("SecretToken", token)]
-    await world.service.put_credentials(world.principal_id, back)
+    await world.service.connections.put_credentials(world.principal_id, back)
     await world.run()
     assert (world.status()["quarantine"], world.status()["countSuccessiveCompleteFailures"]) == (None, 0)
 
@@ -432,7 +432,7 @@ async def test_sync_all_provisions_everybody(tmp_path: Path) -> None:
 async def test_every_dialect_leads_to_the_same_state(tmp_path: Path, flag: str) -> None:
     async with opened(tmp_path) as world:
         token, _ = await world.application.tokens.create()
-        await world.service.put_credentials(
+        await world.service.connections.put_credentials(
             world.principal_id, [("BaseAddress", f"{world.url}/scim/{flag}"), ("SecretToken", token)]
         )
         ada, bea, team = await joined(world)

@@ -29,7 +29,7 @@ async def employed(world: World, *names: str) -> dict[str, str]:
 
 def staged(world: World) -> set[str]:
     return {
-        f"{item.action} {item.object_name.partition('@')[0]}" for item in world.service.staged_removals(world.job_id)
+        f"{item.action} {item.object_name.partition('@')[0]}" for item in world.service.removals.staged(world.job_id)
     }
 
 
@@ -88,7 +88,7 @@ async def test_allowed_deletions_are_sent_and_the_job_is_healthy_after_that_cycl
         await world.unassign(ids[name])
     await world.run()
     if how == "allow":
-        assert await world.service.allow_removals(world.job_id, None) == 4
+        assert await world.service.removals.allow(world.job_id, None) == 4
     else:
         await world.service.restart(world.job_id, "ForceDeletes")
     assert await world.run_due() == [dict.fromkeys(FIVE[:4], "disable success")]
@@ -102,7 +102,7 @@ async def test_only_what_was_shown_is_allowed_and_new_deletions_are_counted_afre
     for name in FIVE[:4]:
         await world.unassign(ids[name])
     await world.run()
-    await world.service.allow_removals(world.job_id, None)
+    await world.service.removals.allow(world.job_id, None)
     for name in ("eve", "fay", "gus", "hal"):
         await world.unassign(ids[name])
     [outcome] = await world.run_due()
@@ -116,12 +116,12 @@ async def test_one_can_be_allowed_and_another_rejected(world: World) -> None:
     for name in FIVE[:4]:
         await world.unassign(ids[name])
     await world.run()
-    await world.service.allow_removals(world.job_id, [ids["ada"]])
-    assert await world.service.reject_removals(world.job_id, [ids["bea"]]) == 1
+    await world.service.removals.allow(world.job_id, [ids["ada"]])
+    assert await world.service.removals.reject(world.job_id, [ids["bea"]]) == 1
     with pytest.raises(NotFoundError, match="no deletion 'nobody' is held back"):
-        await world.service.allow_removals(world.job_id, ["nobody", ids["cid"]])
+        await world.service.removals.allow(world.job_id, ["nobody", ids["cid"]])
     assert reason(world) == "TooManyDeletes", "two are not answered yet"
-    await world.service.reject_removals(world.job_id, [ids["cid"], ids["dan"]])
+    await world.service.removals.reject(world.job_id, [ids["cid"], ids["dan"]])
     assert reason(world) is None
     assert await world.run_due() == [{"ada": "disable success"}]
     assert await active(world) == {"bea", "cid", "dan", "eve"}
@@ -180,10 +180,10 @@ async def test_disables_deletes_groups_and_members_are_counted_together(world: W
     }
     assert await world.held_groups() == {"Crew": {"ada", "bea", "cid"}, "Club": {"eve"}}
     assert "dan" in await world.accounts()
-    actions = sorted(item.action for item in world.service.staged_removals(world.job_id))
+    actions = sorted(item.action for item in world.service.removals.staged(world.job_id))
     assert actions == ["delete", "delete", "removeMember", "removeMember"]
     assert "is held back" in world.entries()["Crew"]["provisioningSteps"][-1]["description"]
-    await world.service.allow_removals(world.job_id, None)
+    await world.service.removals.allow(world.job_id, None)
     await world.run_due()
     assert await world.held_groups() == {"Crew": {"cid"}}
     assert "dan" not in await world.accounts()
@@ -218,7 +218,7 @@ async def test_a_member_who_is_added_again_is_no_longer_held_back(world: World) 
     assert (staged(world), reason(world)) == (set(), None)
     await world.remove_member(crew, ids["ada"])
     await world.run()
-    await world.service.reject_removals(world.job_id, None)
+    await world.service.removals.reject(world.job_id, None)
     await world.run()
     assert await world.held_groups() == {"Crew": {"ada", "bea"}}
 
@@ -262,7 +262,7 @@ async def test_an_initial_cycle_holds_back_who_was_purged_while_nobody_looked(wo
     [outcome] = await world.run_due()
     assert [outcome[name] for name in FIVE[:4]] == ["stagedDelete skipped"] * 4
     assert await active(world) == set(FIVE)
-    await world.service.allow_removals(world.job_id, None)
+    await world.service.removals.allow(world.job_id, None)
     assert await world.run_due() == [dict.fromkeys(FIVE[:4], "delete success")]
     assert await active(world) == {"eve"}
 

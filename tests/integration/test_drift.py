@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from joiner.errors import InvalidStateError
+from joiner.provisioning import audit
 from joiner.provisioning.planning.overlay import Variation
 from joiner.provisioning.planning.plans import Plan
 from tests.planning import ADA, Requests, actions, items, make_plan
@@ -203,10 +204,12 @@ async def test_adopting_links_found_accounts_and_forgets_missing_ones_without_a_
     assert drift["accounts"] == {"User": {"assigned": 1}}
     before = len(world.sent)
     job = world.service.job(world.principal_id, world.job_id)
-    assert await world.side.planning.adopt(job, plan.number) == {"linked": 1, "forgotten": 1}
+    assert await world.side.planning.adopt(job, plan.number, ADA) == {"linked": 1, "forgotten": 1}
     assert len(world.sent) == before
+    reasons = [row[1]["resultReason"] for row in audit.documents(world.db.reader, 2**62, False, 10)]
+    assert reasons[0] == f"plan {plan.number} adopted: 1 accounts linked, 1 links to missing accounts forgotten"
     with pytest.raises(InvalidStateError, match="used already"):
-        await world.side.planning.adopt(job, plan.number)
+        await world.side.planning.adopt(job, plan.number, ADA)
 
 
 async def test_a_list_that_leaves_attributes_out_shows_no_drift(world: World) -> None:

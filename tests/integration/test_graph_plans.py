@@ -43,7 +43,7 @@ class Api:
 async def api(tmp_path: Path) -> AsyncIterator[Api]:
     async with opened(tmp_path) as world:
         side = world.side
-        plans = PlanRoutes(world.service, side.planning, side.schemas, world.directory)
+        plans = PlanRoutes(world.service, side.planning, side.drift_checks, side.schemas, world.directory)
         routes = graph_routes(world.directory, ApiKeys(world.db, world.clock), lambda h: ROLES[h or ""], plans.routes())
         transport = httpx.ASGITransport(app=Starlette(routes=routes))
         async with httpx.AsyncClient(transport=transport, base_url="https://graph.example/v1.0") as http:
@@ -93,9 +93,43 @@ async def test_saving_a_schema_can_be_planned_without_saving_it(api: Api) -> Non
     assert plan["schemaVersion"] is None
     assert world.side.schemas.text(world.job_id) == before
     error = await api.ask("POST", "joiner.apply", {"plan": plan["number"]}, 409)
-    assert "save the schema first" in error["error"]["message"]
+    assert "save that first" in error["error"]["message"]
     document["synchronizationRules"] = []
     await api.ask("POST", "schema/joiner.plan", document, 400)
+
+
+async def test_going_back_to_a_version_or_to_the_template_can_be_planned(api: Api) -> None:
+    world = api.world
+    await world.assign(await world.add_user("ada", jobTitle="Engineer"))
+    await world.run()
+    document = json.loads(world.side.schemas.text(world.job_id))
+    mappings = document["synchronizationRules"][0]["objectMappings"][0]["attributeMappings"]
+    next(each for each in mappings if each["targetAttributeName"] == "title")["source"] = {
+        "expression": '"Boss"', "name": "Boss", "type": "Constant", "parameters": [],
+    }  # fmt: skip
+    await world.side.schemas.replace(world.job_id, document)
+    await world.run()
+    before = world.side.schemas.text(world.job_id)
+    for option in ("joiner.version=v1.0", "joiner.template=true"):
+        plan = await api.plan(None, f"schema/joiner.plan?{option}")
+        item = (await api.ask("GET", f"joiner.plans/{plan['number']}/items"))["value"][0]
+        assert item["changes"] == [{"displayName": "title", "oldValue": "Boss", "newValue": "Engineer"}]
+    assert world.side.schemas.text(world.job_id) == before
+    await api.ask("POST", "schema/joiner.plan?joiner.version=v9.9", {}, 404)
+
+
+async def test_another_scope_can_be_planned_without_changing_it(api: Api) -> None:
+    world = api.world
+    await world.service.connections.put_credentials(world.principal_id, [("SyncAll", "true")])
+    await world.assign(await world.add_user("ada"))
+    await world.add_user("bea")
+    await world.run()
+    plan = await api.plan({"scope": "assigned"})
+    assert plan["summary"]["counts"]["User"] == {"disable": 1}
+    error = await api.ask("POST", "joiner.apply", {"plan": plan["number"]}, 409)
+    assert "save that first" in error["error"]["message"]
+    assert (await api.plan({"kind": "initial"}))["hasChanges"] is False
+    await api.ask("POST", "joiner.plan", {"scope": "some"}, 400)
 
 
 @pytest.mark.parametrize(

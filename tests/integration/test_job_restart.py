@@ -129,7 +129,7 @@ async def test_a_narrower_scope_restarts_the_job_unless_the_mode_waits_for_the_a
             await world.add_user("ada")
             assert await world.run() == {"ada": "create success"}
             assert world.service.count_leaving(world.job()) == 1
-            await world.service.put_credentials(world.principal_id, [("SyncAll", "false")])
+            await world.service.connections.put_credentials(world.principal_id, [("SyncAll", "false")])
             outcome = await world.run()
             assert world.cycle().kind == kind
             assert outcome == ({"ada": "disable success"} if mode == "improved" else {})

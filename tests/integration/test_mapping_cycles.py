@@ -120,7 +120,7 @@ async def test_a_custom_extension_is_written_and_compared(world: World) -> None:
     assert body[urn] == {"badge": "7"}
     assert urn not in body["schemas"]
     pairs = [("ListExtensionSchemas", "True")]
-    await world.service.put_credentials(world.principal_id, pairs)
+    await world.service.connections.put_credentials(world.principal_id, pairs)
     await world.assign(await world.add_user("bea", employeeId="8"))
     await world.run()
     assert urn in world.sent[-1].body["schemas"]
@@ -344,7 +344,7 @@ async def test_asserted_roles_are_taken_away_again(world: World) -> None:
 @pytest.mark.req("REQ-P-034", "REQ-P-111")
 async def test_in_the_entra_dialect_a_role_is_json_in_a_text_and_not_sent_twice(world: World) -> None:
     token, _ = await world.application.tokens.create()
-    await world.service.put_credentials(
+    await world.service.connections.put_credentials(
         world.principal_id,
         [("BaseAddress", f"{world.url}/scim/?AzureAdScimPatch2017"), ("SecretToken", token)],
     )
@@ -383,7 +383,7 @@ async def test_role_functions_and_sync_all_do_not_go_together(world: World) -> N
     await world.assign(await world.add_user("ada"), role=CLERK.id)
     await with_mappings(world, mapping("roles", "AppRoleAssignmentsComplex([appRoleAssignments])"), roles=ROLES)
     await world.run()
-    await world.service.put_credentials(world.principal_id, [("SyncAll", "true")])
+    await world.service.connections.put_credentials(world.principal_id, [("SyncAll", "true")])
     for begin in (world.service.start, world.service.run_now):
         with pytest.raises(InvalidStateError, match="app roles"):
             await begin(world.job_id)
@@ -420,7 +420,7 @@ async def test_managers_that_no_mapping_writes_are_left_alone(world: World) -> N
 @pytest.mark.req("REQ-P-111")
 async def test_the_entra_dialect_writes_a_manager_by_its_bare_id(world: World) -> None:
     token, _ = await world.application.tokens.create()
-    await world.service.put_credentials(
+    await world.service.connections.put_credentials(
         world.principal_id,
         [("BaseAddress", f"{world.url}/scim/?AzureAdScimPatch2017"), ("SecretToken", token)],
     )

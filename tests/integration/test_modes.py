@@ -1,13 +1,16 @@
 """The documented gaps that a switch opens, seen from the application; others are where their subject is."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from joiner.errors import NotFoundError
 from joiner.provisioning.audit import SERVICE_ITSELF
+from joiner.provisioning.client.profile import ENTRA_RATE
 from joiner.provisioning.on_demand import Subject
+from joiner.provisioning.prepare import profile_of
 from tests.world import World, code_of, opened
 
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
@@ -84,7 +87,7 @@ async def test_with_the_switch_a_leaver_whose_account_is_gone_is_forgotten(world
     await world.change_user(ada, account_enabled=False)
     assert await world.run() == {"ada": "create skipped"}
     with pytest.raises(NotFoundError):
-        world.service.object_connection(world.job_id, ada)
+        world.service.object_connections.find(world.job_id, ada)
 
 
 async def test_who_comes_back_after_the_account_was_deleted_gets_a_new_one_in_any_mode(tmp_path: Path) -> None:
@@ -114,7 +117,7 @@ async def test_on_demand_writes_as_a_cycle_does_or_as_documented_without_the_fla
             await world.configure(Mode=mode)
             token, _ = await world.application.tokens.create()
             flagged = [("BaseAddress", f"{world.url}/scim?aadOptscim062020"), ("SecretToken", token)]
-            await world.service.put_credentials(world.principal_id, flagged)
+            await world.service.connections.put_credentials(world.principal_id, flagged)
             ada = await world.add_user("ada", jobTitle="Old")
             await world.assign(ada)
             await world.run()
@@ -125,3 +128,36 @@ async def test_on_demand_writes_as_a_cycle_does_or_as_documented_without_the_fla
             await world.change_user(ada, jobTitle="Newer")
             await world.run()
             assert world.sent[-1].body["Operations"][0]["op"] == "replace"
+
+
+@pytest.mark.req("REQ-C-035")
+async def test_a_job_as_the_reference_keeps_to_its_rate_and_another_goes_by_the_target(tmp_path: Path) -> None:
+    async with opened(tmp_path) as world:
+        rates = []
+        for settings in ({"Mode": "improved"}, {"Mode": "entra"}, {"parity_adaptivePace": "on"}):
+            await world.configure(**settings)
+            rates.append(profile_of(world.job()).requests_per_second)
+        assert rates == [None, ENTRA_RATE, None]
+        await world.configure(parity_adaptivePace=None)
+        await world.service.connections.change_profile(world.job_id, {"requestsPerSecond": 100})
+        assert profile_of(world.job()).requests_per_second == 100
+
+
+async def test_a_cycle_in_the_mode_of_the_reference_really_waits(tmp_path: Path) -> None:
+    async with opened(tmp_path) as world:
+        await world.configure(Mode="entra")
+        slept: list[float] = []
+
+        async def sleep(seconds: float) -> None:
+            slept.append(seconds)
+            world.clock.move(timedelta(seconds=seconds))
+
+        world.clock.sleep = sleep  # type: ignore[method-assign]
+        world.side._targets._sleep = sleep
+        for number in range(20):
+            await world.assign(await world.add_user(f"user{number}"))
+        began, asked = world.clock.now, len(world.asked)
+        await world.run()
+        took = (world.clock.now - began).total_seconds()
+        assert slept
+        assert (len(world.asked) - asked) / took <= ENTRA_RATE * 1.2

@@ -140,7 +140,7 @@ async def test_a_mail_reaches_the_server_with_reason_job_and_next_attempt_and_wi
 ) -> None:
     box, server = mailbox
     token, _ = await world.application.tokens.create()
-    await world.service.put_credentials(world.principal_id, [("SecretToken", token)])
+    await world.service.connections.put_credentials(world.principal_id, [("SecretToken", token)])
     await world.configure(NotificationEmail=f"{TO}, boss@fjord.example")
     world.fail(lambda method, path: 401)
     await world.run_due()

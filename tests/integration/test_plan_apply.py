@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from joiner.errors import InvalidStateError, NotFoundError
-from joiner.provisioning import cycles
+from joiner.provisioning import audit, cycles
 from joiner.provisioning.planning import applying, overlay
 from joiner.provisioning.planning.overlay import Variation
 from tests.mappings import add_mappings, mapping
-from tests.planning import ADA, Requests, make_plan
+from tests.planning import ADA, Requests, items, make_plan
 from tests.world import World, opened
 
 
@@ -116,7 +116,7 @@ async def test_a_plan_made_with_other_mappings_is_refused_as_a_whole(world: Worl
     }
     assert world.sent == []
     other = await make_plan(world, Variation(schema=world.side.schemas.text(world.job_id)))
-    with pytest.raises(InvalidStateError, match="save the schema first"):
+    with pytest.raises(InvalidStateError, match="save that first"):
         await apply(world, other.number)
 
 
@@ -190,7 +190,54 @@ async def test_what_the_guard_would_hold_back_is_planned_so_and_applied_only_whe
     assert (await apply(world, plan.number, allow_deletes=True))["states"] == {"sent": 3}
     assert {name for name, account in (await world.accounts()).items() if account["active"]} == {"cid"}
     entry = world.entries()["ada"]
-    assert (entry["provisioningAction"], entry["initiatedBy"]["displayName"]) == ("disable", ADA["displayName"])
+    assert (entry["provisioningAction"], entry["initiatedBy"]["displayName"]) == ("disable", ADA.name)
+
+
+async def test_memberships_that_the_guard_would_hold_back_are_in_the_plan_and_left_out_until_allowed(
+    world: World,
+) -> None:
+    people = {name: await world.add_user(name) for name in ("ada", "bea", "cid", "dan")}
+    team = await world.add_group("Team", *people.values())
+    await world.assign(team, *people.values())
+    await world.run()
+    await world.configure(QuarantineTooManyDeletesThreshold="1")
+    for name in ("ada", "bea"):
+        await world.remove_member(team, people[name])
+    eve = await world.add_user("eve")
+    await world.assign(eve)
+    plan = await make_plan(world)
+    item = items(world, plan.number)["Team"]
+    assert (item["action"], item["isHeld"], item["referenceCounts"]) == ("update", True, {"members": {"held": 2}})
+    assert {each["name"].partition("@")[0] for each in item["references"]} == {"ada", "bea"}
+    assert plan.summary is not None
+    assert (plan.summary["held"], plan.summary["requests"]) == (1, {"POST": 1})
+    assert (await apply(world, plan.number))["states"] == {"held": 1, "sent": 1}
+    assert await world.held_groups() == {"Team": {"ada", "bea", "cid", "dan"}}
+
+    await world.add_member(team, eve)
+    plan = await make_plan(world)
+    item = items(world, plan.number)["Team"]
+    assert (item["isHeld"], item["referenceCounts"]) == (False, {"members": {"add": 1, "held": 2}})
+    await apply(world, plan.number)
+    assert await world.held_groups() == {"Team": {"ada", "bea", "cid", "dan", "eve"}}, "of one group, only additions"
+
+    plan = await make_plan(world)
+    assert (await apply(world, plan.number, allow_deletes=True))["states"] == {"sent": 1}
+    assert await world.held_groups() == {"Team": {"cid", "dan", "eve"}}
+    done = await world.run()
+    assert done.get("Team", "") != "update success"
+    assert world.status()["code"] != "Quarantine"
+
+
+async def test_the_audit_log_says_who_carried_out_a_plan_and_which_part_of_it(world: World) -> None:
+    await team_of(world)
+    plan = await make_plan(world)
+    await apply(world, plan.number, "ada@fjord.example")
+    [entry] = [row for row in audit.documents(world.db.reader, 2**62, False, 10) if "plan" in row[1]["resultReason"]]
+    assert entry[1]["resultReason"] == "plan 1 (initial plan) carried out: 1 objects"
+    assert entry[1]["initiatedBy"]["user"]["displayName"] == ADA.name
+    told = {each["key"]: each["value"] for each in entry[1]["additionalDetails"]}
+    assert told["Items"] == "ada@fjord.example"
 
 
 async def test_what_was_allowed_and_is_refused_because_it_has_changed_stays_held_back(world: World) -> None:

@@ -23,7 +23,7 @@ MEMBERS_BY_PATCH = {"updates": "put", "memberUpdates": "patch", "removesMembersB
 )
 async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
     async with opened(tmp_path) as it:
-        await it.service.change_profile(it.job_id, request.param)
+        await it.service.connections.change_profile(it.job_id, request.param)
         refused = "/scim/" if request.param["updates"] == request.param.get("memberUpdates", "put") else "/scim/Users"
         it.fail(lambda method, path: 405 if method == "PATCH" and path.startswith(refused) else None)
         yield it

@@ -9,10 +9,11 @@ from typing import Any
 import orjson
 import pytest
 
+from benchmarks.people import write_csv
 from joiner.clock import to_iso
 from joiner.directory.csv_import import import_directory
-from joiner.directory.example import example_files
 from joiner.provisioning import journal_rows
+from joiner.provisioning.exchanges import document_of
 from joiner.provisioning.retention import Retention
 from tests.job_api import JobApi, opened_api
 from tests.world import START
@@ -23,7 +24,7 @@ FIELDS = {
     "id", "activityDateTime", "tenantId", "jobId", "cycleId", "changeId", "provisioningAction",
     "durationInMilliseconds", "provisioningStatusInfo", "provisioningSteps", "modifiedProperties", "servicePrincipal",
     "initiatedBy",
-    "sourceSystem", "targetSystem", "sourceIdentity", "targetIdentity",
+    "sourceSystem", "targetSystem", "sourceIdentity", "targetIdentity", "joiner.requests",
 }  # fmt: skip
 
 
@@ -168,16 +169,18 @@ async def test_changes_that_a_paused_job_has_not_read_are_kept(api: JobApi) -> N
     assert {"ada", "bea"} <= set(await world.run())
 
 
-async def test_a_row_takes_little_room(api: JobApi) -> None:
+async def test_a_row_takes_little_room(api: JobApi, tmp_path: Path) -> None:
     world = api.world
-    await world.service.put_credentials(world.principal_id, [("SyncAll", "true")])
-    await import_directory(world.directory, *(BytesIO(content) for content in example_files()))
+    await world.service.connections.put_credentials(world.principal_id, [("SyncAll", "true")])
+    people, groups = write_csv(tmp_path, 250)
+    await import_directory(world.directory, BytesIO(people.read_bytes()), BytesIO(groups.read_bytes()))
     await world.run()
     entries = journal_rows.entries_of(world.db.reader, world.cycle().id)
     rows = world.db.reader.execute(
         "SELECT sum(pgsize) FROM dbstat WHERE name LIKE '%journal%' AND name NOT LIKE '%journal_run%'"
     ).fetchone()
-    assert len(entries) > 70
+    assert len(entries) > 250
+    assert sum(len(entry["joiner.requests"]) for entry in entries) > 2 * 250, "those that write are in them"
     assert rows[0] / len(entries) <= MOST_BYTES_A_ROW
     assert len(orjson.dumps(entries)) / len(entries) > 5 * MOST_BYTES_A_ROW
 
@@ -187,14 +190,28 @@ async def test_ids_that_are_no_uuids_and_values_of_any_kind_come_back_as_they_we
     entry = journal_rows.entries_of(api.world.db.reader, api.world.cycle().id)[0]
     for id_ in ("1", "a'b\"c\\", "Ω" * 16, "0B7C1A52-AAAA-4BBB-8CCC-DDDDDDDDDDDD", "x" * 16):
         details = {**entry["sourceIdentity"]["details"], "id": id_}
+        said = [
+            orjson.dumps(["GET", f"/Users/{id_}", 200, None, text, "\x01\x02\x03\x04"])
+            for text in ("newer", f"{id_}newer", '"new","', "1")
+        ]
         odd = {
             **entry,
             "sourceIdentity": {**entry["sourceIdentity"], "id": id_, "details": details},
-            "modifiedProperties": [{"displayName": "x", "oldValue": f"\x01 {id_} \u0001", "newValue": None}],
+            "targetIdentity": {**entry["targetIdentity"], "id": "1"},
+            "modifiedProperties": [
+                {"displayName": "x", "oldValue": f"\x01 {id_} \u0001", "newValue": value}
+                for value in (None, "new", "newer", "1", "", '","')
+            ],
+            "joiner.requests": said,
         }
         at = journal_rows.microseconds(entry["activityDateTime"])
         place = journal_rows.ACTIONS.index(entry["provisioningAction"])
         status = journal_rows.STATUSES.index(entry["provisioningStatusInfo"]["status"])
         row = (at, place, status, journal_rows.source_key(id_), journal_rows.pack(odd))
-        kept = {name: odd[name] for name in journal_rows.unpack(row)}
-        assert journal_rows.unpack(row) == kept
+        unpacked = journal_rows.unpack(row)
+        for _ in range(2):
+            shown = {**unpacked, "joiner.requests": journal_rows.spelled_out(unpacked)}
+            assert shown == {**{name: odd[name] for name in unpacked}, "joiner.requests": list(map(document_of, said))}
+            # Packed once more, as when references add to it.
+            row = (at, place, status, row[3], journal_rows.pack(unpacked))
+            unpacked = journal_rows.unpack(row)

@@ -148,7 +148,7 @@ async def test_as_documented_an_initial_cycle_forgets_its_failures_and_pauses_th
 async def test_as_documented_an_application_that_cannot_be_reached_quarantines_at_once(world: World) -> None:
     await world.configure(parity_patientWhenUnreachable="off")
     token, _ = await world.application.tokens.create()
-    await world.service.put_credentials(
+    await world.service.connections.put_credentials(
         world.principal_id, [("BaseAddress", "http://127.0.0.1:9/scim"), ("SecretToken", token)]
     )
     await world.run()
@@ -166,12 +166,12 @@ async def test_start_restart_and_new_credentials_end_a_quarantine(world: World, 
     token, _ = await world.application.tokens.create()
     if lifts != "credentials":
         before = world.job().next_run_at
-        await world.service.put_credentials(world.principal_id, [("SecretToken", token)])
+        await world.service.connections.put_credentials(world.principal_id, [("SecretToken", token)])
         assert (world.job().next_run_at or "") < (before or "")
         await (world.service.start(world.job_id) if lifts == "start" else world.service.restart(world.job_id, None))
         assert quarantine(world) is None
     else:
-        await world.service.put_credentials(world.principal_id, [("SecretToken", token)])
+        await world.service.connections.put_credentials(world.principal_id, [("SecretToken", token)])
     assert await world.run_due() == [{"ada": "create success"}]
     assert quarantine(world) is None
 

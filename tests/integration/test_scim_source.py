@@ -21,7 +21,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     async with opened(tmp_path, SCIM_SOURCE) as world:
         # The source stamps what it keeps with the time of this machine.
         world.clock.now = datetime.now(UTC)
-        await world.service.change_profile(world.job_id, {"pageSize": 2})
+        await world.service.connections.change_profile(world.job_id, {"pageSize": 2})
         yield world
 
 
@@ -155,12 +155,12 @@ async def test_one_is_asked_for_by_id_on_demand(world: World) -> None:
 
 async def test_the_connection_is_tested_by_listing_one_user(world: World) -> None:
     world.asked.clear()
-    results = await world.service.test_connection(world.principal_id, "SCIM2AAD", None)
+    results = await world.service.connections.test_connection(world.principal_id, "SCIM2AAD", None)
     assert [result.problem for result in results] == [None, None, None]
     assert lists(world) == ["/Users?count=1"]
     await world.revoke_tokens()
     with pytest.raises(ConnectionTestError, match="credentials failed"):
-        await world.service.validate_credentials(world.principal_id, "SCIM2AAD", None)
+        await world.service.connections.validate_credentials(world.principal_id, "SCIM2AAD", None)
 
 
 async def test_a_source_that_refuses_the_token_quarantines_the_job(world: World) -> None:

@@ -52,27 +52,27 @@ async def start(world: World) -> str:
 async def allow_deletes(world: World) -> str:
     """All that are held back, or one of them."""
     service = world.admin.side.service
-    staged = service.staged_removals(world.job_id)
+    staged = service.removals.staged(world.job_id)
     chosen = staged if world.rng.random() < 0.5 else staged[:1]
     world.guard.allowed |= {(item.object_id, item.member_id or "") for item in chosen}
-    await service.allow_removals(world.job_id, [item.id for item in chosen])
+    await service.removals.allow(world.job_id, [item.id for item in chosen])
     return f"the administrator allows {len(chosen)} of {len(staged)} deletions"
 
 
 async def allow_all_deletes(world: World) -> str:
     """All that are held back now."""
-    staged = world.admin.side.service.staged_removals(world.job_id)
+    staged = world.admin.side.service.removals.staged(world.job_id)
     world.guard.allowed |= {(item.object_id, item.member_id or "") for item in staged}
     if world.rng.random() < 0.5:
         await world.admin.side.service.restart(world.job_id, "ForceDeletes")
     else:
-        await world.admin.side.service.allow_removals(world.job_id, None)
+        await world.admin.side.service.removals.allow(world.job_id, None)
     return f"the administrator allows all {len(staged)} deletions"
 
 
 async def reject_deletes(world: World) -> str:
     """They are found again when they change, or by an initial cycle."""
-    number = await world.admin.side.service.reject_removals(world.job_id, None)
+    number = await world.admin.side.service.removals.reject(world.job_id, None)
     world.has_rejected |= number > 0
     return f"the administrator rejects {number} deletions"
 
@@ -84,7 +84,7 @@ async def expire_token(world: World) -> str:
 
 async def renew_token(world: World) -> str:
     pairs = [("SecretToken", world.target.token)]
-    await world.admin.side.service.put_credentials(world.principal_id, pairs)
+    await world.admin.side.service.connections.put_credentials(world.principal_id, pairs)
     return "the new token is entered"
 
 

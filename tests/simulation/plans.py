@@ -17,6 +17,7 @@ import orjson
 
 from joiner.errors import InvalidStateError
 from joiner.provisioning import side
+from joiner.provisioning.audit import Actor
 from joiner.provisioning.cycles import Cycle
 from joiner.provisioning.planning import overlay
 from joiner.provisioning.planning.overlay import LIVE, Variation
@@ -27,7 +28,7 @@ from tests.simulation.facts import Fact, facts
 from tests.simulation.processes import Fate, ProcessDatabase
 from tests.simulation.world import World
 
-ADMINISTRATOR: Final = {"id": "administrator", "displayName": "The administrator"}
+ADMINISTRATOR: Final = Actor("administrator", "The administrator", "user")
 VARIATIONS: Final = (Variation(), Variation(), Variation(is_initial=True), Variation(is_drift=True))
 
 

@@ -128,7 +128,7 @@ class _Run:
                 self.happen(rng.choice(ACCIDENTS))
             if rng.random() < 0.25:
                 await self.administrate(_drawn(rng, JOB_EVENTS))
-            if rng.random() < 0.5 and world.admin.side.service.staged_removals(world.job_id):
+            if rng.random() < 0.5 and world.admin.side.service.removals.staged(world.job_id):
                 await self.administrate(_drawn(rng, GUARD_EVENTS))
             if rng.random() < 0.3:
                 self._strike()
@@ -337,7 +337,7 @@ class _Run:
         """Whatever is held back is allowed, until nothing is."""
         world = self.world
         for _ in range(CALM_CYCLES):
-            if not world.admin.side.service.staged_removals(world.job_id):
+            if not world.admin.side.service.removals.staged(world.job_id):
                 return
             await self.administrate(allow_all_deletes)
             # Who is deleted is still the manager of others until the next cycle.

@@ -80,12 +80,12 @@ class World:
         options = {"SyncAll": self.conditions.sync_all, "SkipOutOfScopeDeletions": self.conditions.skips_out_of_scope}
         pairs |= {name: "True" for name, is_set in options.items() if is_set}
         service = self.admin.side.service
-        await service.put_credentials(principal.id, list(pairs.items()))
+        await service.connections.put_credentials(principal.id, list(pairs.items()))
         self.job_id = (await service.create_job(principal.id, GENERIC)).id
         text = write_document(self.schema_document())
         # Not through the service: its checks of the document would take most of the time. Edits go through them.
         self.change(lambda c, now: save_schema(c, self.job, text, "replaced", self.clock(), reevaluates=False))
-        await service.change_profile(self.job_id, self.conditions.profile)
+        await service.connections.change_profile(self.job_id, self.conditions.profile)
         await service.change_settings(self.job_id, list(self.conditions.settings.items()))
         await service.start(self.job_id)
         await self.start_process()

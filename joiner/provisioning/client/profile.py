@@ -50,7 +50,8 @@ class TargetProfile(
     soft_delete: bool = True
     """Whether the target has `active`. If not, who leaves the scope is deleted."""
     requests_per_second: Annotated[float, msgspec.Meta(gt=0, le=100_000)] | None = None
-    """The most requests per second. Unset: 25 in the dialects of Entra, otherwise as many as the target bears."""
+    """The most requests per second. Unset: 25 in the dialects of Entra and in its mode, otherwise as many as the target
+    bears."""
     most_concurrent: Annotated[int, msgspec.Meta(ge=1, le=256)] = 32
     """The most requests under way at once; fewer while the target is slow."""
     timeout_seconds: Annotated[float, msgspec.Meta(ge=1, le=600)] = 60.0

@@ -1,41 +1,85 @@
-"""What was said between us and a target, for the log and for explanations; secrets and redacted values masked
-(REQ-C-033, REQ-C-034). Off unless somebody asks for it."""
+"""What was said between us and a target, for the log: secrets and redacted values masked (REQ-C-033, REQ-C-034).
+
+Whoever works on an object says `listen`; the client then gives every request with its answer to that list.
+"""
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Final
+from contextvars import ContextVar
+from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
-import msgspec
 import orjson
+
+from joiner.provisioning.client.exchange import Answer
 
 MASK: Final = "*"
 ALWAYS_SECRET: Final = frozenset({"password", "secret", "token", "access_token", "client_secret", "clientsecret"})
 """Lower-cased names of attributes that are never shown."""
-MOST_CHARACTERS: Final = 64 * 1024
-"""Of one body."""
+MOST_BYTES: Final = 64 * 1024
+"""Of one body; of a longer one only the length is kept."""
+MOST_SAID: Final = 64
+"""Of more, those in the middle are forgotten."""
 FILTERED: Final = re.compile(r'(([\w$:.-]+(?:\[[^\]]*\][\w.$]*)?) eq )"(?:[^"\\]|\\.)*"')
 """A comparison of a filter: what stands before the value, and the attribute in it."""
 NAME: Final = re.compile(r"[^.\[\]:\s]+$")
 
 
-class Recording(msgspec.Struct, frozen=True):
-    """One request with its answer."""
+class Said(NamedTuple):
+    """One request with its answer, as they were sent; what the connection was made with is masked already."""
 
     method: str
     path: str
-    """From behind the Tenant URL, with the query."""
+    """From behind the Tenant URL, encoded, with the query."""
     status: int | None
     """None: no answer."""
-    seconds: float
-    request: Any = None
-    """The body as JSON, None if there is none."""
-    answer: Any = None
+    request: bytes | None = None
+    answer: bytes | None = None
     error: str | None = None
     """The code, if no answer came."""
 
 
-Record = Callable[[Recording], None]
+_listening: ContextVar[list[Said] | None] = ContextVar("listening", default=None)
+# Between the code that knows the object and the one that knows the requests stand protocols that need neither.
+
+
+def listen(said: list[Said] | None) -> None:
+    """From now on what this task says to a target is added to the list; None: no longer."""
+    _listening.set(said)
+
+
+def tell(
+    method: str,
+    path: str,
+    request: bytes | None,
+    answer: Answer | None,
+    error: str | None,
+    secrets: Callable[[], Sequence[str]],
+) -> None:
+    """Adds a request and its answer, or the error's code, to the list of whoever listens. `secrets`: of the
+    connection."""
+    said = _listening.get()
+    if said is None:
+        return
+    if len(said) == MOST_SAID:
+        del said[MOST_SAID // 2]
+    status, content = (answer.status, answer.content) if answer else (None, None)
+    hidden = secrets()
+    said.append(Said(method, path, status, _overheard(request, hidden), _overheard(content, hidden), error))
+
+
+def _overheard(content: bytes | None, secrets: Sequence[str]) -> bytes | None:
+    """A body as it is kept in memory: not too long, and without the secrets."""
+    if not content:
+        return None
+    if len(content) > MOST_BYTES:
+        return orjson.dumps(f"{len(content)} bytes")
+    for secret in secrets:
+        # Some escape slashes as well.
+        escaped = orjson.dumps(secret)[1:-1]
+        for form in {secret.encode(), escaped, escaped.replace(b"/", b"\\/")} - {b""}:
+            content = content.replace(form, MASK.encode())
+    return content
 
 
 class Masking:
@@ -57,28 +101,18 @@ class Masking:
         text = self.text(unquote(path))
         return FILTERED.sub(lambda found: f"{found[1]}{MASK}" if self._is_secret(found[2]) else found[0], text)
 
-    def body(self, content: bytes | None) -> Any:
-        """A body as it may be shown; what is not JSON as text."""
-        if not content:
-            return None
-        try:
-            document = orjson.loads(content)
-        except orjson.JSONDecodeError:
-            return self.text(content[:MOST_CHARACTERS].decode("utf-8", "replace"))
-        if len(content) > MOST_CHARACTERS:
-            return f"{len(content)} bytes of JSON"
-        return self._shown(document)
-
-    def _shown(self, value: Any) -> Any:
+    def shown(self, value: Any) -> Any:
+        """JSON as it may be shown."""
         if isinstance(value, str):
-            return self.text(value)
+            return self.text(value) if self._texts else value
         if isinstance(value, list):
-            return [self._shown(item) for item in value]
+            return [self.shown(item) for item in value]
         if not isinstance(value, Mapping):
             return value
-        is_secret = self._is_secret(str(value.get("path") or ""))
+        path = value.get("path")
+        is_secret = isinstance(path, str) and self._is_secret(path)
         return {
-            key: MASK if self._is_secret(key) or (is_secret and key == "value") else self._shown(item)
+            key: MASK if self._is_secret(key) or (is_secret and key == "value") else self.shown(item)
             for key, item in value.items()
         }
 

@@ -4,7 +4,7 @@ The cycle is an ordinary one, so that a process that dies in the middle goes on 
 """
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -12,7 +12,8 @@ import msgspec
 
 from joiner.clock import to_iso
 from joiner.errors import InvalidStateError, NotFoundError
-from joiner.provisioning import cycles
+from joiner.provisioning import audit, cycles
+from joiner.provisioning.audit import Actor
 from joiner.provisioning.cycles import Cycle, CycleKind
 from joiner.provisioning.decision import Status
 from joiner.provisioning.jobs import Job
@@ -33,20 +34,27 @@ def begin(
     job: Job,
     number: int,
     items: Sequence[str] | None,
-    by: Mapping[str, str],
+    by: Actor,
     now: datetime,
     *,
     allow_deletes: bool,
 ) -> Cycle:
-    """Chooses the items and makes the cycle that carries them out."""
+    """Chooses the items and makes the cycle that carries them out; the one under way, if that was cut off and the same
+    is asked for again."""
     plan = plans.plan_by_number(connection, job.id, number)
+    if plan.state == "applying" and plan.cycle_id is not None and items is None:
+        if plan.allows_deletes != allow_deletes:
+            raise InvalidStateError(f"plan {number} is being carried out; wait for the end")
+        return cycles.cycle_by_id(connection, plan.cycle_id)
     if plan.schema_file:
-        raise InvalidStateError(f"plan {number} was made with a schema that is not the job's; save the schema first")
+        raise InvalidStateError(
+            f"plan {number} was made with a schema or a scope that is not the job's; save that first"
+        )
     if plan.state in ("computing", "failed"):
         raise InvalidStateError(f"plan {number} is {'not ready yet' if plan.state == 'computing' else 'failed'}")
     if cycles.running_cycle(connection, job.id) is not None:
         raise InvalidStateError("a cycle of the job is running; apply the plan when it has ended")
-    _choose(connection, plan, items, allow_deletes=allow_deletes)
+    chosen = _choose(connection, plan, items, allow_deletes=allow_deletes)
     connection.execute(ALLOW, {"job": job.id, "number": number, "all": allow_deletes})
     if plan.kind == "drift":
         drift.correct(connection, job.id, number)
@@ -55,8 +63,16 @@ def begin(
     connection.execute(
         "UPDATE plan SET state = 'applying', applied_at = ?, applied_by = ?, cycle_id = ?, allows_deletes = ?"
         " WHERE job_id = ? AND number = ?",
-        (to_iso(now), to_json(by), cycle.id, allow_deletes, job.id, number),
+        (to_iso(now), to_json(plans.person_of(by)), cycle.id, allow_deletes, job.id, number),
     )
+    what = "repair of drift" if plan.kind == "drift" else f"{plan.kind} plan"
+    audit.note(
+        connection, "Other", now, by, job.service_principal_id, job_id=job.id,
+        reason=f"plan {number} ({what}) carried out: {chosen} objects",
+        details={
+            "CycleId": cycle.id, "Items": ", ".join(items or ()), "AllowDeletes": "true" if allow_deletes else "",
+        },
+    )  # fmt: skip
     return cycle
 
 
@@ -70,7 +86,8 @@ AND (:all OR related_id = '' OR EXISTS (
 """What earlier cycles held back of the chosen objects is allowed: what the plan does not hold back, or all of it."""
 
 
-def _choose(connection: sqlite3.Connection, plan: Plan, items: Sequence[str] | None, *, allow_deletes: bool) -> None:
+def _choose(connection: sqlite3.Connection, plan: Plan, items: Sequence[str] | None, *, allow_deletes: bool) -> int:
+    """The number of items that are chosen."""
     key = (plan.job_id, plan.number)
     held = "" if allow_deletes else " AND NOT is_held"
     choose = f"UPDATE plan_item SET state = 'chosen' WHERE job_id = ?1 AND number = ?2 AND {APPLICABLE}{held}"
@@ -88,6 +105,7 @@ def _choose(connection: sqlite3.Connection, plan: Plan, items: Sequence[str] | N
             number += connection.execute(choose + named, (*key, item)).rowcount
     if not number and plan.state == "applied":
         raise InvalidStateError(f"plan {plan.number} was applied at {plan.applied_at}; make a new one")
+    return number
 
 
 def count_pages(connection: sqlite3.Connection, cycle: Cycle, size: int) -> int:
@@ -136,6 +154,7 @@ JOIN link ON link.job_id = r.job_id AND link.source_id = r.source_id
 WHERE r.job_id = ? AND r.number = ? AND EXISTS (
   SELECT 1 FROM plan_item i WHERE i.job_id = r.job_id AND i.number = r.number AND i.source_id = r.source_id
   AND i.state IN ('chosen', 'sent'))
+AND (r.verb <> 'held' OR (SELECT allows_deletes FROM plan WHERE plan.job_id = r.job_id AND plan.number = r.number))
 """
 
 
@@ -231,7 +250,10 @@ class ApplyPage:
         if item is None or item.state not in ("chosen", "sent"):
             return
         for row in plans.references_of(self._reader, self._plan.job_id, self._plan.number, reference.source_id):
-            self._allowed[reference.source_id, row["attribute"], row["related_id"]] = row["wanted_id"], row["verb"]
+            if row["verb"] == "held" and not self._plan.allows_deletes:
+                continue
+            verb = "remove" if row["verb"] == "held" else row["verb"]
+            self._allowed[reference.source_id, row["attribute"], row["related_id"]] = row["wanted_id"], verb
 
 
 def report(connection: sqlite3.Connection, plan: Plan) -> dict[str, Any]:

@@ -14,7 +14,8 @@ import msgspec
 
 from joiner.clock import to_iso
 from joiner.errors import InvalidStateError
-from joiner.provisioning import cycles
+from joiner.provisioning import audit, cycles
+from joiner.provisioning.audit import Actor
 from joiner.provisioning.cycles import Cycle
 from joiner.provisioning.decision import LinkChange
 from joiner.provisioning.jobs import Job
@@ -100,7 +101,7 @@ INSERT OR IGNORE INTO exported_reference
 SELECT r.job_id, r.source_id, r.attribute, r.related_id, l.target_id FROM plan_reference r
 JOIN plan_item i ON i.job_id = r.job_id AND i.number = r.number AND i.source_id = r.source_id AND i.state = 'chosen'
 JOIN link l ON l.job_id = r.job_id AND l.source_id = r.related_id
-WHERE r.job_id = ? AND r.number = ? AND r.verb = 'remove' AND r.attribute = 'members'
+WHERE r.job_id = ? AND r.number = ? AND r.verb IN ('remove', 'held') AND r.attribute = 'members'
 """
 
 
@@ -111,7 +112,7 @@ def correct(connection: sqlite3.Connection, job_id: str, number: int) -> None:
     connection.execute(REMEMBER_FOUND, (job_id, number))
 
 
-def adopt(connection: sqlite3.Connection, job: Job, number: int, now: datetime) -> dict[str, int]:
+def adopt(connection: sqlite3.Connection, job: Job, number: int, by: Actor, now: datetime) -> dict[str, int]:
     """Links the accounts that were found of entitled people, and forgets links to accounts that are gone."""
     plan = plans.plan_by_number(connection, job.id, number)
     if plan.kind != "drift" or plan.state != "ready":
@@ -136,9 +137,11 @@ def adopt(connection: sqlite3.Connection, job: Job, number: int, now: datetime) 
             )
             linked += 1
     connection.execute(
-        "UPDATE plan SET state = 'applied', applied_at = ? WHERE job_id = ? AND number = ?",
-        (to_iso(now), job.id, number),
+        "UPDATE plan SET state = 'applied', applied_at = ?, applied_by = ? WHERE job_id = ? AND number = ?",
+        (to_iso(now), to_json(plans.person_of(by)), job.id, number),
     )
+    reason = f"plan {number} adopted: {linked} accounts linked, {forgotten} links to missing accounts forgotten"
+    audit.note(connection, "Other", now, by, job.service_principal_id, job_id=job.id, reason=reason)
     return {"linked": linked, "forgotten": forgotten}
 
 

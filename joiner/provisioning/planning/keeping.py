@@ -22,6 +22,7 @@ NEW: Final = "new:"
 REFERENCE_WORDS: Final[Mapping[tuple[str, str], str]] = {
     ("members", "add"): "members ← a member of the group in the directory",
     ("members", "remove"): "members ← no member of the group in the directory",
+    ("members", "held"): "members ← no member of the group in the directory; held back",
     ("manager", "add"): "manager ← the manager in the directory",
     ("manager", "remove"): "manager ← no manager in the directory",
 }

@@ -39,6 +39,7 @@ NOT_COPIED: Final = (
     "inbound_escrow",
     "inbound_manager",
     "inbound_watermark",
+    "drift_check",
 )
 """Tables by `job_id` that a cycle only writes; what it writes in them is lost with the copy."""
 PREFIX: Final = "planning-"
@@ -83,8 +84,15 @@ class Variation:
     """Whether the cycle looks at everything; None: what the job's next cycle would do."""
     schema: str | None = None
     """The text of another schema document, which makes the cycle an initial one."""
+    sync_all: bool | None = None
+    """Whether all users and groups are in scope, as if that were so by the job's credentials; None: as it is."""
     is_drift: bool = False
     """The whole application is looked at first, and of the directory only what the job manages."""
+
+    @property
+    def is_hypothetical(self) -> bool:
+        """The plan is of a job that is not like this: everything is looked at, and it cannot be carried out."""
+        return self.schema is not None or self.sync_all is not None
 
 
 @asynccontextmanager
@@ -115,7 +123,7 @@ def _fill(connection: sqlite3.Connection, job_id: str, variation: Variation) -> 
         connection.execute("UPDATE job SET schema = ?, schema_version = schema_version + 1", (variation.schema,))
         # Saving a schema forgets failures, so that everybody is tried again.
         connection.execute("DELETE FROM main.escrow")
-    if variation.is_initial or variation.schema is not None:
+    if variation.is_initial or variation.is_hypothetical:
         connection.execute("UPDATE job SET watermark = NULL")
     elif variation.is_initial is False:
         row = connection.execute("SELECT watermark FROM job").fetchone()

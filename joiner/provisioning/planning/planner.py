@@ -78,6 +78,8 @@ class Planner:
     async def _run(self, copy: Database, job_id: str, number: int, variation: Variation) -> dict[str, object]:
         job = jobs.job_by_id(copy.reader, job_id)
         context = self._prepare(job, PlanCache())
+        if variation.sync_all is not None:
+            context = replace(context, settings=replace(context.settings, sync_all=variation.sync_all))
         writes = PlannedWrites()
         recorder = Recorder(context, job.service_principal_id, writes, self._key)
 

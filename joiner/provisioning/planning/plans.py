@@ -13,6 +13,7 @@ import orjson
 
 from joiner.clock import to_iso
 from joiner.errors import InvalidStateError, NotFoundError
+from joiner.provisioning.audit import Actor
 from joiner.provisioning.cycles import CycleKind
 from joiner.provisioning.decision import ObjectType
 from joiner.provisioning.rows import from_row, to_json, write_rows
@@ -71,7 +72,7 @@ def add_plan(
     kind: PlanKind,
     context: str,
     now: datetime,
-    by: Mapping[str, str],
+    by: Actor,
     *,
     schema_version: int,
     schema_file: bool,
@@ -86,9 +87,14 @@ def add_plan(
     connection.execute(
         "INSERT INTO plan (job_id, number, state, kind, made_at, made_by, schema_version, schema_file, context)"
         " VALUES (?, ?, 'computing', ?, ?, ?, ?, ?, ?)",
-        (job_id, number, kind, to_iso(now), to_json(by), schema_version, schema_file, context),
+        (job_id, number, kind, to_iso(now), to_json(person_of(by)), schema_version, schema_file, context),
     )
     return number
+
+
+def person_of(by: Actor) -> dict[str, str]:
+    """Who made or applied a plan, as it is kept."""
+    return {"id": by.id, "displayName": by.name}
 
 
 def plan_by_number(connection: sqlite3.Connection, job_id: str, number: int) -> Plan:

@@ -1,7 +1,7 @@
 """What a plan remembers of each page of its cycle: a gate that lets everything through and writes down what it saw."""
 
 import sqlite3
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -17,10 +17,15 @@ from joiner.provisioning.ports import Considered, DecidedReference
 from joiner.provisioning.rows import write_rows
 from joiner.provisioning.run import JobContext
 
-OBJECTS: Final = (
+INSERT: Final = (
     "INSERT INTO planned_object (source_id, object_type, name, action, is_held, target_id, detail) VALUES {rows}"
-    " ON CONFLICT (source_id) DO NOTHING"
+    " ON CONFLICT (source_id) "
 )
+OBJECTS: Final = INSERT + "DO NOTHING"
+OBJECTS_OF_REFERENCES: Final = INSERT + "DO UPDATE SET is_held = is_held AND excluded.is_held"
+"""One more page of the same group may have something that is not held."""
+HELD: Final = "held"
+"""Of a reference: it would be removed, and is held back."""
 SHORTEST_SECRET: Final = 2
 """Shorter values are not looked for in requests: they would be found everywhere."""
 
@@ -55,7 +60,7 @@ class PageRecord:
         return True
 
     def admits_reference(self, reference: DecidedReference) -> bool:
-        if reference.verb is not None:
+        if reference.verb is not None or reference.is_held:
             self._references.append(reference)
         return True
 
@@ -110,17 +115,28 @@ class PageRecord:
             connection,
             "REPLACE INTO planned_reference VALUES {rows}",
             [
-                (each.source_id, each.attribute, each.related_id, each.wanted_id, each.related_name, each.verb)
+                (each.source_id, each.attribute, each.related_id, each.wanted_id, each.related_name, each.verb or HELD)
                 for each in self._references
             ],
         )
+        of_object: dict[str, list[DecidedReference]] = defaultdict(list)
+        for reference in self._references:
+            of_object[reference.source_id].append(reference)
         empty = orjson.dumps({"changes": [], "causes": [], "problem": None, "fingerprint": None}).decode()
         write_rows(
             connection,
-            OBJECTS,
+            OBJECTS_OF_REFERENCES,
             [
-                (each.source_id, each.object_type, each.source_name, "update", False, each.target_id, empty)
-                for each in {each.source_id: each for each in self._references}.values()
+                (
+                    id_,
+                    all_[0].object_type,
+                    all_[0].source_name,
+                    "update",
+                    all(each.verb is None for each in all_),
+                    all_[0].target_id,
+                    empty,
+                )
+                for id_, all_ in of_object.items()
             ],
         )
 

@@ -10,6 +10,7 @@ import structlog
 from joiner.clock import Clock
 from joiner.errors import InvalidStateError, InvalidValueError
 from joiner.provisioning import jobs
+from joiner.provisioning.audit import Actor
 from joiner.provisioning.cycles import Cycle
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.planning import applying, comparing, drift, plans
@@ -18,9 +19,6 @@ from joiner.provisioning.planning.planner import Planner, PrepareWith, context_h
 from joiner.provisioning.planning.plans import Plan, PlanItem, PlanKind
 from joiner.provisioning.prepare import PlanCache
 from joiner.storage.sqlite import Database
-
-Person = Mapping[str, str]
-"""`id` and `displayName` of who asks."""
 
 log = structlog.get_logger(__name__)
 WAIT_FOR_PLANS: Final = 5.0
@@ -37,20 +35,22 @@ class Planning:
         prepare: PrepareWith,
         clock: Clock,
         run_cycle: Callable[[str], Awaitable[None]],
+        wake: Callable[[], None],
     ) -> None:
         self._db = db
         self._planner = planner
         self._prepare = prepare
         self._clock = clock
         self._run_cycle = run_cycle
+        self._wake = wake
         self._tasks: dict[str, asyncio.Task[None]] = {}
         """Job → the plan of it that is being computed."""
 
-    async def make(self, job: Job, variation: Variation, by: Person) -> Plan:
+    async def make(self, job: Job, variation: Variation, by: Actor) -> Plan:
         """Begins to compute a plan and returns it as it stands. Raises InvalidStateError if the job cannot run, or has
         a cycle or a plan under way."""
         context = self._prepare(job, PlanCache())
-        is_initial = variation.is_initial or variation.schema is not None or job.watermark is None
+        is_initial = variation.is_initial or variation.is_hypothetical or job.watermark is None
         if variation.is_initial is False and job.watermark is None:
             raise InvalidStateError("the job has run no cycle yet that an incremental one could follow")
         kind: PlanKind = "drift" if variation.is_drift else "initial" if is_initial else "incremental"
@@ -66,14 +66,22 @@ class Planning:
                 self._clock(),
                 by,
                 schema_version=job.schema_version,
-                schema_file=variation.schema is not None,
+                schema_file=variation.is_hypothetical,
             )
 
         number = await self._db.write(work)
         task = asyncio.create_task(self._compute(job.id, number, variation), name=f"plan {number} of {job.id}")
         self._tasks[job.id] = task
-        task.add_done_callback(lambda _: self._tasks.pop(job.id))
+        task.add_done_callback(lambda _: self._computed(job.id))
         return self.plan(job.id, number)
+
+    def _computed(self, job_id: str) -> None:
+        del self._tasks[job_id]
+        self._wake()
+
+    def is_computing(self, job_id: str) -> bool:
+        """Whether this process computes a plan of the job."""
+        return job_id in self._tasks
 
     async def wait(self) -> None:
         """Returns when no plan is being computed any more."""
@@ -115,7 +123,7 @@ class Planning:
         return comparing.compare(self._db.reader, job_id, number, older)
 
     async def apply(
-        self, job: Job, number: int, items: Sequence[str] | None, by: Person, *, allow_deletes: bool
+        self, job: Job, number: int, items: Sequence[str] | None, by: Actor, *, allow_deletes: bool
     ) -> Cycle:
         """Begins to carry out the plan, or the items with these names or ids; returns the cycle that does it.
 
@@ -141,13 +149,13 @@ class Planning:
         self.plan(job_id, number)
         return plans.accounts_page(self._db.reader, job_id, number, after, limit)
 
-    async def adopt(self, job: Job, number: int) -> dict[str, int]:
+    async def adopt(self, job: Job, number: int, by: Actor) -> dict[str, int]:
         """Takes what the application has as it is: accounts of entitled people that are linked to nobody are linked,
         links to accounts that are gone are forgotten. Nothing is sent. Returns the numbers of both.
 
         Raises NotFoundError, InvalidStateError if the plan is no look at the application, or a cycle is running.
         """
-        return await self._db.write(lambda connection: drift.adopt(connection, job, number, self._clock()))
+        return await self._db.write(lambda connection: drift.adopt(connection, job, number, by, self._clock()))
 
     async def _compute(self, job_id: str, number: int, variation: Variation) -> None:
         try:
