@@ -118,29 +118,58 @@ def build_entry(
     }
 
 
-def add_to_entry(
-    entry: Entry,
-    steps: Iterable[Step],
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """What the reference phase did for an object, and what its entry becomes by that."""
+
+    action: Action
+    status: Status
+    error: dict[str, Any] | None
+    """`errorInformation`; of use only if the status has changed."""
+    steps: list[dict[str, Any]]
+    changes: list[dict[str, Any]]
+    requests: Sequence[bytes]
+
+
+def added(
+    action: Action,
+    status: Status,
+    steps: Sequence[Step],
     changes: Sequence[Change],
     problem: Problem | None,
     requests: Sequence[bytes] = (),
-) -> Entry:
-    """The entry with what the reference phase did: the worse status wins; a skip that wrote something is an update."""
-    steps = list(steps)
-    worst = max((Status(entry["provisioningStatusInfo"]["status"]), *(s.status for s in steps)), key=SEVERITY.index)
-    writes = entry["provisioningAction"] == Action.OTHER.value and (changes or worst is Status.FAILURE)
+) -> Addition:
+    """To an entry of this action and status: the worse status wins; a skip that wrote something is an update."""
+    worst = max((status, *(step.status for step in steps)), key=SEVERITY.index)
+    writes = action is Action.OTHER and (changes or worst is Status.FAILURE)
+    return Addition(
+        Action.UPDATE if writes else action,
+        worst,
+        _error_information(worst, problem) if problem else None,
+        [_step(step) for step in steps],
+        properties_of(changes),
+        requests,
+    )
+
+
+def with_addition(entry: Entry, addition: Addition) -> Entry:
     info = entry["provisioningStatusInfo"]
-    if worst.value != info["status"]:
-        information = _error_information(worst, problem) if problem else None
-        info = {"status": worst.value, "errorInformation": information}
+    if addition.status.value != info["status"]:
+        info = {"status": addition.status.value, "errorInformation": addition.error}
     return {
         **entry,
-        "provisioningAction": Action.UPDATE.value if writes else entry["provisioningAction"],
+        "provisioningAction": addition.action.value,
         "provisioningStatusInfo": info,
-        "provisioningSteps": [*entry["provisioningSteps"], *(_step(step) for step in steps)],
-        "modifiedProperties": (entry["modifiedProperties"] + properties_of(changes))[:MOST_CHANGES],
-        REQUESTS: trimmed([*entry[REQUESTS], *requests]),
+        "provisioningSteps": [*entry["provisioningSteps"], *addition.steps],
+        "modifiedProperties": (entry["modifiedProperties"] + addition.changes)[:MOST_CHANGES],
+        REQUESTS: trimmed([*entry[REQUESTS], *addition.requests]),
     }
+
+
+def add_to_entry(entry: Entry, steps: Sequence[Step], changes: Sequence[Change], problem: Problem | None) -> Entry:
+    """As `added` and `with_addition`."""
+    action, status = Action(entry["provisioningAction"]), Status(entry["provisioningStatusInfo"]["status"])
+    return with_addition(entry, added(action, status, steps, changes, problem))
 
 
 def given_up(source: SourceObject) -> Step:

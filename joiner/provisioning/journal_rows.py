@@ -18,9 +18,9 @@ import orjson
 from joiner.clock import from_iso, to_iso
 from joiner.errors import NotFoundError
 from joiner.ids import derived_id
-from joiner.provisioning.decision import Action, Status
-from joiner.provisioning.exchanges import REQUESTS, document_of
-from joiner.provisioning.journal import OUTCOMES, Entry, LogContext
+from joiner.provisioning.decision import Action, Change, Problem, Status, Step
+from joiner.provisioning.exchanges import REQUESTS, document_of, trimmed
+from joiner.provisioning.journal import MOST_CHANGES, OUTCOMES, Entry, LogContext, added, with_addition
 from joiner.provisioning.journal_words import WORDS, WORDS_OF_REQUESTS
 from joiner.provisioning.rows import write_rows
 
@@ -34,6 +34,8 @@ PACKER: Final = zlib.compressobj(6, zlib.DEFLATED, -13, 5, zlib.Z_DEFAULT_STRATE
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
 COLUMNS: Final = "j.position, j.at, j.action, j.status, j.source_id, j.entry, r.cycle_id, r.common"
+LONGEST_EXTENDED: Final = 4096
+"""Bytes of a packed entry: a longer one is packed anew, because it may name more changes than are kept."""
 PURGED_AT_ONCE: Final = 5_000
 WRITE: Final = (
     "INSERT INTO journal (run, at, action, status, source_id, entry) VALUES {rows}"
@@ -60,13 +62,19 @@ class Journal:
         """As `write`, for many entries."""
         write_rows(self._connection, WRITE, [(self._number, *row) for row in rows])
 
+    def rows_of(self, source_ids: Sequence[str]) -> dict[str, PackedRow]:
+        """Source id → what the run has written for the object so far."""
+        keys = {source_key(source_id): source_id for source_id in source_ids}
+        rows = self._connection.execute(
+            f"SELECT {', '.join(ROW)} FROM journal WHERE run = ? AND source_id IN ({', '.join('?' * len(keys))})",
+            (self._number, *keys),
+        )
+        return {keys[row["source_id"]]: tuple(row) for row in rows}
+
     def entry_of(self, source_id: str) -> Entry | None:
-        """The entry that the run has written for the object so far."""
-        row = self._connection.execute(
-            "SELECT at, action, status, source_id, entry FROM journal WHERE run = ? AND source_id = ?",
-            (self._number, source_key(source_id)),
-        ).fetchone()
-        return unpack(row) if row else None
+        """As `rows_of`, of one object, unpacked."""
+        row = self.rows_of([source_id]).get(source_id)
+        return None if row is None else unpack(row)
 
 
 def outcomes(connection: sqlite3.Connection, cycle_id: str) -> dict[str, int]:
@@ -216,28 +224,63 @@ def packed_row(entry: Entry) -> PackedRow:
     )
 
 
+def extended(
+    row: PackedRow,
+    steps: Sequence[Step],
+    changes: Sequence[Change],
+    problem: Problem | None,
+    requests: Sequence[bytes] = (),
+) -> PackedRow:
+    """The row with what the reference phase did: behind the text that is there, which need not be read for it."""
+    at, action, status, key, packed = row
+    addition = added(Action(ACTIONS[action]), Status(STATUSES[status]), steps, changes, problem, requests)
+    if len(packed) > LONGEST_EXTENDED or packed[:1] != FORMAT:
+        return packed_row(with_addition(unpack(row), addition))
+    parts: list[Any] = [_steps(addition.steps), _changes(addition.changes)]
+    if addition.status.value != STATUSES[status]:
+        parts.append(_error(addition.error))
+    whole = ADDED.join((_inflated(packed), _text(parts, SEPARATOR.join(requests), _source_id(key))))
+    return at, ACTIONS.index(addition.action.value), STATUSES.index(addition.status.value), key, _deflated(whole)
+
+
 def pack(entry: Entry) -> bytes:
     """The parts of an entry that no column has, as compressed JSON; lists stand for objects whose members are known."""
     info, source, target = entry["provisioningStatusInfo"], entry["sourceIdentity"], entry["targetIdentity"]
-    error = info["errorInformation"]
     parts = [
         entry["durationInMilliseconds"],
-        error and [error[name] for name in ERROR],
-        [[step[name] for name in STEP] for step in entry["provisioningSteps"]],
-        [[change[name] for name in CHANGE] for change in entry["modifiedProperties"]],
+        _error(info["errorInformation"]),
+        _steps(entry["provisioningSteps"]),
+        _changes(entry["modifiedProperties"]),
         [source["displayName"], source["identityType"], source["details"].get("UserPrincipalName")],
         [target["id"], target["displayName"], target["identityType"]],
     ]
-    text = orjson.dumps(parts)
-    if entry[REQUESTS]:
+    requests = SEPARATOR.join(entry[REQUESTS])
+    if requests:
         # What an unpacked entry had already has its signs.
-        requests = SEPARATOR.join(entry[REQUESTS])
         for sign, value in _signs(entry):
             requests = requests.replace(value, sign)
-        text += SEPARATOR + requests
-    text = text.replace(source["id"].encode(), SOURCE_ID)
+    return _deflated(_text(parts, requests, source["id"]))
+
+
+def _text(parts: Sequence[Any], requests: bytes, source_id: str) -> bytes:
+    text = orjson.dumps(parts)
+    return (text + SEPARATOR + requests if requests else text).replace(source_id.encode(), SOURCE_ID)
+
+
+def _deflated(text: bytes) -> bytes:
     packer = PACKER.copy()
     return FORMAT + packer.compress(text) + packer.flush()
+
+
+def _inflated(packed: bytes) -> bytes:
+    unpacker = zlib.decompressobj(-15, DICTIONARIES[packed[:1]])
+    return unpacker.decompress(packed[1:]) + unpacker.flush()
+
+
+def _read(text: bytes) -> tuple[list[Any], list[bytes]]:
+    """Parts and requests."""
+    parts, *requests = text.split(SEPARATOR)
+    return orjson.loads(parts), requests
 
 
 def unpack(row: sqlite3.Row | Sequence[Any]) -> Entry:
@@ -245,10 +288,12 @@ def unpack(row: sqlite3.Row | Sequence[Any]) -> Entry:
     requests still have their signs."""
     at, action, status, key, packed = (row[name] for name in ROW) if isinstance(row, sqlite3.Row) else row
     source_id = _source_id(key)
-    unpacker = zlib.decompressobj(-15, DICTIONARIES[packed[:1]])
-    text = (unpacker.decompress(packed[1:]) + unpacker.flush()).replace(SOURCE_ID, source_id.encode())
-    parts, *requests = text.split(SEPARATOR)
-    duration, error, steps, changes, (name, kind, principal_name), target = orjson.loads(parts)
+    texts = _inflated(packed).replace(SOURCE_ID, source_id.encode()).split(ADDED)
+    (first, requests), *additions = map(_read, texts)
+    duration, error, steps, changes, (name, kind, principal_name), target = first
+    for (more_steps, more_changes, *errors), more_requests in additions:
+        steps, changes, error = steps + more_steps, changes + more_changes, errors[0] if errors else error
+        requests = trimmed([*requests, *more_requests])
     details = {"id": source_id, "odatatype": kind, "DisplayName": name}
     if principal_name is not None:
         details["UserPrincipalName"] = principal_name
@@ -261,7 +306,7 @@ def unpack(row: sqlite3.Row | Sequence[Any]) -> Entry:
             "errorInformation": dict(zip(ERROR, error, strict=True)) if error else None,
         },
         "provisioningSteps": [dict(zip(STEP, step, strict=True)) for step in steps],
-        "modifiedProperties": [dict(zip(CHANGE, change, strict=True)) for change in changes],
+        "modifiedProperties": [dict(zip(CHANGE, change, strict=True)) for change in changes[:MOST_CHANGES]],
         "sourceIdentity": {"id": source_id, "displayName": name, "identityType": kind, "details": details},
         "targetIdentity": {"id": target[0], "displayName": target[1], "identityType": target[2], "details": {}},
         REQUESTS: requests,
@@ -297,9 +342,23 @@ SOURCE_ID: Final = b"\x01"
 """Stands for the object's id inside the packed text: JSON has no such byte."""
 SEPARATOR: Final = b"\x02"
 """Stands between the parts and the requests, and JSON has no such byte either."""
+ADDED: Final = b"\x00"
+"""Stands before what was added later."""
 TARGET_ID: Final = b"\x03"
 SIGNS: Final = tuple(bytes([number]) for number in range(4, 32))
 """The other bytes that JSON never has."""
+
+
+def _error(error: Mapping[str, Any] | None) -> list[Any] | None:
+    return None if error is None else [error[name] for name in ERROR]
+
+
+def _steps(steps: Iterable[Mapping[str, Any]]) -> list[list[Any]]:
+    return [[step[name] for name in STEP] for step in steps]
+
+
+def _changes(changes: Iterable[Mapping[str, Any]]) -> list[list[Any]]:
+    return [[change[name] for name in CHANGE] for change in changes]
 
 
 def _source_id(key: bytes | str) -> str:

@@ -34,12 +34,13 @@ from joiner.provisioning.decision import (
     Verb,
 )
 from joiner.provisioning.failures import TargetError, TargetUnusableError
-from joiner.provisioning.journal import MOST_CHANGES, Outcome, add_to_entry, build_entry, given_up
-from joiner.provisioning.journal_rows import Journal
+from joiner.provisioning.journal import MOST_CHANGES, Outcome, build_entry, given_up
+from joiner.provisioning.journal_rows import Journal, PackedRow, extended, packed_row
 from joiner.provisioning.links import escrow, escrowed, hurry_references, release
 from joiner.provisioning.modes import is_on
 from joiner.provisioning.plan import AttributeFlow
 from joiner.provisioning.ports import DecidedReference, watched
+from joiner.provisioning.rows import write_rows
 from joiner.provisioning.run import ENDPOINTS, REFERENCES_PER_PAGE, Claims, Page, PageResult, Run
 from joiner.provisioning.window import side_by_side
 
@@ -93,15 +94,22 @@ ONE_OBJECT: Final = PAGE.format(
 """The pending references of one object, of its members only those named."""
 
 
-ATTEMPT: Final = "REPLACE INTO reference_intent VALUES (?, ?, ?, ?, ?)"
-FORGET_ATTEMPT: Final = (
-    "DELETE FROM reference_intent WHERE job_id = ? AND source_id = ? AND attribute = ? AND related_id = ?"
+ATTEMPT: Final = "REPLACE INTO reference_intent VALUES {rows}"
+EXPORTED: Final = "REPLACE INTO exported_reference VALUES {rows}"
+FORGET_PENDING, FORGET_EXPORTED, FORGET_ATTEMPTS = (
+    "WITH gone (job_id, source_id, attribute, related_id) AS (VALUES {rows})"
+    f" DELETE FROM {table} WHERE (job_id, source_id, attribute, related_id) IN gone"
+    for table in ("pending_reference", "exported_reference", "reference_intent")
+)
+FORGET_STAGED: Final = (
+    "WITH gone (job_id, source_id, related_id) AS (VALUES {rows})"
+    " DELETE FROM staged_removal WHERE (job_id, source_id, related_id) IN gone"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """One row of `PAGE`: what a reference is, and what it should be."""
+    """One row of `PAGE`, its columns in this order: what a reference is, and what it should be."""
 
     source_id: str
     attribute: str
@@ -218,9 +226,8 @@ async def _page(run: Run, sql: str, window: Mapping[str, str], cursor: str) -> P
     def commit(connection: sqlite3.Connection) -> None:
         _settle(connection, run, unmapped, works)
         failed_before = escrowed(connection, run.job.id, [id_ for id_, _ in by_object], is_reference=True)
-        journal = Journal(connection, run.log)
-        for work in works:
-            work.commit(connection, journal, was_escrowed=work.source_id in failed_before)
+        told = {work: work.settle(connection, was_escrowed=work.source_id in failed_before) for work in works}
+        _log(Journal(connection, run.log), told)
 
     async def finish() -> PageResult:
         # Different objects go side by side; the batches of one object stay in order.
@@ -234,8 +241,8 @@ async def _page(run: Run, sql: str, window: Mapping[str, str], cursor: str) -> P
         return PageResult(last, is_last, watched(gate, commit), counts, failure=failure)
 
     def abandon(connection: sqlite3.Connection) -> None:
-        new = (item for work in works for item in work.changes if item.attempted is None)
-        connection.executemany(FORGET_ATTEMPT, ((run.job.id, *item.key) for item in new))
+        new = [item for work in works for item in work.changes if item.attempted is None]
+        write_rows(connection, FORGET_ATTEMPTS, [(run.job.id, *item.key) for item in new])
 
     return Page(last, is_last, finish, abandon=abandon)
 
@@ -247,7 +254,7 @@ async def _announce(run: Run, attempts: Sequence[tuple[str, ...]]) -> None:
 
     def announce(connection: sqlite3.Connection) -> None:
         run.check_owned(connection)
-        connection.executemany(ATTEMPT, attempts)
+        write_rows(connection, ATTEMPT, attempts)
 
     await run.db.write(announce)
 
@@ -330,16 +337,32 @@ class Work:
                 return
             self._written.extend(batch)
 
-    def commit(self, connection: sqlite3.Connection, journal: Journal, *, was_escrowed: bool) -> None:
-        """Keeps a failure for another try, and writes what the log says."""
-        job_id = self._run.job.id
+    def settle(self, connection: sqlite3.Connection, *, was_escrowed: bool) -> Sequence[Step]:
+        """Keeps a failure for another try; returns what the log has to say."""
+        run = self._run
         steps = [*self._unresolved_steps(), *self._held_steps(), *self._export_steps()]
         if self._problem is None:
-            # Also if there is nothing left to write: what failed before is no longer wanted.
-            release(connection, job_id, self._first.source_id, is_reference=True)
+            if was_escrowed:
+                # Also if there is nothing left to write: what failed before is no longer wanted.
+                release(connection, run.job.id, self._first.source_id, is_reference=True)
         elif not self._escrow(connection, self._problem):
             steps.append(given_up(self._source()))
-        self._log(journal, steps)
+        return () if run.log.only_failures and self._problem is None else steps
+
+    def logged(self, row: PackedRow | None, steps: Sequence[Step]) -> PackedRow:
+        """The object's row in the log, given the one that it has."""
+        run, first = self._run, self._first
+        if row is None:
+            is_only_held = self._held and not self._written and self._problem is None
+            action = Action.STAGED_DELETE if is_only_held else Action.UPDATE
+            decision = Decision(action, Status.SUCCESS, (), target_id=first.own_target)
+            outcome = Outcome(Status.SUCCESS if self._written else Status.SKIPPED, first.own_target)
+            row = packed_row(
+                build_entry(run.log, run.cycle.kind, self._source(), decision, outcome, to_iso(run.clock()))
+            )
+        changes = [self._change(item) for item in self._written[:MOST_CHANGES]]
+        requests = run.request_log(first.object_type).kept(self._said, failed=self._problem is not None)
+        return extended(row, steps, changes, self._problem or self._unresolved_problem(), requests)
 
     def _escrow(self, connection: sqlite3.Connection, problem: Problem) -> bool:
         """Keeps what failed for another try; False if it is dropped, with all that was pending, after 28 days."""
@@ -367,20 +390,6 @@ class Work:
             return wire.operations_of(dialect, [Modification(path, "remove")])
         verb: Verb = "add" if reference.exported is None else "replace"
         return wire.operations_of(dialect, [Modification(path, verb, {"value": reference.adds})])
-
-    def _log(self, journal: Journal, steps: Sequence[Step]) -> None:
-        if not steps or (self._run.log.only_failures and self._problem is None):
-            return
-        changes = [self._change(item) for item in self._written[:MOST_CHANGES]]
-        run, first = self._run, self._first
-        if (entry := journal.entry_of(first.source_id)) is None:
-            is_only_held = self._held and not self._written and self._problem is None
-            action = Action.STAGED_DELETE if is_only_held else Action.UPDATE
-            decision = Decision(action, Status.SUCCESS, (), target_id=first.own_target)
-            outcome = Outcome(Status.SUCCESS if self._written else Status.SKIPPED, first.own_target)
-            entry = build_entry(run.log, run.cycle.kind, self._source(), decision, outcome, to_iso(run.clock()))
-        requests = run.request_log(first.object_type).kept(self._said, failed=self._problem is not None)
-        journal.write(add_to_entry(entry, steps, changes, self._problem or self._unresolved_problem(), requests))
 
     def _source(self) -> SourceObject:
         first = self._first
@@ -443,29 +452,29 @@ class Work:
         return Change(target, None, item.related_name) if item.adds else Change(target, item.related_name, None)
 
 
+def _log(journal: Journal, told: Mapping[Work, Sequence[Step]]) -> None:
+    rows = journal.rows_of([work.source_id for work, steps in told.items() if steps])
+    changed: dict[str, PackedRow] = {}
+    for work, steps in told.items():
+        if steps:
+            changed[work.source_id] = work.logged(changed.get(work.source_id, rows.get(work.source_id)), steps)
+    journal.write_all(list(changed.values()))
+
+
 def _settle(connection: sqlite3.Connection, run: Run, unmapped: Iterable[Reference], works: Iterable[Work]) -> None:
     """Writes what is now known of the target, and what is no longer pending."""
     job_id = run.job.id
     written = [item for work in works for item in work.written]
-    connection.executemany(
-        "REPLACE INTO exported_reference VALUES (?, ?, ?, ?, ?)",
-        ((job_id, *item.key, item.adds) for item in written if item.adds is not None),
-    )
-    connection.executemany(
-        "DELETE FROM exported_reference WHERE job_id = ? AND source_id = ? AND attribute = ? AND related_id = ?",
-        ((job_id, *item.key) for item in written if item.removes is not None),
-    )
-    known = (item for work in works for item in work.tried)
-    connection.executemany(FORGET_ATTEMPT, ((job_id, *item.key) for item in known))
+    write_rows(connection, EXPORTED, [(job_id, *item.key, item.adds) for item in written if item.adds is not None])
+    gone = [(job_id, *item.key) for item in written if item.removes is not None]
+    write_rows(connection, FORGET_EXPORTED, gone)
+    tried = [(job_id, *item.key) for work in works for item in work.tried]
+    write_rows(connection, FORGET_ATTEMPTS, tried)
     settled = [item for work in works for item in work.settled]
-    connection.executemany(
-        "DELETE FROM staged_removal WHERE job_id = ? AND source_id = ? AND related_id = ?",
-        ((job_id, item.source_id, item.related_id) for item in settled if item.attribute == MEMBERS),
-    )
-    connection.executemany(
-        "DELETE FROM pending_reference WHERE job_id = ? AND source_id = ? AND attribute = ? AND related_id = ?",
-        ((job_id, *item.key) for item in chain(unmapped, settled)),
-    )
+    members = [(job_id, item.source_id, item.related_id) for item in settled if item.attribute == MEMBERS]
+    write_rows(connection, FORGET_STAGED, members)
+    done = [(job_id, *item.key) for item in chain(unmapped, settled)]
+    write_rows(connection, FORGET_PENDING, done)
 
 
 def _is_skipped_group(item: Reference) -> bool:
@@ -481,11 +490,11 @@ def _flow_of(run: Run, reference: Reference) -> AttributeFlow:
 
 
 def _reference(row: sqlite3.Row) -> Reference:
-    fields = dict(row)
-    for name in ("own_is_active", "own_is_leaving", "is_held"):
-        fields[name] = bool(fields[name])
-    fields["object_type"] = fields["object_type"] or "Group"
-    return Reference(**fields)
+    values = list(row)
+    values[4] = values[4] or "Group"
+    for place in (5, 6, 15):
+        values[place] = bool(values[place])
+    return Reference(*values)
 
 
 # Leaving work for the phase

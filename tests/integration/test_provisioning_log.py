@@ -13,7 +13,9 @@ from benchmarks.people import write_csv
 from joiner.clock import to_iso
 from joiner.directory.csv_import import import_directory
 from joiner.provisioning import journal_rows
+from joiner.provisioning.decision import Action, Change, Problem, Status, Step
 from joiner.provisioning.exchanges import document_of
+from joiner.provisioning.journal import added, with_addition
 from joiner.provisioning.retention import Retention
 from tests.job_api import JobApi, opened_api
 from tests.world import START
@@ -215,3 +217,29 @@ async def test_ids_that_are_no_uuids_and_values_of_any_kind_come_back_as_they_we
             # Packed once more, as when references add to it.
             row = (at, place, status, row[3], journal_rows.pack(unpacked))
             unpacked = journal_rows.unpack(row)
+
+
+async def test_what_is_added_to_a_row_reads_as_if_it_had_been_there(
+    api: JobApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    longest = 600
+    monkeypatch.setattr(journal_rows, "LONGEST_EXTENDED", longest)
+    await provisioned(api)
+    entry = journal_rows.entries_of(api.world.db.reader, api.world.cycle().id)[0]
+    known = journal_rows.unpack(journal_rows.packed_row({**entry, "joiner.requests": []}))
+    row = journal_rows.packed_row(known)
+    for number in range(60):
+        failed = number % 20 == 13
+        problem = Problem("Conflict", f"number {number}") if failed else None
+        step = Step("EntryExportUpdate", "export", Status.FAILURE if failed else Status.SUCCESS, f"step {number}", {})
+        changes = [Change("members", None, f"{number}-{place}") for place in range(20)]
+        requests = [
+            b'["PATCH","/Groups/%d"]' % number,
+            b'["GET","/Groups/%s"]' % entry["sourceIdentity"]["id"].encode(),
+        ]
+        now = (Action(known["provisioningAction"]), Status(known["provisioningStatusInfo"]["status"]))
+        known = with_addition(known, added(*now, [step], changes, problem, requests))
+        row = journal_rows.extended(row, [step], changes, problem, requests)
+        assert journal_rows.unpack(row) == known
+    assert len(row[4]) > longest, "the last ones were packed anew"
+    assert known["provisioningStatusInfo"]["errorInformation"]["reason"] == "number 13"
