@@ -15,7 +15,17 @@ from typing import Final
 from joiner.clock import Clock
 from joiner.directory.store import DirectoryStore
 from joiner.errors import JoinerError
-from joiner.provisioning import census, cycles, deletions, jobs, journal_rows, objects, references, standing
+from joiner.provisioning import (
+    census,
+    cycles,
+    deletions,
+    jobs,
+    journal_rows,
+    objects,
+    pending_references,
+    references,
+    standing,
+)
 from joiner.provisioning.census_reading import census_page
 from joiner.provisioning.connection_check import checks_of, probe
 from joiner.provisioning.cycles import PHASES, Cycle
@@ -309,15 +319,15 @@ def _enter(connection: sqlite3.Connection, run: Run, phase: str) -> int:
         applying.note_references(connection, run.cycle)
         if applying.is_planned_only(connection, run.cycle):
             deletions.weigh(connection, run)
-        return _pages(references.count_pending(connection, run.job.id), REFERENCES_PER_PAGE)
+        return _pages(pending_references.count_pending(connection, run.job.id), REFERENCES_PER_PAGE)
     if phase == "references":
-        references.note_changed_memberships(connection, run)
+        pending_references.note_changed_memberships(connection, run)
         if run.is_initial:
             deletes: dict[str, bool] = {name: _deletes(run, name) for name in ENDPOINTS}
             connection.execute(SWEEP, {"cycle": run.cycle.id, "job": run.job.id, **deletes})
         # Members leave groups in this phase: the last moment at which everything can still be held back.
         deletions.weigh(connection, run)
-        return _pages(references.count_pending(connection, run.job.id), REFERENCES_PER_PAGE)
+        return _pages(pending_references.count_pending(connection, run.job.id), REFERENCES_PER_PAGE)
     if phase == "removals":
         number = connection.execute("SELECT count(*) FROM removal WHERE cycle_id = ?", (run.cycle.id,)).fetchone()[0]
         return _pages(number, OBJECTS_PER_PAGE)

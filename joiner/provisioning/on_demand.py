@@ -16,7 +16,7 @@ from joiner.directory import users
 from joiner.directory.store import DirectoryStore
 from joiner.errors import InvalidStateError, InvalidValueError, NotFoundError
 from joiner.ids import new_id
-from joiner.provisioning import audit, cycles, jobs, references
+from joiner.provisioning import audit, cycles, jobs, pending_references, references
 from joiner.provisioning.audit import Actor
 from joiner.provisioning.connection_check import checks_of, probe
 from joiner.provisioning.cycles import Cycle
@@ -184,7 +184,8 @@ class OnDemand:
                 await self._keep(run, await one_object(run, "User", member_id))
             await self._keep(run, await one_object(run, subject.object_type, subject.object_id))
             if subject.member_ids:
-                await self._db.write(lambda connection: references.note_members(connection, run, *_members(subject)))
+                group_id, members = subject.object_id, subject.member_ids
+                await self._db.write(lambda c: pending_references.note_members(c, run, group_id, members))
             for source_id in (*subject.member_ids, subject.object_id):
                 await self._keep(run, await references.references_of(run, source_id, subject.member_ids))
         except TargetError as error:
@@ -244,10 +245,6 @@ def _source(run: Run, subject: Subject) -> SourceObject:
     if is_leaver and not is_on(run.job.settings, "onDemandLeavers"):
         raise InvalidValueError(f"'{source.name}' is disabled or deleted; a cycle takes the account away")
     return source
-
-
-def _members(subject: Subject) -> tuple[str, tuple[str, ...]]:
-    return subject.object_id, subject.member_ids
 
 
 def _capital(text: str) -> str:

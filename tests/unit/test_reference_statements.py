@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from joiner.directory import store as directory_store
-from joiner.provisioning import references
+from joiner.provisioning import pending_references
 from joiner.provisioning.side import MIGRATIONS
 from joiner.storage.sqlite import Database
 
 STATEMENTS = [
-    *(sql for statements in references.LINKED.values() for sql in statements),
-    references.SEEN_MANAGERS,
-    *references.SEEN_MEMBERS,
+    *(sql for statements in pending_references.LINKED.values() for sql in statements),
+    pending_references.SEEN_MANAGERS,
+    *pending_references.SEEN_MEMBERS,
 ]
 
 

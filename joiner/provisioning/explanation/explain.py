@@ -20,10 +20,11 @@ from joiner.provisioning.decision import Decision, ObjectType, QueryMatch, Sourc
 from joiner.provisioning.explanation.flows import explain_flows, for_json
 from joiner.provisioning.explanation.listening import Listening
 from joiner.provisioning.explanation.verdict import Known, verdict_of
+from joiner.provisioning.exporting import decide_items
+from joiner.provisioning.items import Item, items_of
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.journal import REDACTED, properties_of
 from joiner.provisioning.matching import match_queries
-from joiner.provisioning.objects import Item, decide_items, items_of
 from joiner.provisioning.plan import ASSIGNMENTS, SOFT_DELETED, ObjectPlan
 from joiner.provisioning.ports import Target, TargetReads
 from joiner.provisioning.run import JobContext, Run

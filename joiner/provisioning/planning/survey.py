@@ -15,7 +15,7 @@ import orjson
 from joiner.provisioning.census_reading import UntrustworthyListError, check_whole
 from joiner.provisioning.decision import ObjectType
 from joiner.provisioning.failures import TargetError, TargetUnusableError
-from joiner.provisioning.objects import items_of
+from joiner.provisioning.items import items_of
 from joiner.provisioning.plan import ObjectPlan
 from joiner.provisioning.ports import Resource, TargetReads
 from joiner.provisioning.reads_through import ReadsThrough

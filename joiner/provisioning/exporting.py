@@ -1,0 +1,289 @@
+"""From a page's objects to what was sent for them: look up, decide, export.
+
+Everything that decides is elsewhere and pure (`matching`, `decide`); here is the order of things.
+"""
+
+import sqlite3
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from joiner.provisioning import census, wire
+from joiner.provisioning.census import Answers
+from joiner.provisioning.client.recorder import listen
+from joiner.provisioning.decide import decide
+from joiner.provisioning.decision import (
+    Action,
+    Create,
+    Decision,
+    Delete,
+    Modify,
+    ObjectType,
+    Problem,
+    QueryMatch,
+    ReadLinked,
+    Status,
+    Step,
+    TargetState,
+)
+from joiner.provisioning.failures import TargetError, TargetUnusableError
+from joiner.provisioning.items import Item
+from joiner.provisioning.journal import Outcome
+from joiner.provisioning.links import forget_intents, intend, sources_linked_to
+from joiner.provisioning.matching import is_forgotten, is_of_the_attempt, match_queries, next_lookup
+from joiner.provisioning.plan import ObjectPlan
+from joiner.provisioning.ports import Considered, PageGate, watched
+from joiner.provisioning.run import ENDPOINTS, UNREAD, Claims, Page, PageResult, Run
+from joiner.provisioning.settling import commit_of, counts_of
+from joiner.provisioning.window import side_by_side
+
+Known = Sequence[Claims]
+"""The claims of the pages that are not committed yet, the one at hand last."""
+OUTDATED: Final = frozenset({404, 409})
+"""Answers that say that the census is not true any more: somebody else has written to the target meanwhile."""
+
+
+@dataclass(slots=True)
+class Decided:
+    """What there is to know of a page's items beside themselves."""
+
+    plan: ObjectPlan
+    known: Known
+    waiting: Sequence[Item]
+    """Not decided yet: what they are looked for by is about to be written for others."""
+    listed: Answers | None
+
+
+async def decide_items(run: Run, plan: ObjectPlan, items: Sequence[Item], before: Known = ()) -> Decided:
+    """Looks `items` up in the target and decides on them; what could not be asked has its outcome already, and what is
+    in the way of another object has to wait."""
+    # A target that cannot be used at all ends the cycle here, before anything is written.
+    # A unique value that one object of the page was promised is not free for the next one.
+    promised: set[tuple[str, str]] = set()
+    listed = census.answers(run.reader, run.cycle.id, plan, run.clock())
+    unknown = items if listed is None else _answer(listed, plan, items)
+    failure = await side_by_side(lambda item: _look_up(run, plan, item, promised), unknown, run.at_once)
+    if failure is not None:
+        raise failure
+    known = (*before, Claims())
+    _claim(run, plan.object_type, items, known)
+    waiting = [item for item in items if not _decide(run, plan, item, known)]
+    return Decided(plan, known, waiting, listed)
+
+
+async def begin_page(run: Run, decided: Decided, items: Sequence[Item], cursor: str, is_last: bool) -> Page:
+    """The page of these of the items; finishing it exports them, and its `commit` writes all that followed."""
+    plan, known = decided.plan, decided.known
+    creates = [item for item in items if item.decision and isinstance(item.decision.request, Create)]
+    await _announce(run, plan, creates)
+    gate = run.gate.page() if run.gate is not None else None
+
+    async def finish() -> PageResult:
+        ready = [item for item in items if item.decision is not None]
+        failure = await side_by_side(lambda item: _export(run, plan, item, known, gate), ready, run.at_once)
+        if failure is None:
+            # What these are found by has just been written for others.
+            failure = await side_by_side(lambda item: _export_anew(run, plan, item, known, gate), decided.waiting, 1)
+        done = [item for item in items if item.outcome is not None]
+        commit = commit_of(run, plan, done, decided.listed)
+        return PageResult(cursor, is_last, watched(gate, commit), counts_of(done), failure=failure)
+
+    def abandon(connection: sqlite3.Connection) -> None:
+        forget_intents(connection, run.job.id, [i.source.id for i in creates if not i.state.was_intended])
+
+    return Page(cursor, is_last, finish, known[-1], abandon=abandon)
+
+
+def _decide(run: Run, plan: ObjectPlan, item: Item, known: Known) -> bool:
+    """Decides on the item; False if that has to wait, because what it was looked for by is about to be written."""
+    if item.outcome is not None:
+        return True
+    asked = [_key(query) for query, _ in item.state.queries]
+    if item.scope.in_scope and any(key in claims.written for claims in known for key in asked):
+        return False
+    item.decision = decide(item.source, item.values, item.scope, item.link, item.state, plan, run.context.settings)
+    match item.decision.request:
+        case Create():
+            known[-1].written.update(asked)
+        case Modify():
+            known[-1].written.update(map(_key, match_queries(plan, item.values)))
+    return True
+
+
+async def _announce(run: Run, plan: ObjectPlan, items: Sequence[Item]) -> None:
+    """Writes down that these are about to be created."""
+    if not items:
+        return
+    creates = {item.source.id: [query for query, _ in item.state.queries] for item in items}
+
+    def announce(connection: sqlite3.Connection) -> None:
+        run.check_owned(connection)
+        intend(connection, run.job.id, plan.object_type, creates)
+
+    await run.db.write(announce)
+
+
+def _key(query: QueryMatch) -> tuple[str, str]:
+    return query.attribute, query.value.casefold()
+
+
+def _answer(listed: Answers, plan: ObjectPlan, items: Sequence[Item]) -> list[Item]:
+    """Takes from the census what the decisions need to know; returns those for whom the target has to be asked for the
+    rest."""
+    # What an interrupted attempt created may be younger than the census.
+    unknown = [item for item in items if item.state.was_intended]
+    waiting = [item for item in items if not item.state.was_intended]
+    while waiting:
+        asked = [
+            (item, lookup)
+            for item in waiting
+            if (lookup := next_lookup(plan, item.values, item.scope, item.link, item.state)) is not None
+        ]
+        waiting = []
+        for (item, lookup), found in zip(asked, listed.of([lookup for _, lookup in asked]), strict=True):
+            if found is None:
+                unknown.append(item)
+                continue
+            if isinstance(lookup, QueryMatch):
+                item.state = _matched(item.state, lookup, found)
+            else:
+                item.state = replace(item.state, resource=found[0])
+            item.is_listed = True
+            waiting.append(item)
+    return unknown
+
+
+async def _look_up(run: Run, plan: ObjectPlan, item: Item, promised: set[tuple[str, str]]) -> None:
+    """Asks the target what the decision needs to know; a failure is the object's outcome."""
+    endpoint, unread = ENDPOINTS[plan.object_type], UNREAD[plan.object_type]
+    began = time.perf_counter()
+    listen(item.said)
+    try:
+        while (lookup := next_lookup(plan, item.values, item.scope, item.link, item.state)) is not None:
+            if isinstance(lookup, ReadLinked):
+                resource = await run.target.read(endpoint, lookup.target_id, exclude=unread)
+                if resource is None and item.link is not None and is_forgotten(item.link, run.context.settings):
+                    item.link, item.state = None, replace(item.state, forgotten=lookup.target_id)
+                else:
+                    item.state = replace(item.state, resource=resource, is_gone=resource is None)
+            elif isinstance(lookup, QueryMatch):
+                item.state = await _match(run, plan, item, lookup)
+            else:
+                found = await run.target.query(
+                    endpoint, lookup.attribute, lookup.value, case_exact=False, exclude=unread
+                )
+                key = lookup.attribute, lookup.value.casefold()
+                answer = replace(lookup, is_taken=bool(found) or key in promised)
+                promised.add(key)
+                item.state = replace(item.state, unique=(*item.state.unique, answer))
+    except TargetUnusableError:
+        raise
+    except TargetError as error:
+        step = Step("EntryImport", "matching", Status.FAILURE, f"The target could not be asked: {error.reason}")
+        item.decision = Decision(Action.OTHER, Status.FAILURE, (step,))
+        item.outcome = _failed(error, item, began)
+
+
+async def _match(run: Run, plan: ObjectPlan, item: Item, query: QueryMatch) -> TargetState:
+    endpoint, unread = ENDPOINTS[plan.object_type], UNREAD[plan.object_type]
+    found = await run.target.query(endpoint, query.attribute, query.value, case_exact=query.case_exact, exclude=unread)
+    if query in item.state.intended and query not in match_queries(plan, item.values):
+        # The name that it had when it was to be created may be somebody else's by now.
+        found = [resource for resource in found if is_of_the_attempt(plan, item.state, resource)]
+    return _matched(item.state, query, found)
+
+
+def _matched(state: TargetState, query: QueryMatch, found: Sequence[Mapping[str, Any]]) -> TargetState:
+    return replace(state, queries=(*state.queries, (query, len(found))), resource=found[0] if len(found) == 1 else None)
+
+
+def _claim(run: Run, object_type: ObjectType, items: Iterable[Item], known: Known) -> None:
+    """Marks the matches whose target object belongs to another source object already; the first one keeps it.
+
+    What the pages of `known` have claimed counts, and is not in the database yet; the last one is that of the items.
+    """
+    matched = {
+        item.source.id: str(item.state.resource["id"])
+        for item in items
+        if item.link is None and item.state.resource is not None
+    }
+    linked = sources_linked_to(run.reader, run.job.id, object_type, list(matched.values()))
+    for item in items:
+        target_id = matched.get(item.source.id)
+        if target_id is not None:
+            claimed = (claims.owners[target_id] for claims in known if target_id in claims.owners)
+            owner = linked.get(target_id) or next(claimed, item.source.id)
+            known[-1].owners.setdefault(target_id, owner)
+            if owner != item.source.id:
+                item.state = replace(item.state, linked_to=owner)
+
+
+async def _export(run: Run, plan: ObjectPlan, item: Item, known: Known, gate: PageGate | None) -> None:
+    """Sends the decision's request, if it has one, and notes the outcome."""
+    decision = item.decision
+    if decision is None or item.outcome is not None:
+        return
+    if gate is not None and not gate.admits(
+        Considered(item.source, item.values, item.scope, item.link, item.state, decision)
+    ):
+        return
+    if decision.request is None:
+        item.outcome = Outcome(decision.status, decision.target_id, decision.problem)
+        return
+    began = time.perf_counter()
+    run.check_owned()
+    listen(item.said)
+    try:
+        target_id = await _send(run, item.source.object_type, decision)
+    except TargetUnusableError:
+        raise
+    except TargetError as error:
+        if item.is_listed and error.status in OUTDATED:
+            await _export_anew(run, plan, item, known, gate)
+            return
+        item.outcome = _failed(error, item, began)
+        item.is_gone = error.status == 404
+        # A conflict with an account that an earlier attempt may have made says nothing about that attempt.
+        item.is_refused = not item.state.was_intended and error.status is not None and error.status < 500
+        return
+    item.outcome = Outcome(Status.SUCCESS, target_id, None, _milliseconds(began), exported=True)
+    known[-1].owners.setdefault(target_id, item.source.id)
+
+
+async def _export_anew(run: Run, plan: ObjectPlan, item: Item, known: Known, gate: PageGate | None) -> None:
+    """Decides by what the target says now: what was known of it is not true any more."""
+    item.is_listed, item.decision = False, None
+    former = item.state
+    item.state = TargetState(intended=former.intended, unique=former.unique, forgotten=former.forgotten)
+    await _look_up(run, plan, item, set())
+    if item.outcome is None:
+        _claim(run, plan.object_type, [item], known)
+        item.decision = decide(item.source, item.values, item.scope, item.link, item.state, plan, run.context.settings)
+        if isinstance(item.decision.request, Create):
+            await _announce(run, plan, [item])
+        await _export(run, plan, item, known, gate)
+
+
+async def _send(run: Run, object_type: ObjectType, decision: Decision) -> str:
+    endpoint = ENDPOINTS[object_type]
+    match decision.request:
+        case Create(resource):
+            return await run.target.create(endpoint, resource)
+        case Modify(target_id, modifications):
+            operations = wire.operations_of(run.context.dialect, modifications)
+            await run.target.modify(endpoint, target_id, wire.patch_body(operations))
+            return target_id
+        case Delete(target_id):
+            await run.target.delete(endpoint, target_id)
+            return target_id
+    raise AssertionError("a decision without a request is not sent")
+
+
+def _failed(error: TargetError, item: Item, began: float) -> Outcome:
+    target_id = item.link.target_id if item.link else None
+    return Outcome(Status.FAILURE, target_id, Problem(error.code, error.reason), _milliseconds(began))
+
+
+def _milliseconds(began: float) -> int:
+    return round((time.perf_counter() - began) * 1000)

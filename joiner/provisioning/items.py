@@ -1,0 +1,74 @@
+"""The objects of a page, with scope and link, before anybody has asked the target about them."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from joiner.expressions.environment import Environment
+from joiner.provisioning.client.recorder import Said
+from joiner.provisioning.decision import Decision, Entitlement, Link, ObjectType, Scope, SourceObject, TargetState
+from joiner.provisioning.journal import Outcome
+from joiner.provisioning.links import escrowed, intended, links_of
+from joiner.provisioning.plan import ObjectPlan
+from joiner.provisioning.run import Run
+from joiner.provisioning.scope import judge_scope, source_values
+
+
+@dataclass(slots=True)
+class Item:
+    """One object on its way through a page."""
+
+    source: SourceObject
+    values: Mapping[str, Any]
+    scope: Scope
+    link: Link | None
+    state: TargetState
+    decision: Decision | None = None
+    outcome: Outcome | None = None
+    is_refused: bool = False
+    """A create certainly had no effect; of any other failure the next try must know that one may have been sent."""
+    is_gone: bool = False
+    """The target says that there is no such account any more."""
+    is_held: bool = False
+    """The guard against accidental deletions holds the decision back."""
+    was_escrowed: bool = False
+    """An earlier try failed."""
+    is_listed: bool = False
+    """What is known of the target comes from the census, at least in part."""
+    said: list[Said] = field(default_factory=list)
+    """The requests that were sent for the object, with their answers."""
+
+
+def items_of(run: Run, object_type: ObjectType, sources: list[SourceObject], plan: ObjectPlan | None) -> list[Item]:
+    """The objects with scope and link; the target has not been asked about them."""
+    if plan is None or not sources:
+        return []
+    ids = [source.id for source in sources]
+    entitlements = _entitlements(run, object_type, ids)
+    links = links_of(run.reader, run.job.id, ids)
+    lost = intended(run.reader, run.job.id, ids)
+    waiting = escrowed(run.reader, run.job.id, ids)
+    items = []
+    for source in sources:
+        entitlement = entitlements.get(source.id, Entitlement(False))
+        scope = judge_scope(source, entitlement, plan, run.context.settings)
+        environment = Environment(run.clock(), secrets.randbelow)
+        values = source_values(source, entitlement, scope, run.context.settings, environment)
+        state = TargetState(intended=lost.get(source.id, ()))
+        link = links.get(source.id)
+        if link is not None and link.is_unseen and not run.is_initial:
+            # What becomes of released objects between initial cycles is no concern of the job (REQ-P-090).
+            link = replace(link, is_disabled=True)
+        items.append(Item(source, values, scope, link, state, was_escrowed=source.id in waiting))
+    return items
+
+
+def _entitlements(run: Run, object_type: ObjectType, ids: list[str]) -> dict[str, Entitlement]:
+    resource_id = run.job.service_principal_id
+    if object_type == "Group":
+        return {id_: Entitlement(True) for id_ in run.directory.assigned_group_ids(resource_id, ids)}
+    return {
+        id_: Entitlement(True, tuple({"id": r.id, "value": r.value, "displayName": r.display_name} for r in roles))
+        for id_, roles in run.directory.entitlements(resource_id, ids).items()
+    }

@@ -1,0 +1,145 @@
+"""A reference from one object to another, as one row of a statement that joins all that is known of it.
+
+The statement joins the directory's tables with the engine's: both live in the directory side's database.
+"""
+
+import sqlite3
+from dataclasses import dataclass
+from typing import Final
+
+from joiner.provisioning.decision import ObjectType, Verb
+from joiner.provisioning.ports import DecidedReference
+
+MEMBERS: Final = "members"
+MANAGER: Final = "manager"
+
+PAGE: Final = """
+SELECT p.source_id, p.attribute, p.related_id,
+       own.target_id AS own_target, own.object_type AS object_type,
+       own.is_managed AND NOT own.is_disabled AND removal.source_id IS NULL AS own_is_active,
+       removal.source_id IS NOT NULL AS own_is_leaving,
+       iif(p.attribute = 'members', coalesce(g.display_name, ''), coalesce(u.user_principal_name, '')) AS own_name,
+       e.target_value AS exported, i.target_value AS attempted,
+       iif(p.attribute = 'members', m.member_id, u.manager_id) AS wanted_id,
+       coalesce(m.member_type, 'User') AS wanted_type,
+       iif(other.is_managed AND NOT other.is_disabled, other.target_id, NULL) AS wanted_target,
+       other.target_id AS wanted_link,
+       coalesce(ru.user_principal_name, rg.display_name, p.related_id) AS related_name,
+       coalesce(NOT s.is_allowed, 0) AS is_held
+FROM pending_reference p
+LEFT JOIN link own ON own.job_id = p.job_id AND own.source_id = p.source_id
+LEFT JOIN removal ON removal.cycle_id = :cycle AND removal.object_type = own.object_type
+     AND removal.source_id = p.source_id
+LEFT JOIN exported_reference e ON e.job_id = p.job_id AND e.source_id = p.source_id
+     AND e.attribute = p.attribute AND e.related_id = p.related_id
+LEFT JOIN reference_intent i ON i.job_id = p.job_id AND i.source_id = p.source_id
+     AND i.attribute = p.attribute AND i.related_id = p.related_id
+LEFT JOIN membership m ON p.attribute = 'members' AND m.group_id = p.source_id AND m.member_id = p.related_id
+LEFT JOIN grp g ON p.attribute = 'members' AND g.id = p.source_id
+LEFT JOIN user u ON p.attribute = 'manager' AND u.id = p.source_id
+LEFT JOIN link other ON other.job_id = p.job_id
+     AND other.source_id = iif(p.attribute = 'members', p.related_id, u.manager_id)
+LEFT JOIN user ru ON ru.id = iif(p.attribute = 'members', p.related_id, u.manager_id)
+LEFT JOIN grp rg ON p.attribute = 'members' AND rg.id = p.related_id
+LEFT JOIN staged_removal s ON s.job_id = p.job_id AND s.source_id = p.source_id AND s.related_id = p.related_id
+     AND p.attribute = 'members'
+LEFT JOIN escrow x ON x.job_id = p.job_id AND x.source_id = p.source_id AND x.is_reference = 1
+WHERE p.job_id = :job AND (p.source_id, p.attribute, p.related_id) > (:source, :attribute, :related)
+  AND (x.next_attempt IS NULL OR x.next_attempt <= :due) {restriction}
+ORDER BY p.source_id, p.attribute, p.related_id
+LIMIT :limit
+"""
+CYCLE: Final = PAGE.format(restriction="")
+ONE_OBJECT: Final = PAGE.format(
+    restriction="AND p.source_id <= :source AND (p.attribute <> 'members' OR p.related_id IN"
+    " (SELECT value FROM json_each(:members)))"
+)
+"""The pending references of one object, of its members only those named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """One row of `PAGE`, its columns in this order: what a reference is, and what it should be."""
+
+    source_id: str
+    attribute: str
+    related_id: str
+    """The member; '' for the manager."""
+    own_target: str | None
+    object_type: ObjectType
+    own_is_active: bool
+    """Linked, in scope, and not about to be taken away in this cycle: nothing else gets references."""
+    own_is_leaving: bool
+    """About to be taken away in this cycle, which may fail or turn out to be wrong: its references stay pending."""
+    own_name: str
+    exported: str | None
+    """The target value that was written last."""
+    attempted: str | None
+    """The target value that a write of unknown outcome added or removed: whatever `exported` says, it is written."""
+    wanted_id: str | None
+    """The source object that the directory names now; None: no such reference any more."""
+    wanted_type: str
+    wanted_target: str | None
+    """The target id to write; None: the object is not in scope or not linked."""
+    wanted_link: str | None
+    """As `wanted_target`, but also of an object that has left the scope since it was linked."""
+    related_name: str
+    is_held: bool
+    """The guard against accidental deletions holds the removal back."""
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.source_id, self.attribute, self.related_id
+
+    @property
+    def is_unresolved(self) -> bool:
+        missing = self.own_is_active and self.wanted_id is not None and self.wanted_target is None
+        return missing and (self.held is None or self.is_outdated)
+
+    @property
+    def held(self) -> str | None:
+        """What the target holds, or may hold."""
+        return self.exported if self.exported is not None else self.attempted
+
+    @property
+    def is_outdated(self) -> bool:
+        """The target still names whom the directory named before."""
+        return self.held is not None and self.held != self.wanted_link
+
+    @property
+    def is_settled(self) -> bool:
+        """There is nothing to write."""
+        return self.adds is None and self.removes is None and not self.own_is_leaving and not self.is_held
+
+    @property
+    def is_nested_group(self) -> bool:
+        return self.wanted_type == "Group"
+
+    @property
+    def adds(self) -> str | None:
+        """The target value to write, None if there is nothing to write."""
+        if not self.own_is_active or self.wanted_id is None or self.is_nested_group:
+            return None
+        return self.wanted_target if self.wanted_target != self.exported or self.attempted is not None else None
+
+    @property
+    def removes(self) -> str | None:
+        """The target value to take away, None if there is nothing to take away."""
+        # Who is only disabled stays a member, or the manager (REQ-P-109): the directory still names it.
+        is_gone = self.wanted_id is None or (self.wanted_target is None and self.is_outdated)
+        return self.held if self.own_is_active and is_gone and not self.is_held else None
+
+    @property
+    def decided(self) -> DecidedReference:
+        verb: Verb | None = "add" if self.adds is not None else "remove" if self.removes is not None else None
+        own, names = (self.own_name, self.own_target or ""), (self.wanted_id, self.related_name)
+        what = self.attribute, self.related_id
+        return DecidedReference(self.object_type, self.source_id, *own, *what, *names, verb, self.is_held)
+
+
+def reference_of(row: sqlite3.Row) -> Reference:
+    values = list(row)
+    values[4] = values[4] or "Group"
+    for place in (5, 6, 15):
+        values[place] = bool(values[place])
+    return Reference(*values)

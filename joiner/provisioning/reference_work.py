@@ -1,0 +1,238 @@
+"""The references of one object within a page: exported in batches, then told to the log."""
+
+import sqlite3
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any, Final
+
+from joiner.clock import to_iso
+from joiner.errors import InvalidStateError
+from joiner.provisioning import wire
+from joiner.provisioning.client.batches import batches
+from joiner.provisioning.client.recorder import Said, listen
+from joiner.provisioning.decision import (
+    Action,
+    Change,
+    Decision,
+    Modification,
+    Problem,
+    SourceObject,
+    Status,
+    Step,
+    Verb,
+)
+from joiner.provisioning.failures import TargetError, TargetUnusableError
+from joiner.provisioning.journal import MOST_CHANGES, Outcome, build_entry, given_up
+from joiner.provisioning.journal_rows import PackedRow, extended, packed_row
+from joiner.provisioning.links import escrow, release
+from joiner.provisioning.plan import AttributeFlow
+from joiner.provisioning.reference import MANAGER, MEMBERS, Reference
+from joiner.provisioning.run import ENDPOINTS, Run
+
+UNRESOLVED: Final = "UnableToResolveReferenceAttributeValue"
+NAMED_AT_MOST: Final = 5
+
+
+class Work:
+    """The references of one object and attribute within a page: exported in batches, then committed."""
+
+    def __init__(self, run: Run, references: Sequence[Reference]) -> None:
+        self._run = run
+        self._references = references
+        self._first = references[0]
+        self._held = [item for item in references if item.is_held]
+        self._done: list[Reference] = [item for item in references if item.is_settled]
+        self._written: list[Reference] = []
+        self._unwritten: list[Reference] = []
+        self._problem: Problem | None = None
+        self._said: list[Said] = []
+
+    @property
+    def source_id(self) -> str:
+        return self._first.source_id
+
+    @property
+    def settled(self) -> Sequence[Reference]:
+        """What the target holds as the directory wants it."""
+        return [*self._done, *self._written]
+
+    @property
+    def written(self) -> Sequence[Reference]:
+        return self._written
+
+    @property
+    def tried(self) -> Sequence[Reference]:
+        """Those of which it is known whether they are written. That a manager is gone is known when a read shows it:
+        the target may have lost what it acknowledged. Members are not read."""
+        known = (item for item in self._written if item.attribute == MEMBERS or item.wanted_id is not None)
+        return [*known, *self._unwritten]
+
+    @property
+    def changes(self) -> Sequence[Reference]:
+        """Those that are about to be written."""
+        return [item for item in self._references if item.adds is not None or item.removes is not None]
+
+    @property
+    def number_exported(self) -> int:
+        return len(self._written)
+
+    @property
+    def number_failed(self) -> int:
+        if self._problem is None:
+            return 0
+        return len(self._references) - len(self._done) - len(self._held) - len(self._written)
+
+    def attempts(self) -> list[tuple[str, ...]]:
+        """Rows of `reference_intent`: what `export` is about to write."""
+        changes = ((item, item.adds or item.removes) for item in self._references)
+        return [(self._run.job.id, *item.key, value) for item, value in changes if value is not None]
+
+    async def export(self) -> None:
+        """Sends the changes; a refusal is kept for the log, and its references stay pending."""
+        added = [item for item in self._references if item.adds is not None]
+        removed = [item for item in self._references if item.adds is None and item.removes is not None]
+        waiting = batches(added, removed, self._run.context.profile)
+        listen(self._said)
+        for batch in waiting:
+            operations = self._operations(batch)
+            self._run.check_owned()
+            try:
+                await self._run.target.modify(
+                    ENDPOINTS[self._first.object_type],
+                    str(self._first.own_target),
+                    wire.patch_body(operations),
+                )
+            except TargetUnusableError:
+                raise
+            except TargetError as error:
+                self._problem = Problem(error.code, error.reason)
+                refused = batch if error.status is not None and error.status < 500 else []
+                self._unwritten.extend(item for item in chain(refused, *waiting) if item.attempted is None)
+                return
+            self._written.extend(batch)
+
+    def settle(self, connection: sqlite3.Connection, *, was_escrowed: bool) -> Sequence[Step]:
+        """Keeps a failure for another try; returns what the log has to say."""
+        run = self._run
+        steps = [*self._unresolved_steps(), *self._held_steps(), *self._export_steps()]
+        if self._problem is None:
+            if was_escrowed:
+                # Also if there is nothing left to write: what failed before is no longer wanted.
+                release(connection, run.job.id, self._first.source_id, is_reference=True)
+        elif not self._escrow(connection, self._problem):
+            steps.append(given_up(self._source()))
+        return () if run.log.only_failures and self._problem is None else steps
+
+    def logged(self, row: PackedRow | None, steps: Sequence[Step]) -> PackedRow:
+        """The object's row in the log, given the one that it has."""
+        run, first = self._run, self._first
+        if row is None:
+            is_only_held = self._held and not self._written and self._problem is None
+            action = Action.STAGED_DELETE if is_only_held else Action.UPDATE
+            decision = Decision(action, Status.SUCCESS, (), target_id=first.own_target)
+            outcome = Outcome(Status.SUCCESS if self._written else Status.SKIPPED, first.own_target)
+            row = packed_row(
+                build_entry(run.log, run.cycle.kind, self._source(), decision, outcome, to_iso(run.clock()))
+            )
+        changes = [self._change(item) for item in self._written[:MOST_CHANGES]]
+        requests = run.request_log(first.object_type).kept(self._said, failed=self._problem is not None)
+        return extended(row, steps, changes, self._problem or self._unresolved_problem(), requests)
+
+    def _escrow(self, connection: sqlite3.Connection, problem: Problem) -> bool:
+        """Keeps what failed for another try; False if it is dropped, with all that was pending, after 28 days."""
+        first, job_id = self._first, self._run.job.id
+        kept = escrow(
+            connection, job_id, first.source_id, first.object_type, problem, self._run.clock(), is_reference=True
+        )
+        if not kept:
+            connection.execute(
+                "DELETE FROM pending_reference WHERE job_id = ? AND source_id = ? AND attribute = ?",
+                (job_id, first.source_id, first.attribute),
+            )
+        return kept
+
+    def _operations(self, batch: Sequence[Reference]) -> list[dict[str, Any]]:
+        dialect = self._run.context.dialect
+        if self._first.attribute == MEMBERS:
+            added = [item.adds for item in batch if item.adds is not None]
+            removed = [item.removes for item in batch if item.removes is not None]
+            by_value = self._run.context.profile.removes_by_value(dialect)
+            return wire.member_operations(dialect, added, removed, by_value=by_value)
+        reference = batch[0]
+        path = _flow_of(self._run, self._first).path
+        if reference.adds is None:
+            return wire.operations_of(dialect, [Modification(path, "remove")])
+        verb: Verb = "add" if reference.exported is None else "replace"
+        return wire.operations_of(dialect, [Modification(path, verb, {"value": reference.adds})])
+
+    def _source(self) -> SourceObject:
+        first = self._first
+        return SourceObject(first.object_type, first.source_id, first.own_name, {}, True, False)
+
+    def _held_steps(self) -> list[Step]:
+        if not self._held:
+            return []
+        names = ", ".join(item.related_name for item in self._held[:NAMED_AT_MOST])
+        more = f" and {len(self._held) - NAMED_AT_MOST} more" if len(self._held) > NAMED_AT_MOST else ""
+        text = f"the removal of {names}{more} from {self._first.own_name} is held back until an administrator allows it"
+        details = {"SkipReason": "TooManyDeletes"}
+        return [Step("EntrySynchronizationSkip", "referenceResolution", Status.SKIPPED, text, details)]
+
+    def _unresolved_problem(self) -> Problem | None:
+        unresolved = [item for item in self._references if item.is_unresolved or _is_skipped_group(item)]
+        if not unresolved:
+            return None
+        names = ", ".join(item.related_name for item in unresolved[:NAMED_AT_MOST])
+        more = f" and {len(unresolved) - NAMED_AT_MOST} more" if len(unresolved) > NAMED_AT_MOST else ""
+        return Problem(
+            UNRESOLVED,
+            f"unable to assign {names}{more} as the {self._first.attribute} of {self._first.own_name}",
+        )
+
+    def _unresolved_steps(self) -> list[Step]:
+        problem = self._unresolved_problem()
+        if problem is None:
+            return []
+        nested = any(_is_skipped_group(item) for item in self._references)
+        why = "groups inside of groups are not provisioned" if nested else "not in scope"
+        text = f"{problem.reason}: {why}"
+        return [
+            Step(
+                "EntrySynchronizationUpdate",
+                "referenceResolution",
+                Status.WARNING,
+                text,
+                {"ErrorCode": UNRESOLVED},
+            )
+        ]
+
+    def _export_steps(self) -> list[Step]:
+        steps = []
+        told, attribute = f"{self._first.object_type} '{self._first.own_name}'", self._first.attribute
+        if self._written:
+            added = sum(item.adds is not None for item in self._written)
+            removed = len(self._written) - added
+            parts = [f"{n} {word}" for n, word in ((added, "added"), (removed, "removed")) if n]
+            what = "was set" if attribute == MANAGER and added else ", ".join(parts)
+            text = f"{told}: {attribute} {what} in {self._run.log.target_system['displayName']}"
+            steps.append(Step("EntryExportUpdate", "export", Status.SUCCESS, text))
+        if self._problem is not None:
+            text = f"{told}: {attribute} could not be written: {self._problem.reason}"
+            steps.append(Step("EntryExportUpdate", "export", Status.FAILURE, text, {"ErrorCode": self._problem.code}))
+        return steps
+
+    def _change(self, item: Reference) -> Change:
+        target = _flow_of(self._run, item).target
+        return Change(target, None, item.related_name) if item.adds else Change(target, item.related_name, None)
+
+
+def _is_skipped_group(item: Reference) -> bool:
+    return item.own_is_active and item.wanted_id is not None and item.is_nested_group
+
+
+def _flow_of(run: Run, reference: Reference) -> AttributeFlow:
+    plan = run.plan_of(reference.object_type)
+    for flow in plan.references if plan else ():
+        if flow.source_attribute == reference.attribute:
+            return flow
+    raise InvalidStateError(f"no mapping writes '{reference.attribute}' of {reference.object_type}")
