@@ -16,8 +16,8 @@ MANAGER: Final = "manager"
 PAGE: Final = """
 SELECT p.source_id, p.attribute, p.related_id,
        own.target_id AS own_target, own.object_type AS object_type,
-       own.is_managed AND NOT own.is_disabled AND removal.source_id IS NULL AS own_is_active,
-       removal.source_id IS NOT NULL AS own_is_leaving,
+       own.is_managed AND NOT own.is_disabled AND removal.source_id IS NULL AND gone.source_id IS NULL AS own_is_active,
+       removal.source_id IS NOT NULL OR gone.source_id IS NOT NULL AS own_has_to_wait,
        iif(p.attribute = 'members', coalesce(g.display_name, ''), coalesce(u.user_principal_name, '')) AS own_name,
        e.target_value AS exported, i.target_value AS attempted,
        iif(p.attribute = 'members', m.member_id, u.manager_id) AS wanted_id,
@@ -30,6 +30,8 @@ FROM pending_reference p
 LEFT JOIN link own ON own.job_id = p.job_id AND own.source_id = p.source_id
 LEFT JOIN removal ON removal.cycle_id = :cycle AND removal.object_type = own.object_type
      AND removal.source_id = p.source_id
+LEFT JOIN escrow gone ON gone.job_id = p.job_id AND gone.source_id = p.source_id AND gone.is_reference = 0
+     AND gone.error_code = 'InvalidAnchor'
 LEFT JOIN exported_reference e ON e.job_id = p.job_id AND e.source_id = p.source_id
      AND e.attribute = p.attribute AND e.related_id = p.related_id
 LEFT JOIN reference_intent i ON i.job_id = p.job_id AND i.source_id = p.source_id
@@ -68,9 +70,11 @@ class Reference:
     own_target: str | None
     object_type: ObjectType
     own_is_active: bool
-    """Linked, in scope, and not about to be taken away in this cycle: nothing else gets references."""
-    own_is_leaving: bool
-    """About to be taken away in this cycle, which may fail or turn out to be wrong: its references stay pending."""
+    """Linked, in scope, there as far as is known, and not about to be taken away in this cycle: nothing else gets
+    references."""
+    own_has_to_wait: bool
+    """About to be taken away in this cycle, which may fail or turn out to be wrong, or gone from the target, which
+    somebody may put right: its references stay pending."""
     own_name: str
     exported: str | None
     """The target value that was written last."""
@@ -109,7 +113,7 @@ class Reference:
     @property
     def is_settled(self) -> bool:
         """There is nothing to write."""
-        return self.adds is None and self.removes is None and not self.own_is_leaving and not self.is_held
+        return self.adds is None and self.removes is None and not self.own_has_to_wait and not self.is_held
 
     @property
     def is_nested_group(self) -> bool:
