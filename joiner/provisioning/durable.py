@@ -123,7 +123,8 @@ class DbosEngine:
             return
         self._is_stopping = True
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._no_pages.wait(), SECONDS_FOR_A_PAGE)
+            async with asyncio.timeout(SECONDS_FOR_A_PAGE):
+                await self._no_pages.wait()
         # What DBOS says of workflows that it finds without an executor from here on is no news.
         logging.getLogger("dbos").setLevel(logging.CRITICAL)
         await asyncio.to_thread(self._dbos.destroy)

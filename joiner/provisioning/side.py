@@ -162,11 +162,7 @@ class ProvisioningSide:
 
     async def stop(self) -> None:
         """Cycles under way stay where their last page was committed; the next start goes on with them."""
-        if self._scheduler is not None:
-            self._scheduler.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._scheduler
-        for task in (self._mailer, self._evaluator):
+        for task in (self._scheduler, self._mailer, self._evaluator):
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
@@ -201,7 +197,8 @@ class ProvisioningSide:
                 # The scheduler must outlive a full disk or a locked file; the next round tries again.
                 log.exception("scheduling failed")
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wakeup.wait(), self._seconds_to_next())
+                async with asyncio.timeout(self._seconds_to_next()):
+                    await self._wakeup.wait()
 
     def _seconds_to_next(self) -> float:
         is_sending = self._mailer is not None and not self._mailer.done()

@@ -246,7 +246,8 @@ async def test_events_of_all_processes_come_in_one_order_and_none_is_missed(pair
     seen: list[tuple[str, int]] = []
     following = asyncio.ensure_future(follow(seen, before + 6 * 40))
     lanes = await asyncio.gather(*(change((pair.left, pair.right)[lane % 2], lane) for lane in range(6)))
-    await asyncio.wait_for(following, 60)
+    async with asyncio.timeout(60):
+        await following
     assert len(seen) == before + 6 * 40
     for made in lanes:
         mine = set(made)

@@ -1,5 +1,6 @@
 """Whole cycles from a real directory into a real endpoint."""
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -532,6 +533,18 @@ async def test_a_started_job_is_due_at_once_and_then_every_40_minutes_until_it_i
     world.clock.move(timedelta(days=1))
     assert await world.side.begin_due_cycles() == []
     assert jobs.job_by_id(world.db.reader, world.job_id).schedule_state == "Paused"
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_stop_that_meets_news_for_the_scheduler_ends_it(world: World, turns: int) -> None:
+    """A cancellation must not get lost because the wait that it breaks off ends in the same turn of the loop."""
+    await world.side.start()
+    for _ in range(20):  # its first round ends meanwhile
+        await world.service.change_settings(world.job_id, ())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    async with asyncio.timeout(20):
+        await world.side.stop()
 
 
 # Scope

@@ -160,9 +160,10 @@ async def test_a_server_that_starts_again_is_found_again_with_all_that_was_ackno
         for rounds in range(3):
             lanes = [asyncio.ensure_future(write_through(database, f"{rounds}/{lane}")) for lane in range(5)]
             await asyncio.to_thread(crash, server)
-            for told, not_told in await asyncio.wait_for(asyncio.gather(*lanes), 60):
-                acknowledged |= told
-                failed |= not_told
+            async with asyncio.timeout(60):
+                for told, not_told in await asyncio.gather(*lanes):
+                    acknowledged |= told
+                    failed |= not_told
         assert acknowledged <= await database.read(texts) <= acknowledged | failed
         await database.close()
 
@@ -196,14 +197,16 @@ async def test_a_listener_hears_what_others_tell_and_notices_when_it_is_cut_off(
     heard, lost = asyncio.Event(), asyncio.Event()
     async with database.listening("news", heard.set, lost.set):
         await database.notify("news")
-        await asyncio.wait_for(heard.wait(), 30)
+        async with asyncio.timeout(30):
+            await heard.wait()
         assert not lost.is_set()
         await asyncio.to_thread(
             postgresql.psql,
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE query LIKE '%LISTEN%news%' AND pid <> pg_backend_pid()",
         )
-        await asyncio.wait_for(lost.wait(), 30)
+        async with asyncio.timeout(30):
+            await lost.wait()
     await database.notify("news")
 
 

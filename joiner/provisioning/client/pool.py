@@ -121,7 +121,8 @@ class TargetPool:
             elif key.loop.is_running():
                 with contextlib.suppress(TimeoutError, asyncio.CancelledError, RuntimeError):
                     closing = asyncio.run_coroutine_threadsafe(held.close(), key.loop)
-                    await asyncio.wait_for(asyncio.wrap_future(closing), 5)
+                    async with asyncio.timeout(5):
+                        await asyncio.wrap_future(closing)
         await asyncio.gather(*(task for task in self._closers if task.get_loop() is here))
 
     async def _opened(self, key: _Key) -> _Open:
