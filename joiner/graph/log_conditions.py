@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from joiner.provisioning.journal_rows import ACTIONS, STATUSES, microseconds, source_key
+from joiner.clock import from_iso
+from joiner.provisioning.journal_packing import ACTIONS, STATUSES, microseconds, source_key
 
 TOKEN: Final = re.compile(r"'(?:[^']|'')*'|[()]|[^\s'()]+")
 TERM: Final = re.compile(r"([\w/]+)\s+(eq|gt|ge|lt|le)\s+('(?:[^']|'')*'|\S+)", re.IGNORECASE)
@@ -75,7 +76,7 @@ def _condition(term: str) -> Condition | None:
 
 def _time_condition(operator: str, value: str) -> Condition | None:
     try:
-        at = microseconds(value)
+        at = microseconds(from_iso(value))
     except ValueError:
         return None
     sign = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "eq": "="}[operator]

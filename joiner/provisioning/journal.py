@@ -1,6 +1,6 @@
 """What an entry of the provisioning log says: one per object and cycle, in the shape of `provisioningObjectSummary`.
 
-Pure; how entries are kept is in `journal_rows` (provisioning service §14, REQ-P-131 … REQ-P-133).
+Pure; how entries are kept is in `journal_packing` and `journal_rows` (provisioning service §14, REQ-P-131 … REQ-P-133).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,6 +20,14 @@ LONGEST_VALUE: Final = 1024
 MOST_CHANGES: Final = 200
 
 Entry = dict[str, Any]
+
+ERROR: Final = ("errorCode", "reason", "additionalDetails", "errorCategory", "recommendedAction")
+STEP: Final = ("name", "provisioningStepType", "status", "description", "details")
+CHANGE: Final = ("displayName", "oldValue", "newValue")
+ErrorParts = tuple[str, str, None, str, str | None]
+"""What `ERROR` names, in its order."""
+StepParts = tuple[str, str, str, str, Mapping[str, str]]
+ChangeParts = tuple[str, str | None, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,41 +89,21 @@ SEVERITY: Final = (Status.SKIPPED, Status.SUCCESS, Status.WARNING, Status.FAILUR
 IMPORT_STEPS: Final = {"initial": ("EntryImportAdd", "Add"), "incremental": ("EntryImportUpdate", "Update")}
 
 
-def build_entry(
-    context: LogContext,
-    kind: str,
-    source: SourceObject,
-    decision: Decision,
-    outcome: Outcome,
-    at: str,
-    requests: Sequence[bytes] = (),
-) -> Entry:
-    """The entry of one object without what it has in common with others; `kind` is the cycle's, `at` the time as
-    ISO 8601; `requests`: what is kept of those that were sent for it."""
-    steps = [
+def steps_of(
+    context: LogContext, kind: str, source: SourceObject, decision: Decision, outcome: Outcome
+) -> tuple[Step, ...]:
+    """Everything that was done for the object; `kind` is the cycle's."""
+    return (
         _import_step(context, kind, source),
         *decision.steps,
         *_export_steps(context, source, decision, outcome),
-    ]
-    return {
-        "activityDateTime": at,
-        "provisioningAction": decision.action.value,
-        "durationInMilliseconds": outcome.milliseconds,
-        "provisioningStatusInfo": {
-            "status": outcome.status.value,
-            "errorInformation": _error_information(outcome.status, outcome.problem),
-        },
-        "provisioningSteps": [_step(step) for step in steps],
-        "modifiedProperties": properties_of(decision.changes),
-        "sourceIdentity": _source_identity(source),
-        "targetIdentity": {
-            "id": outcome.target_id or "",
-            "displayName": source.name if outcome.target_id else "",
-            "identityType": context.target_types.get(source.object_type, ""),
-            "details": {},
-        },
-        REQUESTS: list(requests),
-    }
+    )
+
+
+def name_of(source: SourceObject) -> str:
+    """`displayName` of `sourceIdentity`."""
+    name: str = source.attributes.get("displayName") or source.name
+    return name
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +112,10 @@ class Addition:
 
     action: Action
     status: Status
-    error: dict[str, Any] | None
-    """`errorInformation`; of use only if the status has changed."""
-    steps: list[dict[str, Any]]
-    changes: list[dict[str, Any]]
+    error: ErrorParts | None
+    """Of use only if the status has changed."""
+    steps: list[StepParts]
+    changes: list[ChangeParts]
     requests: Sequence[bytes]
 
 
@@ -145,9 +133,9 @@ def added(
     return Addition(
         Action.UPDATE if writes else action,
         worst,
-        _error_information(worst, problem) if problem else None,
-        [_step(step) for step in steps],
-        properties_of(changes),
+        error_parts(problem),
+        step_parts(steps),
+        change_parts(changes),
         requests,
     )
 
@@ -155,21 +143,18 @@ def added(
 def with_addition(entry: Entry, addition: Addition) -> Entry:
     info = entry["provisioningStatusInfo"]
     if addition.status.value != info["status"]:
-        info = {"status": addition.status.value, "errorInformation": addition.error}
+        error = dict(zip(ERROR, addition.error, strict=True)) if addition.error else None
+        info = {"status": addition.status.value, "errorInformation": error}
+    steps = [dict(zip(STEP, step, strict=True)) for step in addition.steps]
+    changes = [dict(zip(CHANGE, change, strict=True)) for change in addition.changes]
     return {
         **entry,
         "provisioningAction": addition.action.value,
         "provisioningStatusInfo": info,
-        "provisioningSteps": [*entry["provisioningSteps"], *addition.steps],
-        "modifiedProperties": (entry["modifiedProperties"] + addition.changes)[:MOST_CHANGES],
+        "provisioningSteps": [*entry["provisioningSteps"], *steps],
+        "modifiedProperties": (entry["modifiedProperties"] + changes)[:MOST_CHANGES],
         REQUESTS: trimmed([*entry[REQUESTS], *addition.requests]),
     }
-
-
-def add_to_entry(entry: Entry, steps: Sequence[Step], changes: Sequence[Change], problem: Problem | None) -> Entry:
-    """As `added` and `with_addition`."""
-    action, status = Action(entry["provisioningAction"]), Status(entry["provisioningStatusInfo"]["status"])
-    return with_addition(entry, added(action, status, steps, changes, problem))
 
 
 def given_up(source: SourceObject) -> Step:
@@ -203,52 +188,36 @@ def _export_steps(context: LogContext, source: SourceObject, decision: Decision,
     return (Step(name, "export", Status.SUCCESS, text, {"ReportableIdentifier": source.name}),)
 
 
-def _step(step: Step) -> dict[str, Any]:
-    return {
-        "name": step.name,
-        "provisioningStepType": step.kind,
-        "status": step.status.value,
-        "description": step.description,
-        "details": dict(step.details),
-    }
-
-
-def _error_information(status: Status, problem: Problem | None) -> dict[str, Any] | None:
+def error_parts(problem: Problem | None) -> ErrorParts | None:
+    """`errorInformation`."""
     if problem is None:
         return None
-    return {
-        "errorCode": problem.code,
-        "reason": problem.reason,
-        "additionalDetails": None,
-        "errorCategory": "failure" if problem.code == "InternalError" else "nonServiceFailure",
-        "recommendedAction": RECOMMENDATIONS.get(problem.code),
-    }
+    category = "failure" if problem.code == "InternalError" else "nonServiceFailure"
+    return problem.code, problem.reason, None, category, RECOMMENDATIONS.get(problem.code)
 
 
-def properties_of(changes: Iterable[Change]) -> list[dict[str, Any]]:
+def step_parts(steps: Iterable[Step]) -> list[StepParts]:
+    """`provisioningSteps`."""
+    return [(step.name, step.kind, step.status.value, step.description, step.details) for step in steps]
+
+
+def change_parts(changes: Iterable[Change]) -> list[ChangeParts]:
     """`modifiedProperties`: values as text, secret ones masked."""
     return [
-        {
-            "displayName": change.attribute,
-            "oldValue": _text(change.old, change),
-            "newValue": _text(change.new, change),
-        }
+        (change.attribute, _text(change.old, is_secret=change.is_secret), _text(change.new, is_secret=change.is_secret))
         for change in changes
     ]
 
 
-def _text(value: Any, change: Change) -> str | None:
+def properties_of(changes: Iterable[Change]) -> list[dict[str, Any]]:
+    """`modifiedProperties` as documents."""
+    return [dict(zip(CHANGE, change, strict=True)) for change in change_parts(changes)]
+
+
+def _text(value: Any, *, is_secret: bool) -> str | None:
     if value is None:
         return None
-    if change.is_secret:
+    if is_secret:
         return REDACTED
     text = orjson.dumps(value).decode() if isinstance(value, (dict, list)) else canonical_text(value)
     return text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + "…"
-
-
-def _source_identity(source: SourceObject) -> dict[str, Any]:
-    display = source.attributes.get("displayName") or source.name
-    details = {"id": source.id, "odatatype": source.object_type, "DisplayName": display}
-    if source.object_type == "User":
-        details["UserPrincipalName"] = source.name
-    return {"id": source.id, "displayName": display, "identityType": source.object_type, "details": details}

@@ -24,7 +24,8 @@ from joiner.provisioning.decision import Action, Decision, ObjectType, Problem, 
 from joiner.provisioning.failures import TargetError
 from joiner.provisioning.inbound.service import Inbound
 from joiner.provisioning.jobs import Job
-from joiner.provisioning.journal import Entry, LogContext, Outcome, build_entry
+from joiner.provisioning.journal import Entry, LogContext, Outcome
+from joiner.provisioning.journal_packing import packed_row
 from joiner.provisioning.journal_rows import Journal, entries_of
 from joiner.provisioning.modes import is_on
 from joiner.provisioning.objects import one_object
@@ -204,10 +205,9 @@ class OnDemand:
         problem = Problem(error.code, error.reason)
         step = Step("EntryImport", "matching", Status.FAILURE, f"{what}: {error.reason}", {"ErrorCode": error.code})
         decision = Decision(Action.OTHER, Status.FAILURE, (step,), problem=problem)
-        entry = build_entry(
-            run.log, run.cycle.kind, source, decision, Outcome(Status.FAILURE, None, problem), to_iso(self._clock())
-        )
-        await self._db.write(lambda connection: Journal(connection, run.log).write(entry))
+        outcome = Outcome(Status.FAILURE, None, problem)
+        row = packed_row(run.log, run.cycle.kind, source, decision, outcome, self._clock())
+        await self._db.write(lambda connection: Journal(connection, run.log).write([row]))
 
     async def _provision_inbound(self, job: Job, subject: Subject, cycle: Cycle, by: Actor) -> Entry:
         """`subject` is one of the source."""

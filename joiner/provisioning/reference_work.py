@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any, Final
 
-from joiner.clock import to_iso
 from joiner.errors import InvalidStateError
 from joiner.provisioning import wire
 from joiner.provisioning.client.batches import batches
@@ -22,8 +21,8 @@ from joiner.provisioning.decision import (
     Verb,
 )
 from joiner.provisioning.failures import TargetError, TargetUnusableError
-from joiner.provisioning.journal import MOST_CHANGES, Outcome, build_entry, given_up
-from joiner.provisioning.journal_rows import PackedRow, extended, packed_row
+from joiner.provisioning.journal import MOST_CHANGES, Outcome, given_up
+from joiner.provisioning.journal_packing import PackedRow, extended, packed_row
 from joiner.provisioning.links import escrow, release
 from joiner.provisioning.plan import AttributeFlow
 from joiner.provisioning.reference import MANAGER, MEMBERS, Reference
@@ -131,9 +130,7 @@ class Work:
             action = Action.STAGED_DELETE if is_only_held else Action.UPDATE
             decision = Decision(action, Status.SUCCESS, (), target_id=first.own_target)
             outcome = Outcome(Status.SUCCESS if self._written else Status.SKIPPED, first.own_target)
-            row = packed_row(
-                build_entry(run.log, run.cycle.kind, self._source(), decision, outcome, to_iso(run.clock()))
-            )
+            row = packed_row(run.log, run.cycle.kind, self._source(), decision, outcome, run.clock())
         changes = [self._change(item) for item in self._written[:MOST_CHANGES]]
         requests = run.request_log(first.object_type).kept(self._said, failed=self._problem is not None)
         return extended(row, steps, changes, self._problem or self._unresolved_problem(), requests)

@@ -15,7 +15,8 @@ import orjson
 
 from joiner.provisioning import deletions
 from joiner.provisioning.decision import Step
-from joiner.provisioning.journal_rows import Journal, PackedRow
+from joiner.provisioning.journal_packing import PackedRow
+from joiner.provisioning.journal_rows import Journal
 from joiner.provisioning.links import escrowed
 from joiner.provisioning.pending_references import is_mapped
 from joiner.provisioning.ports import watched
@@ -117,7 +118,7 @@ def _log(journal: Journal, told: Mapping[Work, Sequence[Step]]) -> None:
     for work, steps in told.items():
         if steps:
             changed[work.source_id] = work.logged(changed.get(work.source_id, rows.get(work.source_id)), steps)
-    journal.write_all(list(changed.values()))
+    journal.write(list(changed.values()))
 
 
 def _settle(connection: sqlite3.Connection, run: Run, unmapped: Iterable[Reference], works: Iterable[Work]) -> None:

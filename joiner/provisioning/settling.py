@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from joiner.clock import to_iso
 from joiner.provisioning import census, deletions, pending_references, seen_references
 from joiner.provisioning.census import Answers
 from joiner.provisioning.decision import Create, Decision, LinkChange, Modify, Problem, QueryMatch, Status
 from joiner.provisioning.exchanges import RequestLog
 from joiner.provisioning.items import Item
-from joiner.provisioning.journal import Outcome, build_entry, given_up
-from joiner.provisioning.journal_rows import Journal, PackedRow, packed_row
+from joiner.provisioning.journal import Outcome, given_up
+from joiner.provisioning.journal_packing import PackedRow, packed_row
+from joiner.provisioning.journal_rows import Journal
 from joiner.provisioning.links import change_links, escrow, forget_intents, is_changed, release
 from joiner.provisioning.matching import match_queries
 from joiner.provisioning.plan import ObjectPlan
@@ -64,7 +64,7 @@ def commit_of(run: Run, plan: ObjectPlan, items: list[Item], listed: Answers | N
                 rows[place] = _row(run, item, last, outcome, now, request_log)
         for source_id in succeeded:
             release(connection, run.job.id, source_id)
-        Journal(connection, run.log).write_all(rows)
+        Journal(connection, run.log).write(rows)
         change_links(connection, run.job.id, object_type, changes, now)
         deletions.settle(connection, run.job.id, [item.source.id for item in items if not item.is_held])
         forget_intents(connection, run.job.id, [item.source.id for item in items if _is_settled(item)])
@@ -84,7 +84,7 @@ def _row(
     run: Run, item: Item, decision: Decision, outcome: Outcome, now: datetime, request_log: RequestLog
 ) -> PackedRow:
     requests = request_log.kept(item.said, decision.changes, failed=outcome.status is Status.FAILURE)
-    return packed_row(build_entry(run.log, run.cycle.kind, item.source, decision, outcome, to_iso(now), requests))
+    return packed_row(run.log, run.cycle.kind, item.source, decision, outcome, now, requests)
 
 
 def _taken_over(item: Item) -> str | None:

@@ -1,5 +1,6 @@
 """The provisioning log: what an entry says, how to ask for it, how little room it takes, that nobody changes it."""
 
+import random
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from io import BytesIO
@@ -9,13 +10,14 @@ from typing import Any
 import orjson
 import pytest
 
+from benchmarks.journal_dictionary import anonymous, samples
 from benchmarks.people import write_csv
 from joiner.clock import to_iso
 from joiner.directory.csv_import import import_directory
-from joiner.provisioning import journal_rows
+from joiner.provisioning import journal_packing, journal_rows
 from joiner.provisioning.decision import Action, Change, Problem, Status, Step
-from joiner.provisioning.exchanges import document_of
 from joiner.provisioning.journal import added, with_addition
+from joiner.provisioning.journal_packing import extended, repacked, unpack
 from joiner.provisioning.retention import Retention
 from tests.job_api import JobApi, opened_api
 from tests.world import START
@@ -187,6 +189,15 @@ async def test_a_row_takes_little_room(api: JobApi, tmp_path: Path) -> None:
     assert len(orjson.dumps(entries)) / len(entries) > 5 * MOST_BYTES_A_ROW
 
 
+async def test_a_dictionary_that_is_trained_anew_names_nobody(api: JobApi, tmp_path: Path) -> None:
+    await provisioned(api)
+    texts = list(samples([api.world.db.path]))
+    assert any(b"ada@" in text for text in texts)
+    told = [anonymous(text, random.Random(1)) for text in texts]
+    assert not any(f"{name}@".encode() in text for name in ("ada", "bea", "cid", "dan") for text in told)
+    assert [len(text) for text in told] == [len(text) for text in texts], "the form is the same"
+
+
 async def test_ids_that_are_no_uuids_and_values_of_any_kind_come_back_as_they_were(api: JobApi) -> None:
     await provisioned(api)
     entry = journal_rows.entries_of(api.world.db.reader, api.world.cycle().id)[0]
@@ -206,28 +217,20 @@ async def test_ids_that_are_no_uuids_and_values_of_any_kind_come_back_as_they_we
             ],
             "joiner.requests": said,
         }
-        at = journal_rows.microseconds(entry["activityDateTime"])
-        place = journal_rows.ACTIONS.index(entry["provisioningAction"])
-        status = journal_rows.STATUSES.index(entry["provisioningStatusInfo"]["status"])
-        row = (at, place, status, journal_rows.source_key(id_), journal_rows.pack(odd))
-        unpacked = journal_rows.unpack(row)
-        for _ in range(2):
-            shown = {**unpacked, "joiner.requests": journal_rows.spelled_out(unpacked)}
-            assert shown == {**{name: odd[name] for name in unpacked}, "joiner.requests": list(map(document_of, said))}
-            # Packed once more, as when references add to it.
-            row = (at, place, status, row[3], journal_rows.pack(unpacked))
-            unpacked = journal_rows.unpack(row)
+        unpacked = unpack(repacked(odd))
+        assert unpacked == {name: odd[name] for name in unpacked}
+        assert unpack(repacked(unpacked)) == unpacked, "packed once more, as when references add to it"
 
 
 async def test_what_is_added_to_a_row_reads_as_if_it_had_been_there(
     api: JobApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     longest = 600
-    monkeypatch.setattr(journal_rows, "LONGEST_EXTENDED", longest)
+    monkeypatch.setattr(journal_packing, "LONGEST_EXTENDED", longest)
     await provisioned(api)
     entry = journal_rows.entries_of(api.world.db.reader, api.world.cycle().id)[0]
-    known = journal_rows.unpack(journal_rows.packed_row({**entry, "joiner.requests": []}))
-    row = journal_rows.packed_row(known)
+    row = repacked({**entry, "joiner.requests": []})
+    known = unpack(row)
     for number in range(60):
         failed = number % 20 == 13
         problem = Problem("Conflict", f"number {number}") if failed else None
@@ -239,7 +242,7 @@ async def test_what_is_added_to_a_row_reads_as_if_it_had_been_there(
         ]
         now = (Action(known["provisioningAction"]), Status(known["provisioningStatusInfo"]["status"]))
         known = with_addition(known, added(*now, [step], changes, problem, requests))
-        row = journal_rows.extended(row, [step], changes, problem, requests)
-        assert journal_rows.unpack(row) == known
+        row = extended(row, [step], changes, problem, requests)
+        assert unpack(row) == known
     assert len(row[4]) > longest, "the last ones were packed anew"
     assert known["provisioningStatusInfo"]["errorInformation"]["reason"] == "number 13"

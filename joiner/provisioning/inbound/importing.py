@@ -31,7 +31,8 @@ from joiner.provisioning.decision import (
 from joiner.provisioning.inbound import managers, people
 from joiner.provisioning.inbound.decide import Match, decide
 from joiner.provisioning.inbound.plan import InboundPlan
-from joiner.provisioning.journal import Entry, LogContext, Outcome, add_to_entry, build_entry, given_up
+from joiner.provisioning.journal import LogContext, Outcome, given_up
+from joiner.provisioning.journal_packing import PackedRow, extended, packed_row
 from joiner.provisioning.journal_rows import Journal, last_name
 from joiner.provisioning.plan import Computed
 from joiner.provisioning.refusals import fail
@@ -77,7 +78,7 @@ class Importing:
         self._journals: dict[str, Journal] = {}
         self._runs: dict[str, str] = {}
         """Under which id the log has the last entry of a user, where that is not the cycle's."""
-        self._entries: dict[tuple[str, str], Entry] = {}
+        self._entries: dict[tuple[str, str], PackedRow] = {}
         self._escrowed: set[str] = set()
         """Who of the page has failed before, and not succeeded since."""
         self.counts: Counter[str] = Counter()
@@ -164,7 +165,7 @@ class Importing:
         context = self._context
         status = Status.FAILURE if problem is not None else decision.status
         outcome = Outcome(status, user_id, problem or decision.problem)
-        entry = build_entry(context.log, context.kind, source, decision, outcome, to_iso(self._now))
+        entry = packed_row(context.log, context.kind, source, decision, outcome, self._now)
         self.counts["imported"] += 1
         self.counts[status.value if status in (Status.FAILURE, Status.SKIPPED) else decision.action.value] += 1
         if arrival.is_operation and self._entry_of(source.id) is not None:
@@ -184,7 +185,7 @@ class Importing:
         else:
             self._forget(source.id)
             key = self._run_of(source.id), source.id
-            self._entries[key] = add_to_entry(self._entries[key], [given_up(source)], (), problem)
+            self._entries[key] = extended(self._entries[key], [given_up(source)], (), problem)
 
     def _forget(self, source_id: str) -> None:
         """What the source said of a user that failed is of no use any more."""
@@ -224,8 +225,8 @@ class Importing:
             source = SourceObject("User", source_id, name, {}, True, False)
             decision = Decision(Action.OTHER, Status.SKIPPED, ())
             outcome = Outcome(Status.SKIPPED, link.target_id)
-            entry = build_entry(self._context.log, self._context.kind, source, decision, outcome, to_iso(self._now))
-        self._entries[self._run_of(source_id), source_id] = add_to_entry(
+            entry = packed_row(self._context.log, self._context.kind, source, decision, outcome, self._now)
+        self._entries[self._run_of(source_id), source_id] = extended(
             entry, report.steps, report.changes, report.problem
         )
 
@@ -234,10 +235,10 @@ class Importing:
     def _run_of(self, source_id: str) -> str:
         return self._runs.get(source_id, self._cycle_id)
 
-    def _entry_of(self, source_id: str) -> Entry | None:
+    def _entry_of(self, source_id: str) -> PackedRow | None:
         """The last one that this cycle has of the user."""
         run = self._run_of(source_id)
-        return self._entries.get((run, source_id)) or self._journal(run).entry_of(source_id)
+        return self._entries.get((run, source_id)) or self._journal(run).rows_of([source_id]).get(source_id)
 
     def _journal(self, run: str) -> Journal:
         journal = self._journals.get(run)
@@ -247,7 +248,7 @@ class Importing:
 
     def _write_entries(self) -> None:
         for (run, _), entry in self._entries.items():
-            self._journal(run).write(entry)
+            self._journal(run).write([entry])
         self._entries.clear()
 
 
