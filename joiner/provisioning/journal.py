@@ -204,7 +204,11 @@ def step_parts(steps: Iterable[Step]) -> list[StepParts]:
 def change_parts(changes: Iterable[Change]) -> list[ChangeParts]:
     """`modifiedProperties`: values as text, secret ones masked."""
     return [
-        (change.attribute, _text(change.old, is_secret=change.is_secret), _text(change.new, is_secret=change.is_secret))
+        (
+            change.attribute,
+            None if change.old is None else _text(change.old, change),
+            None if change.new is None else _text(change.new, change),
+        )
         for change in changes
     ]
 
@@ -214,10 +218,10 @@ def properties_of(changes: Iterable[Change]) -> list[dict[str, Any]]:
     return [dict(zip(CHANGE, change, strict=True)) for change in change_parts(changes)]
 
 
-def _text(value: Any, *, is_secret: bool) -> str | None:
-    if value is None:
-        return None
-    if is_secret:
+def _text(value: Any, change: Change) -> str:
+    if change.is_secret:
         return REDACTED
-    text = orjson.dumps(value).decode() if isinstance(value, (dict, list)) else canonical_text(value)
+    text: str = value
+    if type(value) is not str:
+        text = orjson.dumps(value).decode() if isinstance(value, (dict, list)) else canonical_text(value)
     return text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + "…"

@@ -2,6 +2,7 @@
 compressed with a dictionary of what entries usually say (REQ-P-131).
 """
 
+import re
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -40,6 +41,8 @@ FORMAT: Final = b"\x03"
 LEVEL: Final = 3
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
+CANONICAL: Final = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+"""UUIDs as they are usually written; sixteen bytes stand for them."""
 LONGEST_EXTENDED: Final = 4096
 """Bytes of a packed entry: a longer one is packed anew, because it may name more changes than are kept."""
 # Bytes that JSON does not have.
@@ -64,11 +67,7 @@ def microseconds(moment: datetime) -> int:
 
 def source_key(source_id: str) -> bytes | str:
     """The id as the column has it."""
-    try:
-        key = UUID(source_id)
-    except ValueError:
-        return source_id
-    return key.bytes if str(key) == source_id else source_id
+    return bytes.fromhex(source_id.replace("-", "")) if CANONICAL.fullmatch(source_id) else source_id
 
 
 def packed_row(
