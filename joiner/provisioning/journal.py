@@ -85,7 +85,7 @@ VERBS: Final[Mapping[Action, str]] = {
     Action.DISABLE: "disabled",
     Action.DELETE: "deleted",
 }
-SEVERITY: Final = (Status.SKIPPED, Status.SUCCESS, Status.WARNING, Status.FAILURE)
+SEVERITY: Final = {Status.SKIPPED: 0, Status.SUCCESS: 1, Status.WARNING: 2, Status.FAILURE: 3}
 IMPORT_STEPS: Final = {"initial": ("EntryImportAdd", "Add"), "incremental": ("EntryImportUpdate", "Update")}
 
 
@@ -128,7 +128,10 @@ def added(
     requests: Sequence[bytes] = (),
 ) -> Addition:
     """To an entry of this action and status: the worse status wins; a skip that wrote something is an update."""
-    worst = max((status, *(step.status for step in steps)), key=SEVERITY.index)
+    worst = status
+    for step in steps:
+        if SEVERITY[step.status] > SEVERITY[worst]:
+            worst = step.status
     writes = action is Action.OTHER and (changes or worst is Status.FAILURE)
     return Addition(
         Action.UPDATE if writes else action,

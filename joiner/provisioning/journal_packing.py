@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
-from uuid import UUID
 
 import orjson
 import zstandard
@@ -82,7 +81,7 @@ def packed_row(
     """The entry of one object without what it has in common with others; `kind` is the cycle's; `requests`: what is
     kept of those that were sent for it."""
     is_user = source.object_type == "User"
-    names = _Names(source.id, source.name, outcome.target_id)
+    names = _names(source.id, source.name, outcome.target_id)
     parts = (
         outcome.milliseconds,
         error_parts(outcome.problem),
@@ -129,7 +128,7 @@ def unpack(row: Any) -> Entry:
     at, action, status, key, packed = row
     names, text = _names_of(key, text_of(packed))
     (first, requests), *additions = map(_read, names.spelled_out(text).split(ADDED))
-    source_id = names.source_id
+    source_id = _source_id(key)
     duration, error, steps, changes, (name, kind, principal_name), target = first
     for (more_steps, more_changes, *errors), more_requests in additions:
         steps, changes, error = steps + more_steps, changes + more_changes, errors[0] if errors else error
@@ -157,7 +156,7 @@ def repacked(entry: Entry) -> PackedRow:
     """The row of an unpacked entry."""
     info, source, target = entry["provisioningStatusInfo"], entry["sourceIdentity"], entry["targetIdentity"]
     name = source["details"].get("UserPrincipalName")
-    names = _Names(source["id"], name or source["displayName"], target["id"])
+    names = _names(source["id"], name or source["displayName"], target["id"])
     parts = (
         entry["durationInMilliseconds"],
         _values(ERROR, info["errorInformation"]) if info["errorInformation"] else None,
@@ -180,11 +179,11 @@ def _values(names: Iterable[str], document: Mapping[str, Any]) -> list[Any]:
 
 
 class _Names:
-    """What an entry says again and again, and the signs for it."""
+    """What an entry says again and again, as JSON has it, and the signs for it."""
 
-    def __init__(self, source_id: str, name: str, target_id: str | None) -> None:
-        self.source_id = source_id
-        self._told = (source_id.encode(), _as_json(name), _as_json(target_id or ""))
+    def __init__(self, *told: bytes) -> None:
+        self._told = told
+        """Id, name, id of the account."""
 
     @property
     def head(self) -> bytes:
@@ -204,15 +203,21 @@ class _Names:
         return text
 
 
-def _as_json(text: str) -> bytes:
-    return orjson.dumps(text)[1:-1]
+def _names(source_id: str, name: str, target_id: str | None) -> _Names:
+    return _Names(source_id.encode(), orjson.dumps(name)[1:-1], orjson.dumps(target_id or "")[1:-1])
 
 
 def _names_of(key: bytes | str, text: bytes) -> tuple[_Names, bytes]:
     """The names of a row's whole text, and the rest of it."""
     name, target_id, rest = text.split(END, 2)
-    source_id = key if isinstance(key, str) else str(UUID(bytes=key))
-    return _Names(source_id, *(orjson.loads(b'"%b"' % each) for each in (name, target_id))), rest
+    return _Names(_source_id(key).encode(), name, target_id), rest
+
+
+def _source_id(key: bytes | str) -> str:
+    if isinstance(key, str):
+        return key
+    digits = key.hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def _read(text: bytes) -> tuple[list[Any], list[bytes]]:

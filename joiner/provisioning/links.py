@@ -67,13 +67,14 @@ def change_links(
         connection.executemany(f"DELETE FROM {table} WHERE job_id = ? AND source_id = ?", dropped)
     for _, source_id in dropped:
         release(connection, job_id, source_id, is_reference=True)
+    moment = to_iso(now)
     write_rows(
         connection,
         "INSERT INTO link (job_id, source_id, object_type, target_id, is_managed, is_disabled, linked_at)"
         " VALUES {rows} ON CONFLICT (job_id, source_id) DO UPDATE SET target_id = excluded.target_id,"
         " is_managed = excluded.is_managed, is_disabled = excluded.is_disabled",
         [
-            (job_id, source_id, object_type, target_id, *STATES[change], to_iso(now))
+            (job_id, source_id, object_type, target_id, *STATES[change], moment)
             for source_id, target_id, change in changes
             if change in STATES
         ],

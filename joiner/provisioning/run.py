@@ -69,6 +69,7 @@ class Run:
 
     owned_at: list[datetime] = field(default_factory=list)
     """When it was last seen that this worker holds the job."""
+    request_logs: dict[ObjectType, RequestLog] = field(default_factory=dict)
 
     @property
     def reader(self) -> sqlite3.Connection:
@@ -108,8 +109,12 @@ class Run:
 
     def request_log(self, object_type: ObjectType) -> RequestLog:
         """What the log keeps of requests for objects of the type."""
-        plan = self.plan_of(object_type)
-        return RequestLog(log_requests(self.job.settings), plan.flows if plan is not None else ())
+        found = self.request_logs.get(object_type)
+        if found is None:
+            plan = self.plan_of(object_type)
+            found = RequestLog(log_requests(self.job.settings), plan.flows if plan is not None else ())
+            self.request_logs[object_type] = found
+        return found
 
 
 @dataclass(slots=True)
