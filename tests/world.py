@@ -69,7 +69,9 @@ class PlainEngine:
     async def run(self, cycle_id: str) -> None:
         assert self.runner is not None
         if cycle_id not in self._tasks:
-            self._tasks[cycle_id] = asyncio.create_task(run_pages(self.runner, cycle_id, self._run_some))
+            self._tasks[cycle_id] = asyncio.create_task(
+                run_pages(self.runner, cycle_id, self._run_some, self.runner.drop_some)
+            )
 
     async def _run_some(self, cycle_id: str, fence: int) -> bool:
         assert self.runner is not None

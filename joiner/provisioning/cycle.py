@@ -203,10 +203,9 @@ class CycleRunner:
             page = await ahead
             await self._db.write(page.abandon)
 
-    async def drop_lists(self, cycle_id: str) -> None:
-        """Drops what the cycle, which has ended, has read of the target's lists."""
-        while await self._db.write(lambda connection: census.drop_some(connection, cycle_id)):
-            pass
+    async def drop_some(self, cycle_id: str) -> int:
+        """Drops a part of what the cycle, which has ended, has read of the target's lists; 0 if nothing was left."""
+        return await self._db.write(lambda connection: census.drop_some(connection, cycle_id))
 
     async def fail(self, cycle_id: str, fence: int, reason: str) -> None:
         """Ends the cycle as failed without a watermark; the job stays as it is and runs again at its time."""

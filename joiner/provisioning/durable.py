@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import structlog
 
@@ -29,6 +29,8 @@ SECONDS_FOR_A_STEP: Final = 5.0
 SECONDS_FOR_A_PAGE: Final = 30.0
 """How long a stop waits for the pages under way; one that takes longer is run again by the next start."""
 
+T = TypeVar("T")
+
 log = structlog.get_logger(__name__)
 
 
@@ -41,8 +43,8 @@ class PageRunner(Protocol):
     async def run_pages(self, cycle_id: str, fence: int, goes_on: Callable[[], bool]) -> bool:
         """Runs pages while `goes_on` says so, one at least; False when the cycle has ended."""
 
-    async def drop_lists(self, cycle_id: str) -> None:
-        """Drops what the cycle, which has ended, has read of the target's lists."""
+    async def drop_some(self, cycle_id: str) -> int:
+        """Drops a part of what the cycle, which has ended, has read of the target's lists; 0 if nothing was left."""
 
     async def fail(self, cycle_id: str, fence: int, reason: str) -> None:
         """Ends the cycle as failed."""
@@ -98,7 +100,12 @@ class DbosEngine:
 
         @DBOS.workflow(name="cycle")
         async def cycle(cycle_id: str) -> None:
-            await run_pages(runner, cycle_id, lambda id_, fence: self._counted(lambda: pages(id_, fence)))
+            await run_pages(
+                runner,
+                cycle_id,
+                lambda id_, fence: self._counted(lambda: pages(id_, fence)),
+                lambda id_: self._counted(lambda: runner.drop_some(id_)),
+            )
             self._on_end()
 
         self._workflow = cycle
@@ -130,7 +137,7 @@ class DbosEngine:
         await asyncio.to_thread(self._dbos.destroy)
         self._dbos = None
 
-    async def _counted(self, run_page: Callable[[], Awaitable[bool]]) -> bool:
+    async def _counted(self, run_page: Callable[[], Awaitable[T]]) -> T:
         """The page's result; when the engine stops no further page begins: the workflow waits for the next start."""
         if self._is_stopping:
             await asyncio.Event().wait()
@@ -150,7 +157,12 @@ class DbosEngine:
             await self._dbos.delete_workflows_async([workflow.workflow_id for workflow in ended])
 
 
-async def run_pages(runner: PageRunner, cycle_id: str, run_some: Callable[[str, int], Awaitable[bool]]) -> None:
+async def run_pages(
+    runner: PageRunner,
+    cycle_id: str,
+    run_some: Callable[[str, int], Awaitable[bool]],
+    drop_some: Callable[[str], Awaitable[int]],
+) -> None:
     """Runs the cycle to its end, or until its job is deleted or taken over by another worker.
 
     What nobody expected (a full disk, a mistake of ours) ends the cycle as failed; the next one starts at its time.
@@ -160,7 +172,8 @@ async def run_pages(runner: PageRunner, cycle_id: str, run_some: Callable[[str, 
         try:
             while await run_some(cycle_id, fence):
                 pass
-            await runner.drop_lists(cycle_id)
+            while await drop_some(cycle_id):
+                pass
         except JoinerError:
             raise
         except Exception as error:

@@ -31,9 +31,9 @@ class Runners:
         runner = self.outbound if source_of(job.template_id) == "directory" else self._inbound
         return await runner.run_pages(cycle_id, fence, goes_on)
 
-    async def drop_lists(self, cycle_id: str) -> None:
-        """As `CycleRunner.drop_lists`."""
-        await self.outbound.drop_lists(cycle_id)
+    async def drop_some(self, cycle_id: str) -> int:
+        """As `CycleRunner.drop_some`."""
+        return await self.outbound.drop_some(cycle_id)
 
     async def fail(self, cycle_id: str, fence: int, reason: str) -> None:
         """As `CycleRunner.fail`."""

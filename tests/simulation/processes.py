@@ -197,7 +197,9 @@ class TaskEngine:
         if cycle_id not in self.tasks:
             # One page begins while the one before it is sent and committed.
             run_some = partial(self.runner.run_pages, goes_on=lambda: True)
-            self.tasks[cycle_id] = asyncio.create_task(run_pages(self.runner, cycle_id, run_some))
+            self.tasks[cycle_id] = asyncio.create_task(
+                run_pages(self.runner, cycle_id, run_some, self.runner.drop_some)
+            )
 
     async def stop(self) -> None:
         for task in self.tasks.values():
