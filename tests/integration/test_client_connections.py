@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
 import aiohttp
 import pytest
 
-from joiner.net.pinned import pinned_connector
 from joiner.provisioning.client.connections import Connections
+from joiner.provisioning.client.deadlines import Deadlines
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -18,10 +18,13 @@ class Server:
 
     def __init__(self, requests: int = 1000) -> None:
         self.heads: list[str] = []
+        self.writers: list[asyncio.StreamWriter] = []
+        self.answer = ANSWER
         self.closed = asyncio.Event()
         self._requests = requests
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.writers.append(writer)
         for _ in range(self._requests):
             try:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
@@ -30,7 +33,7 @@ class Server:
             self.heads.append(head)
             length = head.lower().partition("content-length: ")[2].partition("\r\n")[0]
             await reader.readexactly(int(length or 0))
-            writer.write(ANSWER)
+            writer.write(self.answer)
         if self._requests == 1:
             # The next request is already on its way when the connection goes.
             await reader.read(1)
@@ -39,12 +42,14 @@ class Server:
 
 
 @asynccontextmanager
-async def connected(server: Server, path: str = "") -> AsyncIterator[Connections]:
+async def connected(
+    server: Server, path: str = "", *, limit: int = 100, seconds: float = 10
+) -> AsyncIterator[Connections]:
     listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
     address = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}{path}"
-    async with listening, pinned_connector(["127.0.0.1"]) as connector:
-        timeout = aiohttp.ClientTimeout(total=10)
-        yield Connections(connector, address, {"Accept-Encoding": "identity"}, timeout, 1000)
+    async with listening, aiohttp.TCPConnector(limit=limit) as connector:
+        with closing(Connections(connector, address, {"Accept-Encoding": "identity"}, seconds, 1000)) as connections:
+            yield connections
 
 
 async def test_requests_share_a_connection_and_carry_path_host_and_headers() -> None:
@@ -79,6 +84,53 @@ async def test_a_create_is_never_sent_again() -> None:
         with pytest.raises(aiohttp.ClientError):
             await connections.send("POST", "/Users", {}, b"{}")
     assert len(server.heads) == 1
+
+
+async def test_what_nobody_asked_for_is_no_answer() -> None:
+    server = Server()
+    async with connected(server) as connections:
+        await connections.send("POST", "/Users", {}, b"{}")
+        server.writers[0].write(ANSWER.replace(b"200 OK", b"408 Request Timeout"))
+        await server.closed.wait()
+        status, _, _ = await connections.send("POST", "/Users", {}, b"{}")
+    assert status == 200
+    assert len(server.writers) == 2
+
+
+async def test_requests_wait_for_a_connection_when_no_more_may_be_made() -> None:
+    server = Server()
+    async with connected(server, limit=2) as connections:
+        answers = await asyncio.gather(*(connections.send("POST", "/Users", {}, b"{}") for _ in range(9)))
+        again = await connections.send("POST", "/Users", {}, b"{}")
+    assert [status for status, _, _ in [*answers, again]] == [200] * 10
+    assert len(server.writers) == 2
+
+
+@pytest.mark.parametrize("begun", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"])
+async def test_an_answer_that_is_not_whole_in_time_is_a_timeout(begun: bytes) -> None:
+    server = Server()
+    async with connected(server, seconds=0.1) as connections:
+        await connections.send("POST", "/Users", {}, b"{}")
+        server.answer = begun
+        with pytest.raises(TimeoutError):
+            await connections.send("POST", "/Users", {}, b"{}")
+        await server.closed.wait()
+        server.answer = ANSWER
+        status, _, _ = await connections.send("POST", "/Users", {}, b"{}")
+    assert status == 200
+
+
+async def test_what_is_not_taken_out_in_time_expires() -> None:
+    expired = asyncio.Queue[str]()
+    deadlines = Deadlines[str](expired.put_nowait)
+    now = asyncio.get_running_loop().time()
+    for item, until in [("late", now + 3600), ("second", now + 0.02), ("taken", now + 0.01), ("first", now)]:
+        deadlines.put(item, until)
+    deadlines.take("taken")
+    assert [await expired.get(), await expired.get()] == ["first", "second"]
+    assert deadlines.last() == "late"
+    assert deadlines.last() is None
+    deadlines.close()
 
 
 @pytest.mark.parametrize("value", ["a\r\nX-Other: b", "a\nb", "a\rb", "a\0b"])

@@ -6,22 +6,28 @@ aiohttp connects, encrypts, keeps connections and parses answers. What its sessi
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
-from joiner.provisioning.failures import TargetError, incompatible
+from joiner.provisioning.client.deadlines import Deadlines
+from joiner.provisioning.client.line import Line
 
 IDEMPOTENT: Final = frozenset({"GET", "PUT", "DELETE"})
-BUFFER: Final = 256 * 1024
+CONNECT_TIMEOUT: Final = 15.0
+KEPT: Final = 15.0
+"""Seconds after which a connection that nobody uses is closed."""
 
 
 class Connections:
     """Speaks to one address; belongs to one event loop. `connector` is used by nobody else.
 
-    `most_bytes`: the longest answer that is read.
+    `seconds`: from the beginning of a request, with connecting, to the end of its answer. `most_bytes`: the longest
+    answer that is read.
     """
 
     def __init__(
@@ -29,18 +35,35 @@ class Connections:
         connector: aiohttp.BaseConnector,
         base_url: str,
         headers: Mapping[str, str],
-        timeout: aiohttp.ClientTimeout,
+        seconds: float,
         most_bytes: int,
     ) -> None:
         url = URL(base_url)
+        self._loop = asyncio.get_running_loop()
         self._connector = connector
+        handler: type[ResponseHandler] = Line
+        connector._factory = partial(handler, loop=self._loop)
         # Says whom to connect to, and is never sent.
-        self._destination = aiohttp.ClientRequest("GET", url, loop=asyncio.get_running_loop())
+        self._destination = aiohttp.ClientRequest("GET", url, loop=self._loop)
         self._path = url.raw_path.rstrip("/")
-        self._timeout = timeout
+        self._seconds = seconds
+        self._timeout = aiohttp.ClientTimeout(sock_connect=min(seconds, CONNECT_TIMEOUT))
         self._most_bytes = most_bytes
         self._common = self._lines({"Host": self._destination.headers["Host"], **headers})
         self._known: tuple[Mapping[str, str], bytes] | None = None
+        self._asked = Deadlines(Line.give_up)
+        # The connector lends them all the while: to give them back and borrow them anew takes longer than a request.
+        self._idle = Deadlines[Line](lambda line: line.lease.close())
+        self._connecting = 0
+        self._is_closed = False
+
+    def close(self) -> None:
+        """The connector closes what it gets back here, and what is under way."""
+        self._is_closed = True
+        while (line := self._idle.last()) is not None:
+            line.lease.release()
+        self._idle.close()
+        self._asked.close()
 
     async def send(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes | None
@@ -50,36 +73,55 @@ class Connections:
         Raises TimeoutError, OSError, aiohttp.ClientError, or TargetError for an answer that is too long.
         """
         message = self._message(method, path, headers, body)
-        async with asyncio.timeout(self._timeout.total):
-            try:
-                return await self._exchange(message)
-            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-                # A connection that was kept may have been closed just now; aiohttp's sessions try again as well.
-                if method not in IDEMPOTENT:
-                    raise
-                return await self._exchange(message)
-
-    async def _exchange(self, message: bytes) -> tuple[int, Mapping[str, str], bytes]:
-        connection = await self._connector.connect(self._destination, [], self._timeout)
+        until = self._loop.time() + self._seconds
         try:
-            protocol, transport = connection.protocol, connection.transport
-            if protocol is None or transport is None:
-                raise aiohttp.ServerDisconnectedError
-            protocol.set_response_params(read_until_eof=True, auto_decompress=False, read_bufsize=BUFFER)
-            transport.write(message)
-            status = 100
-            while status < 200:
-                answer, content = await protocol.read()
-                status = answer.code
-            data = await _read(content, self._most_bytes)
+            return await self._exchange(message, until)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            # A connection that was kept may have been closed just now; aiohttp's sessions try again as well.
+            if method not in IDEMPOTENT:
+                raise
+            return await self._exchange(message, until)
+
+    async def _exchange(self, message: bytes, until: float) -> tuple[int, Mapping[str, str], bytes]:
+        line = self._kept()
+        if line is None:
+            line = await self._connected(until)
+        self._asked.put(line, until)
+        try:
+            answer = await line.ask(message, self._most_bytes)
         except HttpProcessingError as error:
-            connection.close()
+            line.lease.close()
             raise aiohttp.ClientPayloadError(f"the answer is not HTTP: {error.message}") from None
         except BaseException:
-            connection.close()
+            line.lease.close()
             raise
-        connection.release()
-        return status, answer.headers, data
+        finally:
+            self._asked.take(line)
+        if line.should_close or self._connecting or self._is_closed:
+            # Whoever waits for one of the connector's gets it.
+            line.lease.release()
+        else:
+            self._idle.put(line, self._loop.time() + KEPT)
+        return answer
+
+    def _kept(self) -> Line | None:
+        while (line := self._idle.last()) is not None:
+            if line.is_connected():
+                return line
+            line.lease.close()
+        return None
+
+    async def _connected(self, until: float) -> Line:
+        self._connecting += 1
+        try:
+            async with asyncio.timeout_at(until):
+                lease = await self._connector.connect(self._destination, [], self._timeout)
+        finally:
+            self._connecting -= 1
+        line = lease.protocol
+        assert isinstance(line, Line)
+        line.lease = lease
+        return line
 
     def _message(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
         if not path.isascii() or not path.isprintable() or " " in path:
@@ -98,21 +140,3 @@ class Connections:
         if text.count("\r") != len(headers) or text.count("\n") != len(headers) or "\0" in text:
             raise ValueError("a header has a line break in it")
         return text.encode()
-
-
-async def _read(content: aiohttp.StreamReader, most: int) -> bytes:
-    """The whole body."""
-    data = await content.read(most + 1)
-    if not content.at_eof():
-        parts, size = [data], len(data)
-        while size <= most and (part := await content.read(most + 1 - size)):
-            parts.append(part)
-            size += len(part)
-        data = b"".join(parts)
-    if len(data) > most:
-        raise too_long(most)
-    return data
-
-
-def too_long(most: int) -> TargetError:
-    return incompatible(f"the answer is longer than {most} bytes")

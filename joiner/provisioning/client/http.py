@@ -4,7 +4,7 @@ import asyncio
 import ssl
 import zlib
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -13,15 +13,15 @@ import aiohttp
 from joiner.errors import ForbiddenTargetError
 from joiner.net.addresses import Addresses
 from joiner.net.pinned import pinned_connector
-from joiner.provisioning.client.connections import Connections, too_long
+from joiner.provisioning.client.connections import Connections
 from joiner.provisioning.client.exchange import Answer
+from joiner.provisioning.client.line import too_long
 from joiner.provisioning.client.tls import TlsMaterial, tls_context
 from joiner.provisioning.failures import TargetError, incompatible
 
 HEADERS: Final[Mapping[str, str]] = {"Accept-Encoding": "identity", "User-Agent": "joiner"}
 REQUEST_TIMEOUT: Final = 60.0
 """Seconds from the beginning of a request to the end of its answer."""
-CONNECT_TIMEOUT: Final = 15.0
 MOST_BYTES: Final = 32 * 1024 * 1024
 """Of an answer, also of one that came compressed."""
 WINDOW_BITS: Final[Mapping[str, int]] = {"gzip": 31, "x-gzip": 31, "deflate": 15}
@@ -70,9 +70,9 @@ async def open_exchange(
     context = await asyncio.to_thread(tls_context, tls) if is_encrypted else None
     if context is None and tls.certificate:
         raise ForbiddenTargetError("a client certificate needs an address that begins with https://")
-    timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=min(seconds, CONNECT_TIMEOUT))
     async with pinned_connector(checked, tls=context) as connector:
-        yield HttpExchange(Connections(connector, base_url, HEADERS, timeout, MOST_BYTES), query, seconds)
+        with closing(Connections(connector, base_url, HEADERS, seconds, MOST_BYTES)) as connections:
+            yield HttpExchange(connections, query, seconds)
 
 
 def _decompressed(content: bytes, coding: str) -> bytes:
