@@ -28,7 +28,7 @@ from joiner.provisioning.client.gate import Gate, Sleep
 from joiner.provisioning.client.merge import merged
 from joiner.provisioning.client.pace import Pace, Verdict
 from joiner.provisioning.client.profile import DEFAULT_PROFILE, TargetProfile
-from joiner.provisioning.client.recorder import Masking, tell
+from joiner.provisioning.client.recorder import Masking, forms, tell
 from joiner.provisioning.client.retries import (
     LONGEST_WAIT,
     MOST_THROTTLED,
@@ -72,6 +72,7 @@ class ScimTarget:
         self._jitter = jitter
         self._scan = Scan(clock)
         self._known: tuple[Headers, dict[str, str], dict[str, str]] | None = None
+        self._forms: tuple[Sequence[str], Sequence[bytes]] | None = None
 
     @property
     def profile(self) -> TargetProfile:
@@ -154,7 +155,7 @@ class ScimTarget:
         target_id = id_of(parsed(answer)) or _last_segment(answer.headers.get("location"), endpoint)
         if not target_id:
             raise incompatible("the application answered the create without an id")
-        self._scan.add(endpoint, {**resource, "id": target_id})
+        self._scan.add(endpoint, resource, target_id)
         return target_id
 
     async def describe(self, endpoint: str) -> list[Resource]:
@@ -309,7 +310,7 @@ class ScimTarget:
             answer = await self._exchange.send(method, path, headers, data)
         except TargetError as error:
             self._gate.leave(began, Verdict.OVERLOADED if error.code == "Timeout" else Verdict.ANSWERED)
-            tell(method, path, data, None, error.code, self._secrets)
+            tell(method, path, data, None, error.code, self._hidden)
             raise
         except BaseException:
             self._gate.give_up()
@@ -319,7 +320,7 @@ class ScimTarget:
             self._gate.leave(began, verdict, retry_after(answer.headers.get("retry-after"), self._clock()))
         else:
             self._gate.leave(began, Verdict.ANSWERED)
-        tell(method, path, data, answer, None, self._secrets)
+        tell(method, path, data, answer, None, self._hidden)
         return answer
 
     def _headers(
@@ -332,8 +333,12 @@ class ScimTarget:
         chosen = known[1] if data is None else known[2]
         return {**chosen, **further} if further else chosen
 
-    def _secrets(self) -> Sequence[str]:
-        return self._authentication.secrets
+    def _hidden(self) -> Sequence[bytes]:
+        secrets = self._authentication.secrets
+        known = self._forms
+        if known is None or known[0] is not secrets:
+            known = self._forms = secrets, forms(secrets)
+        return known[1]
 
     def _failure(self, answer: Answer, of_collection: bool) -> TargetError:
         if 300 <= answer.status < 400:
@@ -347,7 +352,7 @@ class ScimTarget:
             answer.status, body, of_collection=of_collection, credential=self._authentication.name, page=page
         )
         # Some answer by repeating what they were sent.
-        reason = Masking((), self._secrets()).text(error.reason)
+        reason = Masking((), self._authentication.secrets).text(error.reason)
         return error if reason == error.reason else type(error)(error.code, reason, error.status)
 
 

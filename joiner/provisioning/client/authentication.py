@@ -16,7 +16,7 @@ class Authentication(Protocol):
 
     @property
     def secrets(self) -> Sequence[str]:
-        """Texts that no error, log or recording may show."""
+        """Texts that no error, log or recording may show; the same object while they are the same."""
 
     async def headers(self) -> Headers:
         """Raises TargetError if there is nothing to authenticate with at the moment, TargetUnusableError if there

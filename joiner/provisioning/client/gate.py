@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from joiner.clock import Clock
+from joiner.clock import Clock, seconds
 from joiner.provisioning.client.pace import FULL, Pace, Verdict
 
 Sleep = Callable[[float], Awaitable[None]]
@@ -14,7 +14,7 @@ class Gate:
 
     def __init__(self, pace: Pace, clock: Clock, sleep: Sleep) -> None:
         self._pace = pace
-        self._clock = clock
+        self._seconds = seconds(clock)
         self._sleep = sleep
         self._slept_until = 0.0
         self._head = asyncio.Lock()
@@ -49,4 +49,4 @@ class Gate:
         self._freed.set()
 
     def _now(self) -> float:
-        return max(self._clock().timestamp(), self._slept_until)
+        return max(self._seconds(), self._slept_until)

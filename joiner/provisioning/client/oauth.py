@@ -10,7 +10,7 @@ from urllib.parse import quote_plus, urlencode
 
 import orjson
 
-from joiner.clock import Clock
+from joiner.clock import Clock, seconds
 from joiner.errors import JoinerError
 from joiner.provisioning.client.authentication import Headers
 from joiner.provisioning.client.exchange import Answer, Exchange
@@ -59,22 +59,18 @@ class AccessTokens:
         self._open_exchange = open_exchange
         self._grant = grant
         self._own_secrets = tuple(secrets)
-        self._clock = clock
+        self.secrets: Sequence[str] = self._own_secrets
+        self._now = seconds(clock)
         self._headers: Headers | None = None
-        self._token = ""
         self._until = 0.0
         self._fetching = asyncio.Lock()
 
-    @property
-    def secrets(self) -> Sequence[str]:
-        return (*self._own_secrets, self._token) if self._token else self._own_secrets
-
     async def headers(self) -> Headers:
-        if self._headers is not None and self._clock().timestamp() < self._until:
+        if self._headers is not None and self._now() < self._until:
             return self._headers
         async with self._fetching:
             # Whoever waited here finds what the first one has fetched.
-            if self._headers is None or self._clock().timestamp() >= self._until:
+            if self._headers is None or self._now() >= self._until:
                 self._headers = await self._fetch()
             return self._headers
 
@@ -107,8 +103,8 @@ class AccessTokens:
         if kind.lower() != "bearer":
             raise TargetUnusableError("Unauthorized", f"the token endpoint gives tokens of the type '{kind[:40]}'")
         lifetime = _seconds(document.get("expires_in"))
-        self._token = token
-        self._until = self._clock().timestamp() + lifetime - min(EARLY, lifetime / 5)
+        self.secrets = (*self._own_secrets, token)
+        self._until = self._now() + lifetime - min(EARLY, lifetime / 5)
         return {"Authorization": f"Bearer {token}"}
 
     def _refusal(self, answer: Answer, document: Mapping[str, Any]) -> TargetError:

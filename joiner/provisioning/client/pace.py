@@ -133,13 +133,15 @@ class Pace:
         latency = now - began
         self._streak = 0
         self._ended.append(now)
-        self._best_since = min(self._best_since, now)
+        if now < self._best_since:
+            self._best_since = now
         self._latency += (latency - self._latency) / min(len(self._ended), 8)
         if now - self._best_since > BEST_HOLDS:
             # The way to the target may have become longer. With half of the load its best shows again.
             self._best_since, self._best_latency = now, math.inf
             self._window = max(1.0, self._window / 2)
-        self._best_latency = min(latency, self._best_latency)
+        if latency < self._best_latency:
+            self._best_latency = latency
         if self._rate is not None and now > self._regained_until:
             # Time in which nothing was sent wins nothing back.
             self._rate += self._rate * REGAINED * min(now - self._regained_until, 1.0)

@@ -14,6 +14,7 @@ import orjson
 from joiner.provisioning.client.exchange import Answer
 
 MASK: Final = "*"
+MASKED: Final = MASK.encode()
 ALWAYS_SECRET: Final = frozenset({"password", "secret", "token", "access_token", "client_secret", "clientsecret"})
 """Lower-cased names of attributes that are never shown."""
 MOST_BYTES: Final = 64 * 1024
@@ -54,10 +55,10 @@ def tell(
     request: bytes | None,
     answer: Answer | None,
     error: str | None,
-    secrets: Callable[[], Sequence[str]],
+    secrets: Callable[[], Sequence[bytes]],
 ) -> None:
-    """Adds a request and its answer, or the error's code, to the list of whoever listens. `secrets`: of the
-    connection."""
+    """Adds a request and its answer, or the error's code, to the list of whoever listens. `secrets`: the `forms` of
+    the connection's."""
     said = _listening.get()
     if said is None:
         return
@@ -68,17 +69,24 @@ def tell(
     said.append(Said(method, path, status, _overheard(request, hidden), _overheard(content, hidden), error))
 
 
-def _overheard(content: bytes | None, secrets: Sequence[str]) -> bytes | None:
+def forms(secrets: Sequence[str]) -> Sequence[bytes]:
+    """How secrets may stand in a body, in the order in which to mask them."""
+    found = dict[bytes, None]()
+    for secret in secrets:
+        # Some escape slashes as well.
+        escaped = orjson.dumps(secret)[1:-1]
+        found.update(dict.fromkeys((secret.encode(), escaped, escaped.replace(b"/", b"\\/"))))
+    return [form for form in found if form]
+
+
+def _overheard(content: bytes | None, secrets: Sequence[bytes]) -> bytes | None:
     """A body as it is kept in memory: not too long, and without the secrets."""
     if not content:
         return None
     if len(content) > MOST_BYTES:
         return orjson.dumps(f"{len(content)} bytes")
     for secret in secrets:
-        # Some escape slashes as well.
-        escaped = orjson.dumps(secret)[1:-1]
-        for form in {secret.encode(), escaped, escaped.replace(b"/", b"\\/")} - {b""}:
-            content = content.replace(form, MASK.encode())
+        content = content.replace(secret, MASKED)
     return content
 
 

@@ -1,7 +1,7 @@
 """Finding resources in a target without filters: everything is read once and looked up here."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
 from joiner.clock import Clock
@@ -54,11 +54,11 @@ class Scan:
                 held = self._held[endpoint] = Everything(await read(), now)
             return held
 
-    def add(self, endpoint: str, resource: Resource) -> None:
+    def add(self, endpoint: str, resource: Mapping[str, Any], target_id: str) -> None:
         """A resource was created there."""
         held = self._held.get(endpoint)
         if held is not None:
-            held.add(resource)
+            held.add({**resource, "id": target_id})
 
     def forget(self, endpoint: str) -> None:
         """Something there is about to be changed."""
