@@ -128,7 +128,7 @@ async def test_what_is_not_taken_out_in_time_expires() -> None:
         deadlines.put(item, until)
     deadlines.take("taken")
     assert [await expired.get(), await expired.get()] == ["first", "second"]
-    assert deadlines.last() == "late"
+    assert deadlines.last() == ("late", now + 3600)
     assert deadlines.last() is None
     deadlines.close()
 

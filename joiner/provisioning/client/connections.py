@@ -60,8 +60,8 @@ class Connections:
     def close(self) -> None:
         """The connector closes what it gets back here, and what is under way."""
         self._is_closed = True
-        while (line := self._idle.last()) is not None:
-            line.lease.release()
+        while (last := self._idle.last()) is not None:
+            last[0].lease.release()
         self._idle.close()
         self._asked.close()
 
@@ -105,8 +105,9 @@ class Connections:
         return answer
 
     def _kept(self) -> Line | None:
-        while (line := self._idle.last()) is not None:
-            if line.is_connected():
+        while (last := self._idle.last()) is not None:
+            line, until = last
+            if line.is_connected() and self._loop.time() < until:
                 return line
             line.lease.close()
         return None

@@ -32,9 +32,9 @@ class Deadlines(Generic[T]):
         """Does nothing if it has expired."""
         self._until.pop(item, None)
 
-    def last(self) -> T | None:
-        """Takes out what was put in last."""
-        return self._until.popitem()[0] if self._until else None
+    def last(self) -> tuple[T, float] | None:
+        """Takes out what was put in last, with its deadline, which may have passed just now."""
+        return self._until.popitem() if self._until else None
 
     def close(self) -> None:
         """Nothing expires any more."""
