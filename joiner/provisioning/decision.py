@@ -1,6 +1,7 @@
 """What a decision is made from and what it consists of: plain values, no behaviour.
 
-`decide.py` makes decisions; a cycle, a preview and an explanation differ only in what they do with them.
+`decide.py` makes decisions; a cycle, a preview and an explanation differ only in what they do with them. What is made
+for each object is a struct: those take a fraction of the time that frozen dataclasses take.
 """
 
 from collections.abc import Mapping
@@ -46,8 +47,7 @@ class Exit(StrEnum):
     FILTERED = "filtered out"
 
 
-@dataclass(frozen=True, slots=True)
-class SourceObject:
+class SourceObject(msgspec.Struct, frozen=True, gc=False):
     """A user or group as the directory has it now; a purged one has no attributes left."""
 
     object_type: ObjectType
@@ -61,8 +61,7 @@ class SourceObject:
     exists: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Entitlement:
+class Entitlement(msgspec.Struct, frozen=True, gc=False):
     """How the object is assigned to the application, over all paths."""
 
     is_assigned: bool
@@ -70,8 +69,7 @@ class Entitlement:
     """`{id, value, displayName}` of each role, in the order of assignment."""
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(msgspec.Struct, frozen=True, gc=False):
     """The connection between a source object and its target object."""
 
     target_id: str
@@ -84,8 +82,7 @@ class Link:
         return not self.is_managed and not self.is_disabled
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(msgspec.Struct, frozen=True, gc=False):
     """The verdict on one object's entitlement."""
 
     exit: Exit | None
@@ -98,15 +95,13 @@ class Scope:
         return self.exit is None
 
 
-@dataclass(frozen=True, slots=True)
-class ReadLinked:
+class ReadLinked(msgspec.Struct, frozen=True, gc=False):
     """Read the linked target object by its id."""
 
     target_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class QueryMatch:
+class QueryMatch(msgspec.Struct, frozen=True, gc=False):
     """Ask the target for objects whose `attribute` equals `value`."""
 
     attribute: str
@@ -114,8 +109,7 @@ class QueryMatch:
     case_exact: bool
 
 
-@dataclass(frozen=True, slots=True)
-class QueryUnique:
+class QueryUnique(msgspec.Struct, frozen=True, gc=False):
     """Ask the target whether an object has this value already."""
 
     attribute: str
@@ -127,8 +121,7 @@ class QueryUnique:
 Lookup = ReadLinked | QueryMatch | QueryUnique
 
 
-@dataclass(frozen=True, slots=True)
-class TargetState:
+class TargetState(msgspec.Struct, frozen=True, gc=False):
     """What the target answered to the lookups of one object."""
 
     resource: Mapping[str, Any] | None = None
@@ -170,10 +163,7 @@ class Settings:
     """Who is linked to a target object that no longer exists is matched again, then created (REQ-C-005)."""
 
 
-# Made by the dozen for each object: structs take a fraction of the time that frozen dataclasses take.
-
-
-class Step(msgspec.Struct, frozen=True):
+class Step(msgspec.Struct, frozen=True, gc=False):
     """One of `provisioningSteps`."""
 
     name: str
@@ -183,7 +173,7 @@ class Step(msgspec.Struct, frozen=True):
     details: Mapping[str, str] = {}
 
 
-class Change(msgspec.Struct, frozen=True):
+class Change(msgspec.Struct, frozen=True, gc=False):
     """One of `modifiedProperties`: target attribute with its old and new value, None for no value."""
 
     attribute: str
@@ -192,16 +182,14 @@ class Change(msgspec.Struct, frozen=True):
     is_secret: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(msgspec.Struct, frozen=True, gc=False):
     """Why something failed or was skipped: an error code of the provisioning log and a sentence."""
 
     code: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Modification:
+class Modification(msgspec.Struct, frozen=True, gc=False):
     """One attribute to change."""
 
     path: TargetPath
@@ -214,23 +202,20 @@ class Modification:
     """The assignments that the value comes from: the Entra dialect sends these in its place."""
 
 
-@dataclass(frozen=True, slots=True)
-class Create:
+class Create(msgspec.Struct, frozen=True, gc=False):
     """POST of a whole resource."""
 
     resource: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Modify:
+class Modify(msgspec.Struct, frozen=True, gc=False):
     """PATCH of single attributes."""
 
     target_id: str
     modifications: tuple[Modification, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(msgspec.Struct, frozen=True, gc=False):
     """DELETE of the resource."""
 
     target_id: str
@@ -254,8 +239,7 @@ class LinkChange(StrEnum):
     DROP = "drop"
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """What is to be done with one object, and why."""
 
     action: Action

@@ -4,9 +4,9 @@ Pure. Source: attribute mapping §1 (flow types), §7 (roles), §8 (clearing), �
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import orjson
 
 from joiner.expressions.values import canonical_text
@@ -15,8 +15,7 @@ from joiner.provisioning.decision import Verb
 from joiner.provisioning.plan import AttributeFlow
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(msgspec.Struct, frozen=True):
     """One attribute that is to be written."""
 
     flow: AttributeFlow

@@ -6,8 +6,10 @@ Everything that decides is elsewhere and pure (`matching`, `decide`); here is th
 import sqlite3
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from joiner.provisioning import census, wire
 from joiner.provisioning.census import Answers
@@ -31,7 +33,7 @@ from joiner.provisioning.failures import TargetError, TargetUnusableError
 from joiner.provisioning.items import Item
 from joiner.provisioning.journal import Outcome
 from joiner.provisioning.links import forget_intents, intend, sources_linked_to
-from joiner.provisioning.matching import is_forgotten, is_of_the_attempt, match_queries, next_lookup
+from joiner.provisioning.matching import is_forgotten, is_of_the_attempt, next_lookup
 from joiner.provisioning.plan import ObjectPlan
 from joiner.provisioning.ports import Considered, PageGate, watched
 from joiner.provisioning.run import ENDPOINTS, UNREAD, Claims, Page, PageResult, Run
@@ -100,14 +102,14 @@ def _decide(run: Run, plan: ObjectPlan, item: Item, known: Known) -> bool:
     if item.outcome is not None:
         return True
     asked = [_key(query) for query, _ in item.state.queries]
-    if item.scope.in_scope and any(key in claims.written for claims in known for key in asked):
+    if item.scope.in_scope and any(not claims.written.isdisjoint(asked) for claims in known):
         return False
     item.decision = decide(item.source, item.values, item.scope, item.link, item.state, plan, run.context.settings)
     match item.decision.request:
         case Create():
             known[-1].written.update(asked)
         case Modify():
-            known[-1].written.update(map(_key, match_queries(plan, item.values)))
+            known[-1].written.update(map(_key, item.queries()))
     return True
 
 
@@ -138,7 +140,7 @@ def _answer(listed: Answers, plan: ObjectPlan, items: Sequence[Item]) -> list[It
         asked = [
             (item, lookup)
             for item in waiting
-            if (lookup := next_lookup(plan, item.values, item.scope, item.link, item.state)) is not None
+            if (lookup := next_lookup(plan, item.values, item.scope, item.link, item.state, item.queries)) is not None
         ]
         waiting = []
         for (item, lookup), found in zip(asked, listed.of([lookup for _, lookup in asked]), strict=True):
@@ -160,7 +162,7 @@ async def _look_up(run: Run, plan: ObjectPlan, item: Item, promised: set[tuple[s
     began = time.perf_counter()
     listen(item.said)
     try:
-        while (lookup := next_lookup(plan, item.values, item.scope, item.link, item.state)) is not None:
+        while (lookup := next_lookup(plan, item.values, item.scope, item.link, item.state, item.queries)) is not None:
             if isinstance(lookup, ReadLinked):
                 resource = await run.target.read(endpoint, lookup.target_id, exclude=unread)
                 if resource is None and item.link is not None and is_forgotten(item.link, run.context.settings):
@@ -188,7 +190,7 @@ async def _look_up(run: Run, plan: ObjectPlan, item: Item, promised: set[tuple[s
 async def _match(run: Run, plan: ObjectPlan, item: Item, query: QueryMatch) -> TargetState:
     endpoint, unread = ENDPOINTS[plan.object_type], UNREAD[plan.object_type]
     found = await run.target.query(endpoint, query.attribute, query.value, case_exact=query.case_exact, exclude=unread)
-    if query in item.state.intended and query not in match_queries(plan, item.values):
+    if query in item.state.intended and query not in item.queries():
         # The name that it had when it was to be created may be somebody else's by now.
         found = [resource for resource in found if is_of_the_attempt(plan, item.state, resource)]
     return _matched(item.state, query, found)

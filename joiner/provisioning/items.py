@@ -1,24 +1,40 @@
 """The objects of a page, with scope and link, before anybody has asked the target about them."""
 
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from msgspec.structs import replace
 
 from joiner.expressions.environment import Environment
 from joiner.provisioning.client.recorder import Said
-from joiner.provisioning.decision import Decision, Entitlement, Link, ObjectType, Scope, SourceObject, TargetState
+from joiner.provisioning.decision import (
+    Decision,
+    Entitlement,
+    Link,
+    ObjectType,
+    QueryMatch,
+    Scope,
+    SourceObject,
+    TargetState,
+)
 from joiner.provisioning.journal import Outcome
 from joiner.provisioning.links import escrowed, intended, links_of
+from joiner.provisioning.matching import match_queries
 from joiner.provisioning.plan import ObjectPlan
 from joiner.provisioning.run import Run
 from joiner.provisioning.scope import judge_scope, source_values
+
+UNASSIGNED: Final = Entitlement(False)
+UNKNOWN: Final = TargetState()
 
 
 @dataclass(slots=True)
 class Item:
     """One object on its way through a page."""
 
+    plan: ObjectPlan
     source: SourceObject
     values: Mapping[str, Any]
     scope: Scope
@@ -38,6 +54,13 @@ class Item:
     """What is known of the target comes from the census, at least in part."""
     said: list[Said] = field(default_factory=list)
     """The requests that were sent for the object, with their answers."""
+    _queries: Sequence[QueryMatch] | None = None
+
+    def queries(self) -> Sequence[QueryMatch]:
+        """As `match_queries`, worked out once, when somebody asks."""
+        if self._queries is None:
+            self._queries = match_queries(self.plan, self.values)
+        return self._queries
 
 
 def items_of(run: Run, object_type: ObjectType, sources: list[SourceObject], plan: ObjectPlan | None) -> list[Item]:
@@ -49,18 +72,18 @@ def items_of(run: Run, object_type: ObjectType, sources: list[SourceObject], pla
     links = links_of(run.reader, run.job.id, ids)
     lost = intended(run.reader, run.job.id, ids)
     waiting = escrowed(run.reader, run.job.id, ids)
+    environment = Environment(run.clock(), secrets.randbelow)
     items = []
     for source in sources:
-        entitlement = entitlements.get(source.id, Entitlement(False))
+        entitlement = entitlements.get(source.id, UNASSIGNED)
         scope = judge_scope(source, entitlement, plan, run.context.settings)
-        environment = Environment(run.clock(), secrets.randbelow)
         values = source_values(source, entitlement, scope, run.context.settings, environment)
-        state = TargetState(intended=lost.get(source.id, ()))
+        state = TargetState(intended=lost[source.id]) if source.id in lost else UNKNOWN
         link = links.get(source.id)
         if link is not None and link.is_unseen and not run.is_initial:
             # What becomes of released objects between initial cycles is no concern of the job (REQ-P-090).
             link = replace(link, is_disabled=True)
-        items.append(Item(source, values, scope, link, state, was_escrowed=source.id in waiting))
+        items.append(Item(plan, source, values, scope, link, state, was_escrowed=source.id in waiting))
     return items
 
 

@@ -126,7 +126,7 @@ def intend(
     creates: Mapping[str, Sequence[QueryMatch]],
 ) -> None:
     """Remembers, before anything is sent, that these objects are being created: source id → what finds them."""
-    rows = [(job_id, id_, object_type, orjson.dumps(queries).decode()) for id_, queries in creates.items()]
+    rows = [(job_id, id_, object_type, msgspec.json.encode(queries).decode()) for id_, queries in creates.items()]
     write_rows(connection, "REPLACE INTO intent VALUES {rows}", rows)
 
 
@@ -138,7 +138,7 @@ def intended(
         f"SELECT source_id, queries FROM intent WHERE job_id = ? AND source_id IN ({_marks(source_ids)})",
         (job_id, *source_ids),
     )
-    return {row[0]: tuple(QueryMatch(**query) for query in orjson.loads(row[1])) for row in rows}
+    return {row[0]: msgspec.json.decode(row[1], type=tuple[QueryMatch, ...]) for row in rows}
 
 
 def forget_intents(connection: sqlite3.Connection, job_id: str, source_ids: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ attributes in ascending precedence, until one is found (provisioning service §7
 unknown, the object is searched for as it was then, also if it has left the scope: its account must not stay behind.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from joiner.expressions.values import canonical_text
@@ -16,9 +16,15 @@ from joiner.provisioning.unique import next_unique
 
 
 def next_lookup(
-    plan: ObjectPlan, values: Mapping[str, Any], scope: Scope, link: Link | None, known: TargetState
+    plan: ObjectPlan,
+    values: Mapping[str, Any],
+    scope: Scope,
+    link: Link | None,
+    known: TargetState,
+    queries: Callable[[], Sequence[QueryMatch]],
 ) -> Lookup | None:
-    """The next lookup that the decision needs, given the answers so far; None when nothing more is to be asked."""
+    """The next lookup that the decision needs, given the answers so far; None when nothing more is to be asked.
+    `queries` gives the `match_queries` of the values; it is called for who is searched for."""
     if link is not None:
         asks = scope.in_scope or link.is_managed or link.is_unseen
         # Reading what is to be deleted would tell nothing: a 404 on DELETE is success (REQ-P-101).
@@ -26,8 +32,9 @@ def next_lookup(
         return ReadLinked(link.target_id) if asks and not is_answered and scope.exit != "purged" else None
     if not (scope.in_scope or known.was_intended) or known.resource is not None or known.is_ambiguous:
         return None
-    now = match_queries(plan, values)
-    candidates = [*known.intended, *(query for query in now if query not in known.intended)]
+    candidates = queries()
+    if known.intended:
+        candidates = [*known.intended, *(query for query in candidates if query not in known.intended)]
     if len(known.queries) < len(candidates):
         return candidates[len(known.queries)]
     # Who matches nothing is created, with values that nobody has.

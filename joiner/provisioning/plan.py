@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+import msgspec
+
 from joiner.expressions.compiler import Candidates
 from joiner.expressions.errors import EvaluationError, IgnoreAttribute, IgnoreObject
 from joiner.expressions.function import Evaluate
@@ -71,8 +73,7 @@ class AttributeFlow:
     is_secret: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Computed:
+class Computed(msgspec.Struct, frozen=True):
     """The values of one object in the order of the mappings, and what went wrong."""
 
     values: tuple[tuple[AttributeFlow, Any], ...]

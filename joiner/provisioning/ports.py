@@ -5,8 +5,9 @@ A cycle writes to a real target; a plan gives the same pages one that only notes
 
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+import msgspec
 
 from joiner.provisioning.client.answers import Page
 from joiner.provisioning.client.profile import TargetProfile
@@ -50,8 +51,7 @@ class Target(TargetReads, Protocol):
         """Deletes the resource. Raises TargetError."""
 
 
-@dataclass(frozen=True, slots=True)
-class Considered:
+class Considered(msgspec.Struct, frozen=True):
     """One object with everything that its decision was made from."""
 
     source: SourceObject
@@ -63,8 +63,7 @@ class Considered:
     decision: Decision
 
 
-@dataclass(frozen=True, slots=True)
-class DecidedReference:
+class DecidedReference(msgspec.Struct, frozen=True, gc=False):
     """One reference that a cycle looks at."""
 
     object_type: ObjectType

@@ -41,6 +41,7 @@ class Work:
         self._first = references[0]
         self._held = [item for item in references if item.is_held]
         self._done: list[Reference] = [item for item in references if item.is_settled]
+        self._unresolved = self._unresolved_problem()
         self._written: list[Reference] = []
         self._unwritten: list[Reference] = []
         self._problem: Problem | None = None
@@ -131,9 +132,9 @@ class Work:
             decision = Decision(action, Status.SUCCESS, (), target_id=first.own_target)
             outcome = Outcome(Status.SUCCESS if self._written else Status.SKIPPED, first.own_target)
             row = packed_row(run.log, run.cycle.kind, self._source(), decision, outcome, run.clock())
-        changes = [self._change(item) for item in self._written[:MOST_CHANGES]]
+        changes = _changes(_flow_of(run, first).target, self._written[:MOST_CHANGES]) if self._written else []
         requests = run.request_log(first.object_type).kept(self._said, failed=self._problem is not None)
-        return extended(row, steps, changes, self._problem or self._unresolved_problem(), requests)
+        return extended(row, steps, changes, self._problem or self._unresolved, requests)
 
     def _escrow(self, connection: sqlite3.Connection, problem: Problem) -> bool:
         """Keeps what failed for another try; False if it is dropped, with all that was pending, after 28 days."""
@@ -187,7 +188,7 @@ class Work:
         )
 
     def _unresolved_steps(self) -> list[Step]:
-        problem = self._unresolved_problem()
+        problem = self._unresolved
         if problem is None:
             return []
         nested = any(_is_skipped_group(item) for item in self._references)
@@ -218,9 +219,12 @@ class Work:
             steps.append(Step("EntryExportUpdate", "export", Status.FAILURE, text, {"ErrorCode": self._problem.code}))
         return steps
 
-    def _change(self, item: Reference) -> Change:
-        target = _flow_of(self._run, item).target
-        return Change(target, None, item.related_name) if item.adds else Change(target, item.related_name, None)
+
+def _changes(attribute: str, written: Sequence[Reference]) -> list[Change]:
+    return [
+        Change(attribute, None, item.related_name) if item.adds else Change(attribute, item.related_name, None)
+        for item in written
+    ]
 
 
 def _is_skipped_group(item: Reference) -> bool:

@@ -20,7 +20,7 @@ from joiner.provisioning.journal_rows import Journal
 from joiner.provisioning.links import escrowed
 from joiner.provisioning.pending_references import is_mapped
 from joiner.provisioning.ports import watched
-from joiner.provisioning.reference import CYCLE, MANAGER, MEMBERS, ONE_OBJECT, Reference, reference_of
+from joiner.provisioning.reference import CYCLE, MANAGER, MEMBERS, ONE_OBJECT, Reference, read_references
 from joiner.provisioning.reference_work import Work
 from joiner.provisioning.rows import write_rows
 from joiner.provisioning.run import REFERENCES_PER_PAGE, Claims, Page, PageResult, Run
@@ -58,8 +58,7 @@ async def _page(run: Run, sql: str, window: Mapping[str, str], cursor: str) -> P
     # An attempt to get out of quarantine, and a run on demand, try whatever failed.
     due = run.cycle.began_at if not run.job.quarantine and sql is CYCLE else FOREVER
     fixed = {"job": run.job.id, "cycle": run.cycle.id, "due": due, "limit": REFERENCES_PER_PAGE}
-    rows = run.reader.execute(sql, {**fixed, **window}).fetchall()
-    found = [reference_of(row) for row in rows]
+    found = read_references(run.reader, sql, {**fixed, **window})
     gate = run.gate.page() if run.gate is not None else None
     references = found if gate is None else [item for item in found if gate.admits_reference(item.decided)]
     if sql is CYCLE and run.cycle.plan is None and any(item.removes is not None for item in references):
@@ -73,7 +72,7 @@ async def _page(run: Run, sql: str, window: Mapping[str, str], cursor: str) -> P
         by_object[reference.source_id, reference.attribute].append(reference)
     works = [Work(run, items) for items in by_object.values()]
     last = " ".join(found[-1].key) if found else cursor
-    is_last = len(rows) < REFERENCES_PER_PAGE
+    is_last = len(found) < REFERENCES_PER_PAGE
     await _announce(run, [attempt for work in works for attempt in work.attempts()])
 
     def commit(connection: sqlite3.Connection) -> None:

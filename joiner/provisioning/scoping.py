@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+import msgspec
+
 from joiner.errors import InvalidValueError
 from joiner.expressions.patterns import PatternError, compile_linear_pattern
 from joiner.expressions.values import Value, canonical_text, whole_number
@@ -55,8 +57,7 @@ class Clause:
         return self.test(attributes.get(self.attribute))
 
 
-@dataclass(frozen=True, slots=True)
-class ScopeResult:
+class ScopeResult(msgspec.Struct, frozen=True, gc=False):
     """Whether an object passes, and each clause's part in it."""
 
     passed: bool

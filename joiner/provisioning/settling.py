@@ -3,8 +3,9 @@
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from joiner.provisioning import census, deletions, pending_references, seen_references
 from joiner.provisioning.census import Answers

@@ -104,13 +104,15 @@ class TargetPath:
         """Puts the value into the element that the path selects, which is added if it is missing; returns it."""
         assert self.selector is not None
         name, wanted = self.selector
-        element: dict[str, Any] | None
-        element = next((item for item in elements if isinstance(item, dict) and item.get(name) == wanted), None)
-        if element is None:
+        for element in elements:
+            if isinstance(element, dict) and element.get(name) == wanted:
+                break
+        else:
             element = {name: wanted}
             elements.append(element)
         element[self.sub_attribute or VALUE] = value
-        return element
+        found: dict[str, Any] = element
+        return found
 
 
 def compile_path(text: str) -> TargetPath:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from joiner.expressions.environment import Environment
@@ -27,7 +28,7 @@ from joiner.provisioning.decision import (
     TargetState,
 )
 from joiner.provisioning.mapping import compile_plan
-from joiner.provisioning.matching import is_of_the_attempt, next_lookup
+from joiner.provisioning.matching import is_of_the_attempt, match_queries, next_lookup
 from joiner.provisioning.plan import JobPlan, ObjectPlan
 from joiner.provisioning.schema import parse_schema
 from joiner.provisioning.scope import judge_scope, source_values
@@ -93,11 +94,12 @@ def decision_on(
 
 def lookups(source: SourceObject, link: Link | None, known: TargetState, entitlement: Entitlement = ASSIGNED) -> Any:
     scope = judge_scope(source, entitlement, USERS, Settings())
-    return next_lookup(USERS, source_values(source, entitlement, scope, Settings(), ENVIRONMENT), scope, link, known)
+    values = source_values(source, entitlement, scope, Settings(), ENVIRONMENT)
+    return next_lookup(USERS, values, scope, link, known, lambda: match_queries(USERS, values))
 
 
 def replaced(source: SourceObject, **attributes: Any) -> SourceObject:
-    return replace(source, attributes={**source.attributes, **attributes})
+    return msgspec.structs.replace(source, attributes={**source.attributes, **attributes})
 
 
 # Lookups
@@ -180,7 +182,7 @@ def test_an_object_that_a_mapping_ignores_is_left_alone() -> None:
     for source, link, target in (
         (ADA, None, TargetState(queries=SEARCHED)),
         (ADA, LINKED, found),
-        (replace(ADA, is_enabled=False), LINKED, found),
+        (msgspec.structs.replace(ADA, is_enabled=False), LINKED, found),
     ):
         decision = decision_on(source, link=link, target=target, plan=plan)
         assert (decision.status, decision.request, decision.link) == (Status.SKIPPED, None, LinkChange.KEEP)
@@ -276,9 +278,9 @@ def test_a_create_whose_answer_was_lost_is_told_as_a_create_when_it_is_found() -
 
 # Out of scope
 
-DISABLED = replace(ADA, is_enabled=False)
-SOFT_DELETED = replace(ADA, is_soft_deleted=True)
-PURGED = replace(ADA, exists=False, attributes={}, is_enabled=False, is_soft_deleted=True)
+DISABLED = msgspec.structs.replace(ADA, is_enabled=False)
+SOFT_DELETED = msgspec.structs.replace(ADA, is_soft_deleted=True)
+PURGED = msgspec.structs.replace(ADA, exists=False, attributes={}, is_enabled=False, is_soft_deleted=True)
 UNASSIGNED = Entitlement(False)
 
 
@@ -327,7 +329,7 @@ def test_a_linked_user_that_leaves_is_disabled_and_gets_nothing_else(
     [
         (UNSEEN, True, (Action.DISABLE, LinkChange.RELEASE_UNSEEN)),
         (UNSEEN, False, (Action.OTHER, LinkChange.RELEASE)),
-        (replace(UNSEEN, is_disabled=True), True, (Action.OTHER, LinkChange.KEEP)),
+        (msgspec.structs.replace(UNSEEN, is_disabled=True), True, (Action.OTHER, LinkChange.KEEP)),
     ],
 )
 def test_who_was_released_is_disabled_until_that_was_seen_and_then_left_alone(

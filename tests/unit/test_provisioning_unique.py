@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from joiner.expressions.compiler import Candidates
@@ -11,7 +12,7 @@ from joiner.expressions.errors import EvaluationError
 from joiner.provisioning.decide import decide
 from joiner.provisioning.decision import Create, QueryMatch, QueryUnique, Scope, Settings, SourceObject, TargetState
 from joiner.provisioning.mapping import compile_plan
-from joiner.provisioning.matching import next_lookup
+from joiner.provisioning.matching import match_queries, next_lookup
 from joiner.provisioning.plan import ObjectPlan
 from joiner.provisioning.schema import SchemaError, parse_schema
 from tests.mappings import document, mapping, users_of
@@ -36,11 +37,13 @@ def names(attributes: Mapping[str, Any]) -> Iterator[str]:
 
 def answered(*taken: bool) -> TargetState:
     queries = zip(("ada", "ada2"), taken, strict=False)
-    return replace(SEARCHED, unique=tuple(QueryUnique(NICK, value, is_taken) for value, is_taken in queries))
+    return msgspec.structs.replace(
+        SEARCHED, unique=tuple(QueryUnique(NICK, value, is_taken) for value, is_taken in queries)
+    )
 
 
 def asked(plan: ObjectPlan, known: TargetState) -> Any:
-    return next_lookup(plan, VALUES, IN_SCOPE, None, known)
+    return next_lookup(plan, VALUES, IN_SCOPE, None, known, lambda: match_queries(plan, VALUES))
 
 
 def decision_on(plan: ObjectPlan, known: TargetState) -> Any:

@@ -24,7 +24,6 @@ from joiner.provisioning.exporting import decide_items
 from joiner.provisioning.items import Item, items_of
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.journal import REDACTED, properties_of
-from joiner.provisioning.matching import match_queries
 from joiner.provisioning.plan import ASSIGNMENTS, SOFT_DELETED, ObjectPlan
 from joiner.provisioning.ports import Target, TargetReads
 from joiner.provisioning.run import JobContext, Run
@@ -104,7 +103,7 @@ class Explanations:
         principal = self._directory.service_principal(job.service_principal_id)
         status = self._job_document(job)["status"]
         flows = explain_flows(plan, item.values, item.state.resource)
-        queries = match_queries(plan, item.values)
+        queries = item.queries()
         escrow = _escrow(reader, job.id, source.id)
         decision = item.decision if listening is not None and error is None else None
         quarantine = status["quarantine"]

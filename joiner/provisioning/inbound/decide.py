@@ -5,8 +5,10 @@ both gates of clearing are open (attribute mapping §8).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
+
+from msgspec.structs import replace
 
 from joiner.provisioning.decision import (
     Action,

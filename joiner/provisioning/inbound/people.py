@@ -5,10 +5,9 @@ Each function is part of its caller's transaction.
 
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final
 
-import msgspec
+from msgspec.structs import replace
 
 from joiner.directory import users
 from joiner.directory.model import User
@@ -105,7 +104,7 @@ def write(connection: sqlite3.Connection, decision: Decision, match: Match, now:
 def set_manager(connection: sqlite3.Connection, user_id: str, manager_id: str | None, now: str) -> str | None:
     """Writes the manager; returns the one before. Raises InvalidValueError if it cannot be."""
     user = users.user_by_id(connection, user_id)
-    users.update_user(connection, msgspec.structs.replace(user, manager_id=manager_id), now)
+    users.update_user(connection, replace(user, manager_id=manager_id), now)
     return user.manager_id
 
 
@@ -171,4 +170,4 @@ def _with(user: User, values: Mapping[str, Any], added: frozenset[str]) -> User:
             attributes[attribute] = [*held, *(each for each in value if each not in held)]
         else:
             attributes[attribute] = value
-    return msgspec.structs.replace(user, user_principal_name=name, account_enabled=enabled, attributes=attributes)
+    return replace(user, user_principal_name=name, account_enabled=enabled, attributes=attributes)
