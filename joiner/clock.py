@@ -20,7 +20,7 @@ def seconds(clock: Clock) -> Callable[[], float]:
 
 def to_iso(moment: datetime) -> str:
     """ISO 8601 in UTC with microseconds and `Z`, for example `2024-05-06T07:08:09.123456Z`; sorts as text."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def from_iso(text: str) -> datetime:

@@ -58,7 +58,7 @@ WHERE p.job_id = :job AND (p.source_id, p.attribute, p.related_id) > (:source, :
 ORDER BY p.source_id, p.attribute, p.related_id
 LIMIT :limit)
 """
-"""Many references as one text, which is taken apart much faster than rows are fetched. The inner LIMIT keeps the order."""
+"""Many references as one text, which is taken apart much faster than rows are fetched; LIMIT keeps their order."""
 CYCLE: Final = PAGE.format(restriction="")
 ONE_OBJECT: Final = PAGE.format(
     restriction="AND p.source_id <= :source AND (p.attribute <> 'members' OR p.related_id IN"
