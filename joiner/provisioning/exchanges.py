@@ -65,7 +65,9 @@ class RequestLog:
 
     def _masking_of(self, changes: Iterable[Change]) -> Masking:
         """Redacted attributes are hidden as a whole, by their name, and their values wherever they stand."""
-        texts = {text for change in changes if change.is_secret for text in (*_texts(change.old), *_texts(change.new))}
+        texts = {
+            text for change in changes if change.is_secret for text in (*texts_in(change.old), *texts_in(change.new))
+        }
         longest_first = sorted((text for text in texts if len(text) >= SHORTEST_SECRET), key=len, reverse=True)
         return Masking(self._names, longest_first)
 
@@ -148,14 +150,15 @@ def _short(value: Any, depth: int) -> Any:
     return value
 
 
-def _texts(value: Any) -> Iterable[str]:
+def texts_in(value: Any) -> Iterable[str]:
+    """All texts and numbers of a document."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
         for each in value.values():
-            yield from _texts(each)
-    elif isinstance(value, list):
+            yield from texts_in(each)
+    elif isinstance(value, (list, tuple)):
         for each in value:
-            yield from _texts(each)
+            yield from texts_in(each)
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         yield str(value)

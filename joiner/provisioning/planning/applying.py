@@ -18,7 +18,7 @@ from joiner.provisioning.cycles import Cycle, CycleKind
 from joiner.provisioning.decision import Status
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.planning import drift, plans
-from joiner.provisioning.planning.fingerprint import Fingerprint, fingerprint_of, what_changed
+from joiner.provisioning.planning.fingerprint import fingerprint_of, what_changed
 from joiner.provisioning.planning.plans import Plan
 from joiner.provisioning.ports import Considered, DecidedReference
 from joiner.provisioning.rows import to_json
@@ -222,10 +222,10 @@ class ApplyPage:
             return "it is not part of the plan"
         if self._is_changed:
             return MAPPINGS_CHANGED
-        if item.detail["fingerprint"] is None:
+        if item.fingerprint is None:
             # Of this object only references were planned; it is looked at for their sake.
             return None if considered.decision.request is None else "it needs more now than its members or manager"
-        planned, now = msgspec.convert(item.detail["fingerprint"], Fingerprint), fingerprint_of(considered, self._key)
+        planned, now = item.fingerprint, fingerprint_of(considered, self._key)
         inputs = what_changed(
             planned, msgspec.structs.replace(now, link=planned.link, target=planned.target, outcome=planned.outcome)
         )

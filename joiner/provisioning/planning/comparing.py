@@ -22,7 +22,7 @@ JOIN plan_item there ON there.job_id = here.job_id AND there.number = :there
      AND there.object_type = here.object_type AND there.source_id = here.source_id
 WHERE here.job_id = :job AND here.number = :here AND (
   here.action <> there.action OR here.is_held <> there.is_held
-  OR here.detail ->> '$.changes' <> there.detail ->> '$.changes'
+  OR here.changes <> there.changes
   OR EXISTS ({REFERENCES.format(number=":here")} EXCEPT {REFERENCES.format(number=":there")})
   OR EXISTS ({REFERENCES.format(number=":there")} EXCEPT {REFERENCES.format(number=":here")}))
 ORDER BY here.position

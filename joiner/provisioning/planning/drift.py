@@ -10,8 +10,6 @@ from datetime import datetime
 from itertools import count
 from typing import Final
 
-import msgspec
-
 from joiner.clock import to_iso
 from joiner.errors import InvalidStateError
 from joiner.provisioning import audit, cycles
@@ -21,7 +19,6 @@ from joiner.provisioning.decision import LinkChange
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.links import change_links
 from joiner.provisioning.planning import plans
-from joiner.provisioning.planning.causes import Cause
 from joiner.provisioning.planning.survey import ACCOUNTS
 from joiner.provisioning.rows import to_json
 from joiner.storage.sqlite import Database
@@ -49,15 +46,16 @@ def choose(connection: sqlite3.Connection, job_id: str, number: int) -> None:
     ).fetchall()
     positions = count(1)
     connection.executemany(
-        "INSERT INTO plan_item VALUES (?, ?, ?, ?, ?, '', 'update', 0, '', '{}', 'chosen', NULL)",
+        "INSERT INTO plan_item VALUES"
+        " (?, ?, ?, ?, ?, '', 'update', 0, '', '[]', '[]', NULL, NULL, '{}', NULL, 'chosen', NULL)",
         ((job_id, number, next(positions), row["source_id"], row["object_type"]) for row in rows),
     )
 
 
 FORGOTTEN: Final = """
-INSERT INTO planned_object (source_id, object_type, name, action, is_held, target_id, detail)
+INSERT INTO planned_object (source_id, object_type, name, action, is_held, target_id)
 SELECT m.source_id, m.object_type, coalesce(u.user_principal_name, g.display_name, m.source_id), 'release', 0,
-       m.target_id, :detail
+       m.target_id
 FROM missing m LEFT JOIN user u ON u.id = m.source_id LEFT JOIN grp g ON g.id = m.source_id
 WHERE NOT EXISTS (SELECT 1 FROM planned_object p WHERE p.source_id = m.source_id)
 """
@@ -65,12 +63,9 @@ WHERE NOT EXISTS (SELECT 1 FROM planned_object p WHERE p.source_id = m.source_id
 
 def note_missing(connection: sqlite3.Connection) -> None:
     """In the copy: the planned objects say which account of theirs is gone; those that get no other are released."""
-    cause = Cause("target", "its account in the application is gone")
-    detail = {"changes": [], "causes": [msgspec.to_builtins(cause)], "problem": None, "fingerprint": None}
-    connection.execute(FORGOTTEN, {"detail": to_json(detail)})
+    connection.execute(FORGOTTEN)
     connection.execute(
-        "UPDATE planned_object SET detail = json_set(detail, '$.missing', m.target_id) FROM missing m"
-        " WHERE m.source_id = planned_object.source_id"
+        "UPDATE planned_object SET missing_id = m.target_id FROM missing m WHERE m.source_id = planned_object.source_id"
     )
 
 
@@ -87,8 +82,8 @@ async def keep_accounts(copy: Database, live: Database, job_id: str, number: int
 
 
 MISSING: Final = """
-SELECT source_id, object_type, detail ->> '$.missing' AS target_id FROM plan_item
-WHERE job_id = ? AND number = ? AND state IN ({states}) AND detail ->> '$.missing' IS NOT NULL
+SELECT source_id, object_type, missing_id AS target_id FROM plan_item
+WHERE job_id = ? AND number = ? AND state IN ({states}) AND missing_id IS NOT NULL
 """
 FORGET_WRITTEN: Final = """
 DELETE FROM exported_reference WHERE (job_id, source_id, attribute, related_id) IN (

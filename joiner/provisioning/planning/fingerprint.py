@@ -16,7 +16,7 @@ from joiner.provisioning.ports import Considered
 BYTES: Final = 12
 
 
-class Fingerprint(msgspec.Struct, frozen=True):
+class Fingerprint(msgspec.Struct, frozen=True, array_like=True):
     """One hash for each thing that can change between a plan and its execution."""
 
     source: str

@@ -7,16 +7,17 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-import orjson
-
 from joiner.provisioning.journal_rows import failures_of
 from joiner.provisioning.planning import plans
-from joiner.provisioning.planning.planned_target import VIRTUAL
+from joiner.provisioning.planning.planned_writes import PREFIX
+from joiner.provisioning.rows import from_json, to_json
 from joiner.storage.sqlite import Database
 
 AT_ONCE: Final = 1000
 GROUPS_KEPT: Final = 50
 """Causes and reasons that a summary names; of the others it gives the number."""
+VIRTUAL: Final = re.compile(rf"{PREFIX}[0-9a-f]{{16}}-\d+")
+"""Ids of objects that exist in the plan only."""
 NEW: Final = "new:"
 """Before the id of a source object: stands for the id that its account will get."""
 REFERENCE_WORDS: Final[Mapping[tuple[str, str], str]] = {
@@ -41,7 +42,7 @@ SELECT r.position, r.method, r.path, r.body, coalesce(l.source_id, o.source_id) 
 FROM planned_request r
 LEFT JOIN link l ON l.job_id = :job AND l.target_id = r.target_id
      AND l.object_type = iif(r.endpoint = '/Users', 'User', 'Group')
-LEFT JOIN planned_object o ON o.target_id = r.target_id
+LEFT JOIN planned_object o ON o.target_id = r.target_id AND o.target_id <> ''
      AND o.object_type = iif(r.endpoint = '/Users', 'User', 'Group')
 WHERE r.position > :after ORDER BY r.position LIMIT :limit
 """
@@ -51,10 +52,9 @@ WHERE (source_id, attribute, related_id) > (:source, :attribute, :related)
 ORDER BY source_id, attribute, related_id LIMIT :limit
 """
 FAILED: Final = """
-INSERT INTO planned_object (source_id, object_type, name, action, is_held, target_id, detail)
-VALUES (:source, :type, :name, 'failure', 0, :target, :detail)
-ON CONFLICT (source_id) DO UPDATE SET action = 'failure',
-  detail = json_set(detail, '$.problem', json(excluded.detail ->> '$.problem'))
+INSERT INTO planned_object (source_id, object_type, name, action, is_held, target_id, problem)
+VALUES (:source, :type, :name, 'failure', 0, :target, :problem)
+ON CONFLICT (source_id) DO UPDATE SET action = 'failure', problem = excluded.problem
 """
 
 
@@ -126,7 +126,7 @@ class Keeping:
             if not rows:
                 return
             after = rows[-1]["position"]
-            ids = orjson.dumps([row["source_id"] for row in rows]).decode()
+            ids = to_json([row["source_id"] for row in rows])
             written: dict[str, dict[str, dict[str, int]]] = {}
             for row in self._copy.reader.execute(COUNTS, (ids,)):
                 of_object = written.setdefault(row["source_id"], {})
@@ -134,27 +134,37 @@ class Keeping:
             yield [self._item(row, written.get(row["source_id"], {})) for row in rows]
 
     def _item(self, row: sqlite3.Row, written: Mapping[str, Mapping[str, int]]) -> tuple[Any, ...]:
-        detail = orjson.loads(row["detail"])
-        kind, action = row["object_type"], row["action"]
+        kind, action, causes, problem = row["object_type"], row["action"], row["causes"], row["problem"]
         self._counts[kind][action] += 1
         self._held += row["is_held"]
+        told = [tuple(cause) for cause in from_json(causes)]
+        known = list(told)
         for attribute, verbs in written.items():
             for verb, number in verbs.items():
                 self._references.setdefault(attribute, Counter())[verb] += number
                 if action == "update":
-                    detail["causes"].append({"kind": "reference", "text": REFERENCE_WORDS[attribute, verb]})
-        detail["references"] = written
-        if action == "failure" and detail["problem"] is not None:
-            detail["causes"] = [
-                {"kind": "problem", "text": f"{detail['problem']['code']}: {detail['problem']['reason']}"}
-            ]
-        if detail.get("missing"):
-            detail["causes"] = [{"kind": "target", "text": "its account in the application is gone"}]
-        for cause in detail["causes"]:
-            self._causes[kind, action, cause["kind"], cause["text"]] += 1
-        target_id = "" if VIRTUAL.fullmatch(row["target"]) else row["target"]
-        text = orjson.dumps(detail).decode()
-        return row["position"], row["source_id"], kind, row["name"], action, row["is_held"], target_id, text
+                    told.append(("reference", REFERENCE_WORDS[attribute, verb]))
+        if action == "failure" and problem is not None:
+            told = [("problem", "{code}: {reason}".format_map(from_json(problem)))]
+        if row["missing_id"] is not None:
+            told = [("target", "its account in the application is gone")]
+        for cause, text in told:
+            self._causes[kind, action, cause, text] += 1
+        return (
+            row["position"],
+            row["source_id"],
+            kind,
+            row["name"],
+            action,
+            row["is_held"],
+            "" if VIRTUAL.fullmatch(row["target"]) else row["target"],
+            row["changes"],
+            causes if told == known else to_json(told),
+            problem,
+            row["fingerprint"],
+            to_json(written),
+            row["missing_id"],
+        )
 
     def _planned_references(self) -> Iterator[list[tuple[Any, ...]]]:
         last = ("", "", "")
@@ -175,21 +185,10 @@ class Keeping:
                 return
             after = rows[-1]["position"]
             self._requests.update(row["method"] for row in rows)
-            names = self._sources_of(
-                {id_ for row in rows for id_ in VIRTUAL.findall(row["path"] + (row["body"] or ""))}
-            )
-
-            def named(match: re.Match[str], names: Mapping[str, str] = names) -> str:
-                return NEW + names.get(match[0], "?")
-
+            virtual = {id_ for row in rows for text in (row["path"], row["body"]) for id_ in _virtual_ids(text)}
+            names = self._sources_of(virtual)
             yield [
-                (
-                    row["source_id"],
-                    row["position"],
-                    row["method"],
-                    VIRTUAL.sub(named, row["path"]),
-                    VIRTUAL.sub(named, row["body"]) if row["body"] else None,
-                )
+                (row["source_id"], row["position"], row["method"], _told(row["path"], names), _told(row["body"], names))
                 for row in rows
             ]
 
@@ -199,9 +198,21 @@ class Keeping:
         rows = self._copy.reader.execute(
             "SELECT target_id, source_id FROM link WHERE job_id = ? AND object_type IN ('User', 'Group')"
             " AND target_id IN (SELECT value FROM json_each(?))",
-            (self._job_id, orjson.dumps(list(virtual_ids)).decode()),
+            (self._job_id, to_json(list(virtual_ids))),
         )
         return {row[0]: row[1] for row in rows}
+
+
+def _virtual_ids(text: str | None) -> list[str]:
+    # Most texts have none, and that is seen faster this way.
+    return VIRTUAL.findall(text) if text is not None and PREFIX in text else []
+
+
+def _told(text: str | None, names: Mapping[str, str]) -> str | None:
+    """With the source objects in place of the ids that their accounts do not have yet."""
+    if text is None or PREFIX not in text:
+        return text
+    return VIRTUAL.sub(lambda match: NEW + names.get(match[0], "?"), text)
 
 
 def _note_failures(connection: sqlite3.Connection, cycle_id: str) -> None:
@@ -209,12 +220,11 @@ def _note_failures(connection: sqlite3.Connection, cycle_id: str) -> None:
     for entry in failures_of(connection, cycle_id):
         source, error = entry["sourceIdentity"], entry["provisioningStatusInfo"]["errorInformation"] or {}
         problem = {"code": error.get("errorCode", ""), "reason": error.get("reason", "")}
-        detail: dict[str, Any] = {"changes": [], "causes": [], "problem": problem, "fingerprint": None}
         parameters = {
             "source": source["id"],
             "type": source["identityType"],
             "name": source["details"].get("UserPrincipalName") or source["displayName"],
             "target": entry["targetIdentity"]["id"],
-            "detail": orjson.dumps(detail).decode(),
+            "problem": to_json(problem),
         }
         connection.execute(FAILED, parameters)

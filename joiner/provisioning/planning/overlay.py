@@ -53,9 +53,13 @@ CREATE TABLE planned_object (
   action      TEXT NOT NULL,
   is_held     INTEGER NOT NULL,
   target_id   TEXT NOT NULL,
-  detail      TEXT NOT NULL
+  changes     TEXT NOT NULL DEFAULT '[]',
+  causes      TEXT NOT NULL DEFAULT '[]',
+  problem     TEXT,
+  fingerprint TEXT,
+  missing_id  TEXT
 ) STRICT;
-CREATE INDEX planned_object_by_target ON planned_object (object_type, target_id);
+CREATE INDEX planned_object_by_target ON planned_object (object_type, target_id) WHERE target_id <> '';
 CREATE TABLE planned_reference (
   source_id  TEXT NOT NULL,
   attribute  TEXT NOT NULL,

@@ -2,7 +2,7 @@
 asked. So the plan is what the cycle would do, and nothing of it happens."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
@@ -24,7 +24,8 @@ from joiner.provisioning.journal import LogContext
 from joiner.provisioning.planning import drift, plans
 from joiner.provisioning.planning.keeping import Keeping
 from joiner.provisioning.planning.overlay import Variation, overlay
-from joiner.provisioning.planning.planned_target import PlannedTarget, PlannedWrites
+from joiner.provisioning.planning.planned_target import PlannedTarget
+from joiner.provisioning.planning.planned_writes import PlannedWrites
 from joiner.provisioning.planning.recorder import Recorder
 from joiner.provisioning.planning.survey import Survey, Surveyed, SurveyedReads
 from joiner.provisioning.ports import Target, TargetReads
@@ -66,7 +67,8 @@ class Planner:
         """Computes the plan of this number; what stands in its way is the plan's error."""
         try:
             async with overlay(self._db, self._migrations, job_id, variation) as copy:
-                summary = await self._run(copy, job_id, number, variation)
+                with closing(PlannedWrites(copy.path.parent)) as writes:
+                    summary = await self._run(copy, writes, job_id, number, variation)
         except JoinerError as error:
             await self._end(job_id, number, None, str(error))
         except Exception as error:
@@ -75,13 +77,14 @@ class Planner:
         else:
             await self._end(job_id, number, summary, None)
 
-    async def _run(self, copy: Database, job_id: str, number: int, variation: Variation) -> dict[str, object]:
+    async def _run(
+        self, copy: Database, writes: PlannedWrites, job_id: str, number: int, variation: Variation
+    ) -> dict[str, object]:
         job = jobs.job_by_id(copy.reader, job_id)
         context = self._prepare(job, PlanCache())
         if variation.sync_all is not None:
             context = replace(context, settings=replace(context.settings, sync_all=variation.sync_all))
-        writes = PlannedWrites()
-        recorder = Recorder(context, job.service_principal_id, writes, self._key)
+        recorder = Recorder(copy.reader, context, job.service_principal_id, writes, self._key)
 
         @asynccontextmanager
         async def open_planned(context: JobContext) -> AsyncIterator[Target]:
@@ -101,7 +104,7 @@ class Planner:
         surveyed: Surveyed | None = None
         if variation.is_drift:
             cycle = await copy.write(lambda c: drift.begin(c, job, number, self._clock()))
-            surveyed = await self._survey(copy, job, cycle, context)
+            surveyed = await self._survey(copy, writes, job, cycle, context)
         else:
             position = self._directory.feed_position()
             cycle = await copy.write(lambda c: cycles.begin_cycle(c, job_id, position, self._clock()))
@@ -121,7 +124,9 @@ class Planner:
             summary["drift"] = {**surveyed.document(copy.reader), "accounts": accounts}
         return summary
 
-    async def _survey(self, copy: Database, job: Job, cycle: Cycle, context: JobContext) -> Surveyed:
+    async def _survey(
+        self, copy: Database, writes: PlannedWrites, job: Job, cycle: Cycle, context: JobContext
+    ) -> Surveyed:
         async with self._open_reads(context) as reads:
             run = Run(
                 db=copy,
@@ -130,7 +135,7 @@ class Planner:
                 cycle=msgspec.structs.replace(cycle, plan=None),
                 fence=None,
                 context=context,
-                target=PlannedTarget(reads, PlannedWrites()),
+                target=PlannedTarget(reads, writes),
                 log=self._describe_log(job, cycle),
                 clock=self._clock,
             )

@@ -16,6 +16,7 @@ from joiner.errors import InvalidStateError, NotFoundError
 from joiner.provisioning.audit import Actor
 from joiner.provisioning.cycles import CycleKind
 from joiner.provisioning.decision import ObjectType
+from joiner.provisioning.planning.fingerprint import Fingerprint
 from joiner.provisioning.rows import from_row, to_json, write_rows
 
 PlanKind = CycleKind | Literal["drift"]
@@ -24,6 +25,7 @@ ACTIONS: Final = ("create", "update", "disable", "delete", "link", "release", "f
 CHANGES: Final = ("create", "update", "disable", "delete")
 """Actions that write to the application."""
 JSON_COLUMNS: Final = ("made_by", "summary", "applied_by")
+JSON_ITEM_COLUMNS: Final = ("changes", "causes", "problem", "fingerprint", "reference_counts")
 REFERENCES_SHOWN: Final = 200
 REQUESTS_SHOWN: Final = 20
 
@@ -61,7 +63,15 @@ class PlanItem(msgspec.Struct, frozen=True, kw_only=True):
     action: str
     is_held: bool
     target_id: str
-    detail: Mapping[str, Any]
+    changes: Sequence[tuple[str, str | None, str | None]]
+    """Attribute, old and new value of each."""
+    causes: Sequence[tuple[str, str]]
+    """Kind and text of each."""
+    problem: Mapping[str, str] | None
+    fingerprint: Fingerprint | None
+    """None: only references were planned."""
+    reference_counts: Mapping[str, Mapping[str, int]]
+    missing_id: str | None
     state: str
     reason: str | None
 
@@ -167,7 +177,7 @@ def add_items(
     references: Sequence[Sequence[Any]],
     requests: Sequence[Sequence[Any]],
 ) -> None:
-    """Rows in the order of the tables' columns, without job and number (items: up to `detail`)."""
+    """Rows in the order of the tables' columns, without job and number (items: up to `missing_id`)."""
     key = (job_id, number)
     write_rows(connection, "INSERT INTO plan_item VALUES {rows}", [(*key, *row, "planned", None) for row in items])
     write_rows(connection, "INSERT INTO plan_reference VALUES {rows}", [(*key, *row) for row in references])
@@ -258,5 +268,4 @@ def requests_of(
 
 
 def _item(row: sqlite3.Row) -> PlanItem:
-    fields = {name: row[name] for name in PlanItem.__struct_fields__}
-    return msgspec.convert({**fields, "detail": orjson.loads(fields["detail"])}, PlanItem, strict=False)
+    return from_row(row, PlanItem, JSON_ITEM_COLUMNS)

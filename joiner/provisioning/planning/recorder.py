@@ -2,39 +2,46 @@
 
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import orjson
+import msgspec
 
 from joiner.directory.assignment_paths import assignment_paths
 from joiner.provisioning.decision import Action, LinkChange, Status
+from joiner.provisioning.exchanges import SHORTEST_SECRET, texts_in
 from joiner.provisioning.journal import REDACTED, properties_of
-from joiner.provisioning.planning.causes import Cause, causes_of, explanation_of_skip
+from joiner.provisioning.planning.causes import causes_of, explanation_of_skip
 from joiner.provisioning.planning.fingerprint import fingerprint_of
-from joiner.provisioning.planning.planned_target import PlannedWrites, Write
+from joiner.provisioning.planning.planned_writes import PlannedWrites, Write
 from joiner.provisioning.ports import Considered, DecidedReference
-from joiner.provisioning.rows import write_rows
+from joiner.provisioning.rows import to_json, write_rows
 from joiner.provisioning.run import JobContext
 
-INSERT: Final = (
-    "INSERT INTO planned_object (source_id, object_type, name, action, is_held, target_id, detail) VALUES {rows}"
-    " ON CONFLICT (source_id) "
+Row = tuple[Any, ...]
+
+OBJECTS: Final = (
+    "INSERT INTO planned_object (source_id, object_type, name, action, is_held, target_id, changes, causes, problem,"
+    " fingerprint) VALUES {rows} ON CONFLICT (source_id) DO NOTHING"
 )
-OBJECTS: Final = INSERT + "DO NOTHING"
-OBJECTS_OF_REFERENCES: Final = INSERT + "DO UPDATE SET is_held = is_held AND excluded.is_held"
+OBJECTS_OF_REFERENCES: Final = (
+    "INSERT INTO planned_object (source_id, object_type, name, action, is_held, target_id) VALUES {rows}"
+    " ON CONFLICT (source_id) DO UPDATE SET is_held = is_held AND excluded.is_held"
+)
 """One more page of the same group may have something that is not held."""
 HELD: Final = "held"
 """Of a reference: it would be removed, and is held back."""
-SHORTEST_SECRET: Final = 2
-"""Shorter values are not looked for in requests: they would be found everywhere."""
+REQUESTS: Final = "INSERT INTO planned_request (endpoint, target_id, method, path, body) VALUES {rows}"
 
 
 class Recorder:
     """A `Gate`. `skipped` counts what is left alone: (object type, code, reason) → number."""
 
-    def __init__(self, context: JobContext, resource_id: str, writes: PlannedWrites, key: bytes) -> None:
+    def __init__(
+        self, reader: sqlite3.Connection, context: JobContext, resource_id: str, writes: PlannedWrites, key: bytes
+    ) -> None:
         self.skipped: Counter[tuple[str, str, str]] = Counter()
+        self.reader = reader
         self.context = context
         self.resource_id = resource_id
         self.writes = writes
@@ -45,15 +52,14 @@ class Recorder:
 
 
 class PageRecord:
-    """What one page does."""
+    """What one page does. All that can be made is made when it is closed, while the page before is committed."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._considered: dict[str, Considered] = {}
         self._references: list[DecidedReference] = []
-        self._planned: list[tuple[Considered, str]] = []
-        self._writes: list[Write] = []
-        self._secrets: set[str] = set()
+        self._objects: Sequence[Row] = ()
+        self._requests: Sequence[Row] = ()
 
     def admits(self, considered: Considered) -> bool:
         self._considered[considered.source.id] = considered
@@ -65,7 +71,8 @@ class PageRecord:
         return True
 
     def close(self) -> None:
-        self._writes = self._recorder.writes.drain()
+        planned: list[tuple[Considered, str]] = []
+        secrets: set[str] = set()
         for considered in self._considered.values():
             action, decision = planned_action(considered), considered.decision
             if action is None:
@@ -73,42 +80,44 @@ class PageRecord:
                 code = decision.problem.code if decision.problem else ""
                 self._recorder.skipped[considered.source.object_type, code, reason] += 1
                 continue
-            self._planned.append((considered, action))
+            planned.append((considered, action))
             for change in decision.changes:
                 if change.is_secret:
-                    self._secrets.update(text for text in _texts(change.new) if len(text) >= SHORTEST_SECRET)
+                    secrets.update(text for text in texts_in(change.new) if len(text) >= SHORTEST_SECRET)
+        created = [each.source.id for each, _ in planned if each.decision.action is Action.CREATE]
+        recorder = self._recorder
+        paths = assignment_paths(recorder.reader, recorder.resource_id, created) if created else {}
+        self._objects = [
+            self._object(considered, action, [path.text for path in paths.get(considered.source.id, ())])
+            for considered, action in planned
+        ]
+        self._requests = [_request(write, secrets) for write in recorder.writes.drain()]
 
     def commit(self, connection: sqlite3.Connection) -> None:
-        self._write_objects(connection)
+        write_rows(connection, OBJECTS, self._objects)
         self._write_references(connection)
-        write_rows(
-            connection,
-            "INSERT INTO planned_request (endpoint, target_id, method, path, body) VALUES {rows}",
-            [self._row(write) for write in self._writes],
-        )
+        write_rows(connection, REQUESTS, self._requests)
 
-    def _write_objects(self, connection: sqlite3.Connection) -> None:
-        created = [each.source.id for each, _ in self._planned if each.decision.action is Action.CREATE]
-        paths = assignment_paths(connection, self._recorder.resource_id, created) if created else {}
-        rows = []
-        plans = self._recorder.context.plan
-        for considered, action in self._planned:
-            source, decision = considered.source, considered.decision
-            plan = plans.users if source.object_type == "User" else plans.groups
-            assert plan is not None
-            told = [path.text for path in paths.get(source.id, ())]
-            causes = causes_of(decision, considered.scope, plan, told)
-            detail = {
-                "changes": properties_of(decision.changes),
-                "causes": causes,
-                "problem": _problem(considered),
-                "fingerprint": fingerprint_of(considered, self._recorder.key),
-            }
-            target_id = considered.link.target_id if considered.link else decision.target_id
-            is_held = decision.action is Action.STAGED_DELETE
-            text = orjson.dumps(detail, default=_struct).decode()
-            rows.append((source.id, source.object_type, source.name, action, is_held, target_id or "", text))
-        write_rows(connection, OBJECTS, rows)
+    def _object(self, considered: Considered, action: str, paths: Sequence[str]) -> Row:
+        source, decision, plans = considered.source, considered.decision, self._recorder.context.plan
+        plan = plans.users if source.object_type == "User" else plans.groups
+        assert plan is not None
+        changes = properties_of(decision.changes)
+        causes = causes_of(decision, considered.scope, plan, paths)
+        problem = _problem(considered)
+        target_id = considered.link.target_id if considered.link else decision.target_id
+        return (
+            source.id,
+            source.object_type,
+            source.name,
+            action,
+            decision.action is Action.STAGED_DELETE,
+            target_id or "",
+            to_json([(each["displayName"], each["oldValue"], each["newValue"]) for each in changes]),
+            to_json([(each.kind, each.text) for each in causes]),
+            None if problem is None else to_json(problem),
+            msgspec.json.encode(fingerprint_of(considered, self._recorder.key)).decode(),
+        )
 
     def _write_references(self, connection: sqlite3.Connection) -> None:
         write_rows(
@@ -122,7 +131,6 @@ class PageRecord:
         of_object: dict[str, list[DecidedReference]] = defaultdict(list)
         for reference in self._references:
             of_object[reference.source_id].append(reference)
-        empty = orjson.dumps({"changes": [], "causes": [], "problem": None, "fingerprint": None}).decode()
         write_rows(
             connection,
             OBJECTS_OF_REFERENCES,
@@ -134,15 +142,10 @@ class PageRecord:
                     "update",
                     all(each.verb is None for each in all_),
                     all_[0].target_id,
-                    empty,
                 )
                 for id_, all_ in of_object.items()
             ],
         )
-
-    def _row(self, write: Write) -> tuple[str, str, str, str, str | None]:
-        body = None if write.body is None else orjson.dumps(_masked(write.body, self._secrets)).decode()
-        return write.endpoint, write.target_id, write.method, write.path, body
 
 
 def planned_action(considered: Considered) -> str | None:
@@ -172,6 +175,11 @@ def _problem(considered: Considered) -> Mapping[str, str] | None:
     return {"code": problem.code, "reason": problem.reason}
 
 
+def _request(write: Write, secrets: set[str]) -> Row:
+    body = None if write.body is None else to_json(_masked(write.body, secrets))
+    return write.endpoint, write.target_id, write.method, write.path, body
+
+
 def _masked(value: Any, hidden: set[str]) -> Any:
     if not hidden:
         return value
@@ -179,21 +187,5 @@ def _masked(value: Any, hidden: set[str]) -> Any:
         return {name: _masked(each, hidden) for name, each in value.items()}
     if isinstance(value, (list, tuple)):
         return [_masked(each, hidden) for each in value]
-    return REDACTED if isinstance(value, str) and value in hidden else value
-
-
-def _texts(value: Any) -> Iterable[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for each in value.values():
-            yield from _texts(each)
-    elif isinstance(value, Sequence):
-        for each in value:
-            yield from _texts(each)
-
-
-def _struct(value: Any) -> Any:
-    if isinstance(value, Cause):
-        return {"kind": value.kind, "text": value.text}
-    return {name: getattr(value, name) for name in value.__struct_fields__}
+    is_text = isinstance(value, (str, int, float)) and not isinstance(value, bool)
+    return REDACTED if is_text and str(value) in hidden else value

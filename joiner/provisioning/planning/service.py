@@ -193,9 +193,8 @@ def has_changes(summary: Mapping[str, Any]) -> bool:
 
 def item_document(reader: sqlite3.Connection, job_id: str, number: int, item: PlanItem) -> dict[str, Any]:
     """The item with its requests; of very many members and requests, the first."""
-    detail = item.detail
     key = (reader, job_id, number, item.source_id)
-    references = plans.references_of(*key, plans.REFERENCES_SHOWN) if detail["references"] else []
+    references = plans.references_of(*key, plans.REFERENCES_SHOWN) if item.reference_counts else []
     return {
         "position": item.position,
         "objectType": item.object_type,
@@ -204,14 +203,16 @@ def item_document(reader: sqlite3.Connection, job_id: str, number: int, item: Pl
         "action": item.action,
         "isHeld": item.is_held,
         "targetId": item.target_id or None,
-        "changes": detail["changes"],
+        "changes": [
+            {"displayName": attribute, "oldValue": old, "newValue": new} for attribute, old, new in item.changes
+        ],
         "references": [
             {"attribute": row["attribute"], "name": row["name"], "action": row["verb"]} for row in references
         ],
-        "referenceCounts": detail["references"],
-        "causes": detail["causes"],
-        "problem": detail["problem"],
-        "missing": detail.get("missing"),
+        "referenceCounts": item.reference_counts,
+        "causes": [{"kind": kind, "text": text} for kind, text in item.causes],
+        "problem": item.problem,
+        "missing": item.missing_id,
         "requests": plans.requests_of(*key, plans.REQUESTS_SHOWN),
         "state": item.state,
         "reason": item.reason,
