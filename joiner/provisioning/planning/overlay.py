@@ -100,9 +100,11 @@ class Variation:
 
 
 @asynccontextmanager
-async def overlay(db: Database, migrations: Path, job_id: str, variation: Variation) -> AsyncIterator[Database]:
-    """The copy, as an `async with` resource. Raises InvalidStateError while a cycle of the job runs, or if an
-    incremental cycle is asked for and there is no watermark to begin at."""
+async def overlay(
+    db: Database, migrations: Path, job_id: str, variation: Variation
+) -> AsyncIterator[tuple[Database, Path]]:
+    """The copy, and the folder that is thrown away with it, as an `async with` resource. Raises InvalidStateError while
+    a cycle of the job runs, or if an incremental cycle is asked for and there is no watermark to begin at."""
     if running_cycle(db.reader, job_id) is not None:
         raise InvalidStateError("a cycle of the job is running; make the plan when it has ended")
     with tempfile.TemporaryDirectory(prefix=PREFIX, dir=db.path.parent) as folder:
@@ -110,7 +112,7 @@ async def overlay(db: Database, migrations: Path, job_id: str, variation: Variat
         copy = Database(path, {"provisioning": migrations}, beside={LIVE: db.path}, is_scratch=True)
         try:
             await copy.write(lambda connection: _fill(connection, job_id, variation))
-            yield copy
+            yield copy, Path(folder)
         finally:
             copy.close()
 

@@ -66,8 +66,8 @@ class Planner:
     async def compute(self, job_id: str, number: int, variation: Variation) -> None:
         """Computes the plan of this number; what stands in its way is the plan's error."""
         try:
-            async with overlay(self._db, self._migrations, job_id, variation) as copy:
-                with closing(PlannedWrites(copy.path.parent)) as writes:
+            async with overlay(self._db, self._migrations, job_id, variation) as (copy, folder):
+                with closing(PlannedWrites(folder)) as writes:
                     summary = await self._run(copy, writes, job_id, number, variation)
         except JoinerError as error:
             await self._end(job_id, number, None, str(error))
