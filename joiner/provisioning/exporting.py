@@ -115,7 +115,7 @@ def _decide(run: Run, plan: ObjectPlan, item: Item, known: Known) -> bool:
 
 async def _announce(run: Run, plan: ObjectPlan, items: Sequence[Item]) -> None:
     """Writes down that these are about to be created."""
-    if not items:
+    if not items or run.sends_nothing:
         return
     creates = {item.source.id: [query for query, _ in item.state.queries] for item in items}
 

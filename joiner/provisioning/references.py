@@ -101,7 +101,7 @@ async def _page(run: Run, sql: str, window: Mapping[str, str], cursor: str) -> P
 
 async def _announce(run: Run, attempts: Sequence[tuple[str, ...]]) -> None:
     """Writes down what is about to be written."""
-    if not attempts:
+    if not attempts or run.sends_nothing:
         return
 
     def announce(connection: sqlite3.Connection) -> None:

@@ -99,6 +99,11 @@ class Run:
         self.owned_at[:] = [now]
 
     @property
+    def sends_nothing(self) -> bool:
+        """The cycle is run to make a plan: nothing can be left half sent."""
+        return self.log.only_failures
+
+    @property
     def is_initial(self) -> bool:
         return self.cycle.kind == "initial"
 
