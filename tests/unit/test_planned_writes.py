@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -56,7 +57,7 @@ def test_whole_objects_are_kept_as_they_would_be(writes: PlannedWrites) -> None:
 def test_plans_of_an_earlier_version_are_kept(tmp_path: Path) -> None:
     earlier = tmp_path / "earlier"
     earlier.mkdir()
-    for file in side.MIGRATIONS.glob("000[1-6]_*.sql"):
+    for file in side.MIGRATIONS.glob("000[1-7]_*.sql"):
         shutil.copy(file, earlier)
     fingerprint = Fingerprint("1", "2", "3", "4", "5")
     detail = {
@@ -67,7 +68,10 @@ def test_plans_of_an_earlier_version_are_kept(tmp_path: Path) -> None:
         "references": {"members": {"add": 2}},
         "missing": "m-1",
     }
-    bare = {"changes": [], "causes": [], "problem": {"code": "A", "reason": "b"}, "fingerprint": None, "references": {}}
+    problem = {"code": "A", "reason": "b"}
+    bare: dict[str, Any] = {
+        "changes": [], "causes": [], "problem": problem, "fingerprint": None, "references": {}
+    }  # fmt: skip
     with closing(sqlite3.connect(tmp_path / "engine.db", isolation_level=None)) as connection:
         connection.row_factory = sqlite3.Row
         migrate(connection, "directory", DIRECTORY_MIGRATIONS)
@@ -84,6 +88,6 @@ def test_plans_of_an_earlier_version_are_kept(tmp_path: Path) -> None:
         assert first.causes == [("mapping", "title ← [jobTitle]")]
         assert (first.problem, first.fingerprint, first.missing_id) == (None, fingerprint, "m-1")
         assert first.reference_counts == {"members": {"add": 2}}
-        assert (second.changes, second.problem) == ([], {"code": "A", "reason": "b"})
+        assert (second.changes, second.problem) == ([], problem)
         assert (second.fingerprint, second.missing_id, second.reference_counts) == (None, None, {})
         assert plans.requests_of(connection, "j", 1, "s-1") == [{"method": "DELETE", "path": "/Users/t", "body": None}]

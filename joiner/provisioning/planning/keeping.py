@@ -138,7 +138,7 @@ class Keeping:
         self._counts[kind][action] += 1
         self._held += row["is_held"]
         told = [tuple(cause) for cause in from_json(causes)]
-        known = list(told)
+        recorded = list(told)
         for attribute, verbs in written.items():
             for verb, number in verbs.items():
                 self._references.setdefault(attribute, Counter())[verb] += number
@@ -159,7 +159,7 @@ class Keeping:
             row["is_held"],
             "" if VIRTUAL.fullmatch(row["target"]) else row["target"],
             row["changes"],
-            causes if told == known else to_json(told),
+            causes if told == recorded else to_json(told),
             problem,
             row["fingerprint"],
             to_json(written),

@@ -10,7 +10,7 @@ import msgspec
 from joiner.directory.assignment_paths import assignment_paths
 from joiner.provisioning.decision import Action, LinkChange, Status
 from joiner.provisioning.exchanges import SHORTEST_SECRET, texts_in
-from joiner.provisioning.journal import REDACTED, properties_of
+from joiner.provisioning.journal import REDACTED, change_parts
 from joiner.provisioning.planning.causes import causes_of, explanation_of_skip
 from joiner.provisioning.planning.fingerprint import fingerprint_of
 from joiner.provisioning.planning.planned_writes import PlannedWrites, Write
@@ -102,7 +102,6 @@ class PageRecord:
         source, decision, plans = considered.source, considered.decision, self._recorder.context.plan
         plan = plans.users if source.object_type == "User" else plans.groups
         assert plan is not None
-        changes = properties_of(decision.changes)
         causes = causes_of(decision, considered.scope, plan, paths)
         problem = _problem(considered)
         target_id = considered.link.target_id if considered.link else decision.target_id
@@ -113,7 +112,7 @@ class PageRecord:
             action,
             decision.action is Action.STAGED_DELETE,
             target_id or "",
-            to_json([(each["displayName"], each["oldValue"], each["newValue"]) for each in changes]),
+            to_json(change_parts(decision.changes)),
             to_json([(each.kind, each.text) for each in causes]),
             None if problem is None else to_json(problem),
             msgspec.json.encode(fingerprint_of(considered, self._recorder.key)).decode(),
