@@ -33,6 +33,14 @@ def test_who_is_created_has_the_name_whatever_its_case(writes: PlannedWrites) ->
     assert writes.holder("/Users", "title", "Boss") is None
 
 
+def test_everybody_of_many_is_found_again(writes: PlannedWrites) -> None:
+    ids = {f"person{number}": writes.new_id() for number in range(5000)}
+    for name, new in ids.items():
+        writes.note("/Users", new, [("userName", name)], is_new=True)
+    assert {name: writes.holder("/Users", "userName", name) for name in ids} == ids
+    assert writes.holder("/Users", "userName", "person5000") is None
+
+
 def test_who_is_renamed_loses_the_former_name(writes: PlannedWrites) -> None:
     writes.note("/Users", "7", [("USERNAME", "grace@fjord.example")], is_new=False)
     assert writes.holder("/Users", "userName", "grace@fjord.example") == "7"
