@@ -57,10 +57,10 @@ async def opened_api(folder: Path, template: str = "ALVAO") -> AsyncIterator[Job
             lambda header: Principal("root", "admin"),
             [
                 *Synchronization(world.service, world.directory).routes(),
-                *BulkUploads(world.service, world.side.inbound, world.directory).routes(),
-                *JobActions(world.service, world.side.on_demand, world.directory).routes(),
+                *BulkUploads(world.service, world.side.inbound).routes(),
+                *JobActions(world.service, world.side.on_demand).routes(),
                 *TargetProfiles(world.service, world.directory).routes(),
-                *SchemaRoutes(world.service, world.side.schemas, world.directory).routes(),
+                *SchemaRoutes(world.service, world.side.schemas).routes(),
             ],
         )
         transport = httpx.ASGITransport(app=Starlette(routes=routes))

@@ -7,7 +7,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from joiner.directory.store import DirectoryStore
 from joiner.graph.errors import GraphError
 from joiner.graph.http import base_url, body_text, endpoint
 from joiner.ids import new_id
@@ -21,18 +20,16 @@ MEDIA_TYPE: Final = "application/scim+json"
 class BulkUploads:
     """The route over one service."""
 
-    def __init__(self, service: ProvisioningService, inbound: Inbound, directory: DirectoryStore) -> None:
+    def __init__(self, service: ProvisioningService, inbound: Inbound) -> None:
         self._service = service
         self._inbound = inbound
-        self._directory = directory
 
     def routes(self, prefix: str = "/servicePrincipals/{sp}/synchronization") -> list[Route]:
         return [endpoint(f"{prefix}/jobs/{{job}}/bulkUpload", self.upload, "POST")]
 
     async def upload(self, request: Request) -> Response:
         """202 once the upload is durable; the log under Location tells what becomes of it."""
-        principal_id = self._directory.service_principal(request.path_params["sp"]).id
-        job = self._service.job(principal_id, request.path_params["job"])
+        job = self._service.job(request.path_params["sp"], request.path_params["job"])
         given = request.headers.get("content-type", "")
         if given.partition(";")[0].strip().lower() != MEDIA_TYPE:
             told = f"not {given}" if given else "and is missing"

@@ -6,7 +6,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from joiner.directory.store import DirectoryStore
 from joiner.errors import InvalidValueError
 from joiner.graph.errors import GraphError
 from joiner.graph.http import endpoint, json_response, option
@@ -20,10 +19,9 @@ FLAGS: Final = {None: False, "false": False, "true": True}
 class ExplanationRoutes:
     """The routes over the explanations of one service."""
 
-    def __init__(self, service: ProvisioningService, explanations: Explanations, directory: DirectoryStore) -> None:
+    def __init__(self, service: ProvisioningService, explanations: Explanations) -> None:
         self._service = service
         self._explanations = explanations
-        self._directory = directory
 
     def routes(self, prefix: str = "/servicePrincipals/{sp}/synchronization") -> list[Route]:
         path = f"{prefix}/jobs/{{job}}/joiner.explain/{{type}}/{{object}}"
@@ -38,8 +36,7 @@ class ExplanationRoutes:
             raise InvalidValueError("$live must be true or false")
         if FLAGS[live] and request.state.principal.role != "admin":
             raise GraphError(403, "Authorization_RequestDenied", "Only administrators may have the application asked.")
-        principal_id = self._directory.service_principal(request.path_params["sp"]).id
-        job = self._service.job(principal_id, request.path_params["job"])
+        job = self._service.job(request.path_params["sp"], request.path_params["job"])
         told = await self._explanations.explain(
             job, cast(ObjectType, kind), request.path_params["object"], live=FLAGS[live]
         )

@@ -13,7 +13,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from joiner.directory.store import DirectoryStore
 from joiner.errors import InvalidValueError
 from joiner.graph.actors import actor_of
 from joiner.graph.http import collection, endpoint, json_body, json_response, no_content, option
@@ -28,10 +27,9 @@ KINDS: Mapping[str, ObjectType] = {"user": "User", "group": "Group"}
 class JobActions:
     """The routes over one service."""
 
-    def __init__(self, service: ProvisioningService, on_demand: OnDemand, directory: DirectoryStore) -> None:
+    def __init__(self, service: ProvisioningService, on_demand: OnDemand) -> None:
         self._service = service
         self._on_demand = on_demand
-        self._directory = directory
 
     def routes(self, prefix: str = "/servicePrincipals/{sp}/synchronization") -> list[Route]:
         job = f"{prefix}/jobs/{{job}}"
@@ -153,8 +151,7 @@ class JobActions:
 
     def _job(self, request: Request) -> Job:
         """Raises NotFoundError."""
-        principal = self._directory.service_principal(request.path_params["sp"])
-        return self._service.job(principal.id, request.path_params["job"])
+        return self._service.job(request.path_params["sp"], request.path_params["job"])
 
 
 def _settings(pairs: Any) -> list[tuple[str, str | None]]:

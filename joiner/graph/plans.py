@@ -8,7 +8,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from joiner.directory.store import DirectoryStore
 from joiner.errors import InvalidValueError
 from joiner.graph.actors import actor_of
 from joiner.graph.http import collection, endpoint, json_body, json_response, no_content, option, page_size
@@ -35,13 +34,11 @@ class PlanRoutes:
         planning: Planning,
         drift_checks: DriftChecks,
         schemas: Schemas,
-        directory: DirectoryStore,
     ) -> None:
         self._service = service
         self._planning = planning
         self._drift_checks = drift_checks
         self._schemas = schemas
-        self._directory = directory
 
     def routes(self, prefix: str = "/servicePrincipals/{sp}/synchronization") -> list[Route]:
         job = f"{prefix}/jobs/{{job}}"
@@ -168,8 +165,7 @@ class PlanRoutes:
 
     def _job(self, request: Request) -> Job:
         """Raises NotFoundError."""
-        principal_id = self._directory.service_principal(request.path_params["sp"]).id
-        return self._service.job(principal_id, request.path_params["job"])
+        return self._service.job(request.path_params["sp"], request.path_params["job"])
 
     def _key(self, request: Request) -> tuple[str, int]:
         """Raises NotFoundError, InvalidValueError."""

@@ -14,7 +14,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from joiner.clock import system_clock
-from joiner.directory.store import DirectoryStore
 from joiner.errors import InvalidValueError
 from joiner.expressions.environment import Environment
 from joiner.expressions.function import Function
@@ -41,10 +40,9 @@ GRAPH_TYPES: Final = {"Any": "String", "Roles": "String"}
 class SchemaRoutes:
     """The routes over one service and its schemas."""
 
-    def __init__(self, service: ProvisioningService, schemas: Schemas, directory: DirectoryStore) -> None:
+    def __init__(self, service: ProvisioningService, schemas: Schemas) -> None:
         self._service = service
         self._schemas = schemas
-        self._directory = directory
 
     def routes(self, prefix: str = "/servicePrincipals/{sp}/synchronization") -> list[Route]:
         job = f"{prefix}/jobs/{{job}}/schema"
@@ -174,13 +172,11 @@ class SchemaRoutes:
         """The document of the job or template. Raises NotFoundError."""
         if "job" in request.path_params:
             return self._schemas.document(self._job_id(request))
-        principal_id = self._directory.service_principal(request.path_params["sp"]).id
-        return self._service.template(principal_id, request.path_params["template"]).schema
+        return self._service.template(request.path_params["sp"], request.path_params["template"]).schema
 
     def _job_id(self, request: Request) -> str:
         """Raises NotFoundError."""
-        principal_id = self._directory.service_principal(request.path_params["sp"]).id
-        return self._service.job(principal_id, request.path_params["job"]).id
+        return self._service.job(request.path_params["sp"], request.path_params["job"]).id
 
 
 async def sent_document(request: Request) -> dict[str, Any]:

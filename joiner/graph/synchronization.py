@@ -141,7 +141,7 @@ class Synchronization:
 
     def _job(self, request: Request) -> Job:
         """Raises NotFoundError."""
-        return self._service.job(self._principal_id(request), request.path_params["job"])
+        return self._service.job(request.path_params["sp"], request.path_params["job"])
 
     def _named_template(self, request: Request) -> Template:
         return self._service.template(self._principal_id(request), request.path_params["template"])

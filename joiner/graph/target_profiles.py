@@ -61,8 +61,7 @@ class TargetProfiles:
 
     def _job(self, request: Request) -> Job:
         """Raises NotFoundError."""
-        principal = self._directory.service_principal(request.path_params["sp"])
-        return self._service.job(principal.id, request.path_params["job"])
+        return self._service.job(request.path_params["sp"], request.path_params["job"])
 
 
 def shown_checks(results: Sequence[CheckResult]) -> list[dict[str, Any]]:

@@ -43,17 +43,19 @@ class ApplicationConnections:
         self._targets = targets
         self._wake = wake
 
+    def stored(self, connection: sqlite3.Connection, service_principal_id: str) -> dict[str, str]:
+        """The credentials with their secrets."""
+        return credentials.read_credentials(connection, self._vault, service_principal_id)
+
     def credentials(self, service_principal_id: str) -> dict[str, str]:
         """As they may be shown: sensitive values as `*`."""
-        stored = credentials.read_credentials(self._db.reader, self._vault, service_principal_id)
-        return credentials.show_credentials(stored)
+        return credentials.show_credentials(self.stored(self._db.reader, service_principal_id))
 
     def is_configured(self, job: Job) -> bool:
         """Whether there is an address to run with, or none is needed."""
         if source_of(job.template_id) == "uploads":
             return True
-        stored = credentials.read_credentials(self._db.reader, self._vault, job.service_principal_id)
-        return bool(stored.get("BaseAddress"))
+        return bool(self.stored(self._db.reader, job.service_principal_id).get("BaseAddress"))
 
     async def save_credentials(
         self, service_principal_id: str, pairs: Sequence[tuple[str, str | None]], by: Actor = SERVICE_ITSELF
@@ -63,7 +65,7 @@ class ApplicationConnections:
 
         Raises InvalidValueError, ConnectionTestError.
         """
-        stored = credentials.read_credentials(self._db.reader, self._vault, service_principal_id)
+        stored = self.stored(self._db.reader, service_principal_id)
         merged = credentials.merge_credentials(stored, pairs)
         if credentials.changes_connection(stored, merged):
             template_id = self._template_id(service_principal_id)
@@ -81,7 +83,7 @@ class ApplicationConnections:
         told_settings = job_settings.told_by_secrets(dict(pairs))
 
         def work(connection: sqlite3.Connection) -> None:
-            stored = credentials.read_credentials(connection, self._vault, service_principal_id)
+            stored = self.stored(connection, service_principal_id)
             merged = credentials.merge_credentials(stored, pairs)
             credentials.write_credentials(connection, self._vault, service_principal_id, merged)
             now = self._clock()
@@ -117,7 +119,7 @@ class ApplicationConnections:
         self, service_principal_id: str, template_id: str, pairs: Sequence[tuple[str, str | None]] | None
     ) -> list[CheckResult]:
         """As `validate_credentials`, with every check and what became of it. Raises InvalidValueError."""
-        stored = credentials.read_credentials(self._db.reader, self._vault, service_principal_id)
+        stored = self.stored(self._db.reader, service_principal_id)
         used = stored if pairs is None else credentials.merge_credentials(stored, pairs)
         known = jobs.jobs_of(self._db.reader, service_principal_id)
         existing = next((job for job in known if job.template_id == template_id), None)
@@ -149,7 +151,7 @@ class ApplicationConnections:
             raise InvalidStateError("this job is inbound: it has no target application to try out")
         if not self.is_configured(job):
             raise InvalidStateError("the application has no Tenant URL yet; enter its credentials first")
-        stored = credentials.read_credentials(self._db.reader, self._vault, job.service_principal_id)
+        stored = self.stored(self._db.reader, job.service_principal_id)
         connection = connection_of(stored)
         # Without what is believed of the target so far: that is to be found out.
         known = parse_profile(job.profile)

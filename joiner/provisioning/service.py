@@ -13,7 +13,6 @@ from joiner.directory.store import DirectoryStore
 from joiner.errors import InvalidStateError, InvalidValueError, NotFoundError
 from joiner.provisioning import (
     audit,
-    credentials,
     cycles,
     deletions,
     job_settings,
@@ -25,7 +24,6 @@ from joiner.provisioning import (
 )
 from joiner.provisioning.application_connections import ApplicationConnections
 from joiner.provisioning.audit import SERVICE_ITSELF, Activity, Actor, AuditChange
-from joiner.provisioning.client.pool import TargetPool
 from joiner.provisioning.cycles import Cycle
 from joiner.provisioning.document.completion import object_mappings_of
 from joiner.provisioning.held_removals import HeldRemovals
@@ -36,7 +34,6 @@ from joiner.provisioning.provisioning_mode import Mode
 from joiner.provisioning.templates import Template, template_by_id, templates_of
 from joiner.provisioning.turns import Turns
 from joiner.storage.sqlite import Database
-from joiner.vault import Vault
 
 
 class ProvisioningService:
@@ -46,19 +43,17 @@ class ProvisioningService:
         self,
         db: Database,
         directory: DirectoryStore,
-        vault: Vault,
         clock: Clock,
-        targets: TargetPool,
+        connections: ApplicationConnections,
         wake: Callable[[], None],
         run_cycle: Callable[[str], Awaitable[None]],
         turns: Turns,
     ) -> None:
-        self.connections = ApplicationConnections(db, directory, vault, clock, targets, wake)
+        self.connections = connections
         self.removals = HeldRemovals(db, clock, wake)
         self.object_connections = ObjectConnections(db, clock, turns)
         self._db = db
         self._directory = directory
-        self._vault = vault
         self._clock = clock
         self._wake = wake
         self._run_cycle = run_cycle
@@ -93,7 +88,7 @@ class ProvisioningService:
         def work(connection: sqlite3.Connection) -> Job:
             now = self._clock()
             job = jobs.add_job(connection, service_principal_id, template_id, schema, now)
-            stored = credentials.read_credentials(connection, self._vault, service_principal_id)
+            stored = self.connections.stored(connection, service_principal_id)
             jobs.write_settings(connection, job.id, job_settings.merge({}, job_settings.told_by_secrets(stored)))
             changes = provisioning_mode.set_mode(connection, service_principal_id, "Automatic", now)
             _note(connection, "Add provisioning configuration", now, by, job, changes)
@@ -120,10 +115,11 @@ class ProvisioningService:
     def jobs(self, service_principal_id: str | None = None) -> list[Job]:
         return jobs.jobs_of(self._db.reader, service_principal_id)
 
-    def job(self, service_principal_id: str, job_id: str) -> Job:
-        """Raises NotFoundError, also for a job of another application."""
+    def job(self, id_or_app_id: str, job_id: str) -> Job:
+        """A job of the application. Raises NotFoundError, also for one of another application."""
+        principal = self._directory.service_principal(id_or_app_id)
         job = jobs.job_by_id(self._db.reader, job_id)
-        if job.service_principal_id != service_principal_id:
+        if job.service_principal_id != principal.id:
             raise NotFoundError(f"there is no job '{job_id}' of this application")
         return job
 
@@ -274,7 +270,7 @@ class ProvisioningService:
         return status.cycle_document(cycle)
 
     def _check_roles(self, job: Job) -> None:
-        stored = credentials.read_credentials(self._db.reader, self._vault, job.service_principal_id)
+        stored = self.connections.stored(self._db.reader, job.service_principal_id)
         check_roles(plan_of_document(job.schema), stored)
 
 

@@ -19,6 +19,7 @@ from joiner.ids import derived_id
 from joiner.net.addresses import checked_addresses
 from joiner.net.mail import MailServer
 from joiner.provisioning import credentials, cycles, jobs
+from joiner.provisioning.application_connections import ApplicationConnections
 from joiner.provisioning.audit import SERVICE_ITSELF, Actor
 from joiner.provisioning.client.connection import connection_of
 from joiner.provisioning.client.gate import Sleep
@@ -88,11 +89,12 @@ class ProvisioningSide:
     ) -> None:
         self._db = db
         self._directory = directory
-        self._vault = Vault(secret_key)
         self._clock = clock
         if connect is None:
             connect = over_sockets(checked_addresses(allow_loopback=allow_loopback, allow_private=allow_private))
         self._targets = TargetPool(connect, clock, sleep, jitter)
+        vault = Vault(secret_key)
+        self._connections = ApplicationConnections(db, directory, vault, clock, self._targets, self._wake)
         self._folder = engine_path.parent
         self._plans = PlanCache()
         turns = Turns()
@@ -119,14 +121,13 @@ class ProvisioningSide:
         self.service = ProvisioningService(
             db=db,
             directory=directory,
-            vault=self._vault,
             clock=clock,
-            targets=self._targets,
+            connections=self._connections,
             wake=self._wake,
             run_cycle=self._engine.run,
             turns=turns,
         )
-        self.schemas = Schemas(db, self._vault, clock, self._open_job_target, self._wake)
+        self.schemas = Schemas(db, vault, clock, self._open_job_target, self._wake)
         self.on_demand = OnDemand(
             db, directory, self._prepare, self._open_target, self._describe_log, clock, turns, self.inbound
         )
@@ -253,7 +254,7 @@ class ProvisioningSide:
     def _prepare_with(self, job: Job, compiled: PlanCache) -> JobContext:
         if source_of(job.template_id) != "directory":
             raise InvalidStateError("this job is inbound: it writes to the directory, and has no target application")
-        stored = credentials.read_credentials(self._db.reader, self._vault, job.service_principal_id)
+        stored = self._connections.stored(self._db.reader, job.service_principal_id)
         return context_of(compiled.of(job), stored, profile_of(job), job.settings)
 
     def _open_gate(self, job: Job, cycle: Cycle, context: JobContext) -> Gate | None:
@@ -267,11 +268,11 @@ class ProvisioningSide:
 
     def _open_source(self, job: Job) -> AbstractAsyncContextManager[ScimTarget]:
         """The SCIM endpoint that an inbound job reads. Raises ForbiddenTargetError, InvalidValueError."""
-        stored = credentials.read_credentials(self._db.reader, self._vault, job.service_principal_id)
+        stored = self._connections.stored(self._db.reader, job.service_principal_id)
         return self._targets.lend(connection_of(stored), profile_of(job))
 
     def _keeps_leavers(self, job: Job) -> bool:
-        stored = credentials.read_credentials(self._db.reader, self._vault, job.service_principal_id)
+        stored = self._connections.stored(self._db.reader, job.service_principal_id)
         return credentials.is_true(stored.get("SkipOutOfScopeDeletions"))
 
     def _open_job_target(self, job: Job) -> AbstractAsyncContextManager[ScimTarget]:

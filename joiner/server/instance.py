@@ -155,12 +155,12 @@ class Instance:
         service = side.service
         routes = [
             *Synchronization(service, store).routes(),
-            *BulkUploads(service, side.inbound, store).routes(),
-            *JobActions(service, side.on_demand, store).routes(),
-            *SchemaRoutes(service, side.schemas, store).routes(),
+            *BulkUploads(service, side.inbound).routes(),
+            *JobActions(service, side.on_demand).routes(),
+            *SchemaRoutes(service, side.schemas).routes(),
             *TargetProfiles(service, store).routes(),
-            *PlanRoutes(service, side.planning, side.drift_checks, side.schemas, store).routes(),
-            *ExplanationRoutes(service, side.explanations, store).routes(),
+            *PlanRoutes(service, side.planning, side.drift_checks, side.schemas).routes(),
+            *ExplanationRoutes(service, side.explanations).routes(),
         ]
         return graph_routes(store, api_keys, access.authenticate, routes)
 

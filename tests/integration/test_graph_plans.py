@@ -43,7 +43,7 @@ class Api:
 async def api(tmp_path: Path) -> AsyncIterator[Api]:
     async with opened(tmp_path) as world:
         side = world.side
-        plans = PlanRoutes(world.service, side.planning, side.drift_checks, side.schemas, world.directory)
+        plans = PlanRoutes(world.service, side.planning, side.drift_checks, side.schemas)
         routes = graph_routes(world.directory, ApiKeys(world.db, world.clock), lambda h: ROLES[h or ""], plans.routes())
         transport = httpx.ASGITransport(app=Starlette(routes=routes))
         async with httpx.AsyncClient(transport=transport, base_url="https://graph.example/v1.0") as http:

@@ -64,8 +64,8 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
             lambda header: Principal("root", "admin"),
             [
                 *Synchronization(world.service, world.directory).routes(),
-                *SchemaRoutes(world.service, world.side.schemas, world.directory).routes(),
-                *JobActions(world.service, world.side.on_demand, world.directory).routes(),
+                *SchemaRoutes(world.service, world.side.schemas).routes(),
+                *JobActions(world.service, world.side.on_demand).routes(),
             ],
         )
         transport = httpx.ASGITransport(app=Starlette(routes=routes))
