@@ -4,7 +4,7 @@ same requests. Every server is a process of its own.
 
 import subprocess
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,6 +29,9 @@ FEW = 100
 """So many users change before the cycle of few changes."""
 LARGE = "Everybody"
 FEW_MEMBERS = 10
+
+Run = Callable[[Path], tuple[str, str]]
+"""Has something done by the server over a data folder; when it began and ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,32 +86,31 @@ def measure_engine(
         )
         joiner("job", "create", "ALVAO", data=data)
         if "plan" in parts:
-            yield _plan("plan of the initial cycle", users, port, directory)
+            yield _measure("plan of the initial cycle", users, port, directory, _plan)
         if "initial" in parts:
-            yield _cycle("initial cycle: everybody new", users, port, directory)
+            yield _measure("initial cycle: everybody new", users, port, directory, _cycle)
         if "later" in parts:
-            yield _cycle("incremental cycle: nothing changed", users, port, directory)
+            yield _measure("incremental cycle: nothing changed", users, port, directory, _cycle)
             _touch(directory, FEW)
-            yield _cycle(f"incremental cycle: {FEW} changed", users, port, directory)
+            yield _measure(f"incremental cycle: {FEW} changed", users, port, directory, _cycle)
             if group_members:
                 _take_out(directory, FEW_MEMBERS)
                 what = f"incremental cycle: {FEW_MEMBERS} of {group_members:,} members"
-                yield _cycle(what, users, port, directory)
+                yield _measure(what, users, port, directory, _cycle)
         if "restart" in parts:
             joiner("job", "restart", "ALVAO", data=data)
-            yield _cycle("restart: all looked at, nothing changed", users, port, directory)
+            yield _measure("restart: all looked at, nothing changed", users, port, directory, _cycle)
             joiner("job", "settings", "ALVAO", "Prefetch=off", data=data)
             joiner("job", "restart", "ALVAO", data=data)
-            yield _cycle("the same, without reading lists first", users, port, directory)
+            yield _measure("the same, without reading lists first", users, port, directory, _cycle)
 
 
-def _cycle(what: str, users: int, port: int, directory: Server) -> Figure:
-    """One cycle, timed by its own clock: the command that starts it is not the engine."""
+def _measure(what: str, users: int, port: int, directory: Server, run: Run) -> Figure:
+    """What `run` took, by the clock of the server: the command that starts it is not the engine."""
     processes = Processes(directory.pid)
     processes.forget_peak()
     before, writes = processes.cpu_seconds(), _writes(port)
-    cycle = orjson.loads(joiner("job", "run", "ALVAO", "--output", "json", data=directory.data, seconds=LONGEST))
-    began, ended = (datetime.fromisoformat(cycle[name]) for name in ("beganDateTime", "endedDateTime"))
+    began, ended = map(datetime.fromisoformat, run(directory.data))
     return Figure(
         what,
         users,
@@ -119,22 +121,15 @@ def _cycle(what: str, users: int, port: int, directory: Server) -> Figure:
     )
 
 
-def _plan(what: str, users: int, port: int, directory: Server) -> Figure:
-    """One plan, timed by its own clock."""
-    processes = Processes(directory.pid)
-    processes.forget_peak()
-    before, writes = processes.cpu_seconds(), _writes(port)
-    joiner("job", "plan", "ALVAO", data=directory.data, check=False, seconds=LONGEST)
-    [plan, *_] = orjson.loads(joiner("job", "plans", "ALVAO", "--output", "json", data=directory.data))
-    began, ended = (datetime.fromisoformat(plan[name]) for name in ("madeDateTime", "endedDateTime"))
-    return Figure(
-        what,
-        users,
-        (ended - began).total_seconds(),
-        processes.cpu_seconds() - before,
-        _writes(port) - writes,
-        processes.peak_bytes() / 1e6,
-    )
+def _cycle(data: Path) -> tuple[str, str]:
+    cycle = orjson.loads(joiner("job", "run", "ALVAO", "--output", "json", data=data, seconds=LONGEST))
+    return cycle["beganDateTime"], cycle["endedDateTime"]
+
+
+def _plan(data: Path) -> tuple[str, str]:
+    joiner("job", "plan", "ALVAO", data=data, check=False, seconds=LONGEST)
+    [plan, *_] = orjson.loads(joiner("job", "plans", "ALVAO", "--output", "json", data=data))
+    return plan["madeDateTime"], plan["endedDateTime"]
 
 
 def _touch(directory: Server, count: int) -> None:

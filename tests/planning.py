@@ -16,11 +16,19 @@ ADA = Actor("key", "Ada the administrator", "user")
 async def make_plan(world: World, variation: Variation | None = None) -> Plan:
     """A plan, computed to its end; nothing was written to the application meanwhile."""
     sent = len(world.sent)
-    job = world.service.job(world.principal_id, world.job_id)
+    job = world.job()
     begun = await world.side.planning.make(job, variation or Variation(), ADA)
     await world.side.planning.wait()
     assert len(world.sent) == sent
     return world.side.planning.plan(world.job_id, begun.number)
+
+
+async def apply(world: World, number: int, *items: str, allow_deletes: bool = False) -> dict[str, Any]:
+    """Carries the plan out and returns the report."""
+    job = world.job()
+    cycle = await world.side.planning.apply(job, number, items or None, ADA, allow_deletes=allow_deletes)
+    await world.engine.wait(cycle.id)
+    return world.side.planning.report(world.job_id, number)
 
 
 def items(world: World, number: int) -> dict[str, dict[str, Any]]:

@@ -303,7 +303,7 @@ class World:
 
     async def set_schema(self, change: Any) -> None:
         """Lets `change(document)` edit the job's schema in place."""
-        job = self.service.job(self.principal_id, self.job_id)
+        job = self.job()
         document = orjson.loads(orjson.dumps(job.schema))
         change(document)
 
@@ -358,7 +358,7 @@ class World:
         return {_short(entry): entry for entry in found}
 
     def status(self) -> dict[str, Any]:
-        document = self.service.job_document(self.service.job(self.principal_id, self.job_id))
+        document = self.service.job_document(self.job())
         status: dict[str, Any] = document["status"]
         return status
 
@@ -444,6 +444,22 @@ async def opened(folder: Path, template: str = "ALVAO", **secrets: str) -> Async
         listener.close()
         world.db.close()
         await application.close()
+
+
+async def joined(world: World) -> tuple[str, str, str]:
+    """Ada and Bea of the group Team, provisioned; Cid is not assigned."""
+    ada = await world.add_user("ada", jobTitle="Engineer")
+    bea = await world.add_user("bea", manager=ada)
+    await world.add_user("cid")
+    team = await world.add_group("Team", ada, bea)
+    await world.assign(team)
+    assert await world.run() == {
+        "ada": "create success",
+        "bea": "create success",
+        "cid": "create skipped",
+        "Team": "create success",
+    }
+    return ada, bea, team
 
 
 def status_of(entry: dict[str, Any]) -> str:

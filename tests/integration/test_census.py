@@ -1,8 +1,5 @@
 """Initial cycles that read the target's lists instead of asking about each object."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from joiner.provisioning import census, census_reading, cycles, objects, sources
@@ -20,16 +17,15 @@ from tests.census import (
     prefetch,
     uncounted,
 )
-from tests.world import Falsify, World, code_of, opened
+from tests.world import Falsify, World, code_of
 
 REDUNDANT = "other skipped"
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with opened(tmp_path) as it:
-        await prefetch(it, "on")
-        yield it
+async def world(world: World) -> World:
+    await prefetch(world, "on")
+    return world
 
 
 async def test_who_is_in_nobodys_list_is_created_without_a_query(world: World) -> None:

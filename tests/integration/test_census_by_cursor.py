@@ -1,8 +1,7 @@
 """The census of a target whose lists are read by cursor (RFC 9865)."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from itertools import count
-from pathlib import Path
 
 import pytest
 
@@ -19,16 +18,15 @@ from tests.census import (
     prefetch,
     uncounted,
 )
-from tests.world import Falsify, World, opened
+from tests.world import Falsify, World
 
 REDUNDANT = "other skipped"
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with opened(tmp_path) as it:
-        await prefetch(it, "on")
-        yield it
+async def world(world: World) -> World:
+    await prefetch(world, "on")
+    return world
 
 
 async def list_by_cursor(world: World, size: int) -> None:

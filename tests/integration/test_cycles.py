@@ -2,7 +2,6 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,32 +11,10 @@ import pytest
 from joiner.directory import groups, users
 from joiner.errors import InvalidStateError
 from joiner.provisioning import cycles, jobs
-from tests.world import World, code_of, opened, status_of
+from tests.world import World, code_of, joined, opened, status_of
 
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 REDUNDANT = "other skipped"
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with opened(tmp_path) as it:
-        yield it
-
-
-async def joined(world: World) -> tuple[str, str, str]:
-    """Ada and Bea of the group Team, provisioned; Cid is not assigned."""
-    ada = await world.add_user("ada", jobTitle="Engineer")
-    bea = await world.add_user("bea", manager=ada)
-    await world.add_user("cid")
-    team = await world.add_group("Team", ada, bea)
-    await world.assign(team)
-    assert await world.run() == {
-        "ada": "create success",
-        "bea": "create success",
-        "cid": "create skipped",
-        "Team": "create success",
-    }
-    return ada, bea, team
 
 
 @pytest.mark.req("REQ-P-025", "REQ-P-049", "REQ-P-050", "REQ-P-103")

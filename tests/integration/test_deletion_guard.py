@@ -1,6 +1,5 @@
 """The guard against accidental deletions: nothing of what it holds back reaches the application until it is allowed."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -12,10 +11,9 @@ from tests.world import World, opened
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with opened(tmp_path) as it:
-        await it.configure(QuarantineTooManyDeletesThreshold="3", NotificationEmail="ops@fjord.example")
-        yield it
+async def world(world: World) -> World:
+    await world.configure(QuarantineTooManyDeletesThreshold="3", NotificationEmail="ops@fjord.example")
+    return world
 
 
 async def employed(world: World, *names: str) -> dict[str, str]:

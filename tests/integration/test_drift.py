@@ -1,7 +1,5 @@
 """Drift: what somebody changed in the application, what would repair it, and what is left alone."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,16 +8,10 @@ from joiner.errors import InvalidStateError
 from joiner.provisioning import audit
 from joiner.provisioning.planning.overlay import Variation
 from joiner.provisioning.planning.plans import Plan
-from tests.planning import ADA, Requests, actions, items, make_plan
-from tests.world import Falsify, World, opened
+from tests.planning import ADA, Requests, actions, apply, items, make_plan
+from tests.world import Falsify, World
 
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with opened(tmp_path) as it:
-        yield it
 
 
 async def look(world: World) -> tuple[Plan, dict[str, Any]]:
@@ -27,13 +19,6 @@ async def look(world: World) -> tuple[Plan, dict[str, Any]]:
     assert plan.state == "ready", plan.error
     assert plan.summary is not None
     return plan, plan.summary["drift"]
-
-
-async def repair(world: World, number: int) -> dict[str, Any]:
-    job = world.service.job(world.principal_id, world.job_id)
-    cycle = await world.side.planning.apply(job, number, None, ADA, allow_deletes=False)
-    await world.engine.wait(cycle.id)
-    return world.side.planning.report(world.job_id, number)
 
 
 async def team(world: World) -> dict[str, str]:
@@ -85,7 +70,7 @@ async def test_changed_values_missing_accounts_and_memberships_are_found_and_rep
     assert told["cid"]["missing"] == accounts["cid"]
     assert sorted(each["name"][:3] for each in told["Team"]["references"]) == ["cid", "dan"]
     requests, before = Requests(world), len(world.sent)
-    assert await repair(world, plan.number) == {"states": {"sent": 4}, "refused": []}
+    assert await apply(world, plan.number) == {"states": {"sent": 4}, "refused": []}
     requests.learn()
     assert requests.planned(plan.number) == requests.sent(world.sent[before:])
     assert await world.held_groups() == {"Team": {"ada", "bea", "cid", "dan", "eve"}}
@@ -109,7 +94,7 @@ async def test_members_that_should_not_be_there_go_and_strangers_stay(world: Wor
     assert drift["accounts"] == {"User": {"local": 1}}
     told = items(world, plan.number)
     assert [(each["name"], each["action"]) for each in told["Team"]["references"]] == [("fred@fjord.example", "remove")]
-    await repair(world, plan.number)
+    await apply(world, plan.number)
     assert await world.held_groups() == {"Team": {*accounts, "local"}}
 
 
@@ -121,7 +106,7 @@ async def test_a_manager_that_was_taken_away_is_written_again(world: World) -> N
     )
     plan, _ = await look(world)
     assert items(world, plan.number)["eve"]["referenceCounts"] == {"manager": {"add": 1}}
-    await repair(world, plan.number)
+    await apply(world, plan.number)
     assert (await world.accounts())["eve"][enterprise]["manager"]["value"] == accounts["ada"]
 
 
@@ -177,7 +162,7 @@ async def test_drift_of_what_the_job_manages_is_found_in_an_application_that_can
         1,
     )
     assert actions(world, plan.number) == {"ada": "update", "cid": "create", "Team": "update"}
-    assert await repair(world, plan.number) == {"states": {"sent": 3}, "refused": []}
+    assert await apply(world, plan.number) == {"states": {"sent": 3}, "refused": []}
     assert (await world.accounts())["ada"]["title"] == "Engineer"
     assert await world.held_groups() == {"Team": {*accounts, "local"}}
     plan, drift = await look(world)
@@ -203,7 +188,7 @@ async def test_adopting_links_found_accounts_and_forgets_missing_ones_without_a_
     plan, drift = await look(world)
     assert drift["accounts"] == {"User": {"assigned": 1}}
     before = len(world.sent)
-    job = world.service.job(world.principal_id, world.job_id)
+    job = world.job()
     assert await world.side.planning.adopt(job, plan.number, ADA) == {"linked": 1, "forgotten": 1}
     assert len(world.sent) == before
     reasons = [row[1]["resultReason"] for row in audit.documents(world.db.reader, 2**62, False, 10)]
@@ -236,7 +221,7 @@ async def test_a_leaver_whose_account_is_gone_is_forgotten_by_the_repair(world: 
     plan, drift = await look(world)
     assert drift["missing"] == {"User": 1}
     assert actions(world, plan.number) == {"eve": "release"}
-    assert await repair(world, plan.number) == {"states": {"sent": 1}, "refused": []}
+    assert await apply(world, plan.number) == {"states": {"sent": 1}, "refused": []}
     assert (await look(world))[1]["missing"] == {}
 
 
@@ -256,6 +241,6 @@ async def test_the_guard_also_holds_back_what_a_repair_would_take_away(world: Wo
         "dan": ("disable", True),
         "eve": ("disable", True),
     }
-    assert await repair(world, plan.number) == {"states": {"held": 2}, "refused": []}
+    assert await apply(world, plan.number) == {"states": {"held": 2}, "refused": []}
     held = await world.accounts()
     assert (held["dan"]["active"], held["eve"]["active"]) == (True, True)

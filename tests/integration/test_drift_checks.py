@@ -1,23 +1,15 @@
 """Looks for drift that come round by themselves: when, what becomes of what they find, who is told."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from joiner.provisioning.planning.drift_checks import TRIED_AGAIN, DriftChecks
-from tests.world import World, opened
+from tests.world import World
 
 DAY = timedelta(hours=24)
 TO = "ops@fjord.example"
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with opened(tmp_path) as it:
-        yield it
 
 
 async def ada_is_watched(world: World, action: str = "report") -> str:

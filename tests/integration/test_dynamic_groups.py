@@ -18,7 +18,7 @@ from joiner.directory.store import MIGRATIONS, DirectoryStore
 from joiner.errors import InvalidValueError
 from joiner.storage.sqlite import Database
 from tests.waiting import wait_until
-from tests.world import World, opened
+from tests.world import World
 
 SALES = 'user.department -eq "Sales"'
 
@@ -286,12 +286,6 @@ async def test_a_change_that_is_rolled_back_moves_nobody(tenant: Tenant) -> None
 
 
 # Applications
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with opened(tmp_path) as world:
-        yield world
 
 
 @pytest.mark.req("REQ-P-036")

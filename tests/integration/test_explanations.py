@@ -1,25 +1,17 @@
 """Explanations: the first line says why, the rest says what it rests on, and nothing is written for it."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from joiner.errors import NotFoundError
 from tests.mappings import add_mappings, mapping
-from tests.world import World, opened
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with opened(tmp_path) as it:
-        yield it
+from tests.world import World
 
 
 async def explain(world: World, object_id: str, kind: Any = "User", *, live: bool = False) -> dict[str, Any]:
     before = len(world.sent)
-    job = world.service.job(world.principal_id, world.job_id)
+    job = world.job()
     told = await world.side.explanations.explain(job, kind, object_id, live=live)
     assert len(world.sent) == before
     return told

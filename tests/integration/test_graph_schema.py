@@ -8,15 +8,10 @@ from typing import Any
 
 import httpx
 import pytest
-from starlette.applications import Starlette
 
-from joiner.directory.api_keys import ApiKeys, Principal
-from joiner.graph.endpoint import graph_routes
-from joiner.graph.job_actions import JobActions
-from joiner.graph.schemas import SchemaRoutes
-from joiner.graph.synchronization import Synchronization
 from joiner.provisioning.document.text import read_document, write_document
-from tests.world import World, opened
+from tests.job_api import opened_api
+from tests.world import World
 
 RULE = "synchronizationRules[0].objectMappings[0]"
 
@@ -57,20 +52,8 @@ class Api:
 
 @pytest.fixture
 async def api(tmp_path: Path) -> AsyncIterator[Api]:
-    async with opened(tmp_path) as world:
-        routes = graph_routes(
-            world.directory,
-            ApiKeys(world.db, world.clock),
-            lambda header: Principal("root", "admin"),
-            [
-                *Synchronization(world.service, world.directory).routes(),
-                *SchemaRoutes(world.service, world.side.schemas).routes(),
-                *JobActions(world.service, world.side.on_demand).routes(),
-            ],
-        )
-        transport = httpx.ASGITransport(app=Starlette(routes=routes))
-        async with httpx.AsyncClient(transport=transport, base_url="https://graph.example/v1.0") as http:
-            yield Api(world, http)
+    async with opened_api(tmp_path) as it:
+        yield Api(it.world, it.http)
 
 
 def titles(mapping: dict[str, Any]) -> dict[str, Any]:

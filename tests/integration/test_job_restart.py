@@ -1,6 +1,5 @@
 """Start, pause and restart with every scope, and when failures are tried again: whole cycles, a clock that is moved."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,12 +11,6 @@ from joiner.provisioning.decision import Problem
 from tests.world import World, code_of, opened
 
 MINUTES, HOURS, DAYS = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with opened(tmp_path) as it:
-        yield it
 
 
 async def provisioned(world: World) -> str:

@@ -1,6 +1,5 @@
 """The provisioning log keeps what was said to the application: how much of it, and never a secret."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +9,9 @@ import pytest
 from joiner.provisioning.exchanges import ITEMS_KEPT, MOST
 from tests.job_api import opened_api
 from tests.mappings import add_mappings, mapping
-from tests.world import World, opened
+from tests.world import World
 
 CORE = "urn:ietf:params:scim:schemas:core:2.0:User"
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with opened(tmp_path) as it:
-        yield it
 
 
 def said(world: World, name: str) -> list[dict[str, Any]]:

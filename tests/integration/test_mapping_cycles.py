@@ -1,7 +1,6 @@
 """What mappings make a cycle send, from a real directory over a real socket."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -11,18 +10,12 @@ from joiner.directory.model import AppRole
 from joiner.errors import InvalidStateError
 from joiner.provisioning import cycles
 from tests.mappings import ENTERPRISE, FLOW_NULL, add_mappings, mapping, open_gates
-from tests.world import World, code_of, opened
+from tests.world import World, code_of
 
 CLERK = AppRole(id="06b07648-5ee6-4b8c-8a5b-0a2a2f4b1c01", display_name="The clerks", value="Clerk")
 BUYER = AppRole(id="06b07648-5ee6-4b8c-8a5b-0a2a2f4b1c02", display_name="Buyer", value="Buyer")
 REDUNDANT = "other skipped"
 ROLES = {"multivalued": True}
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with opened(tmp_path) as it:
-        yield it
 
 
 async def with_mappings(world: World, *mappings: Mapping[str, Any], **definitions: Mapping[str, Any]) -> None:

@@ -1,6 +1,5 @@
 """The documented gaps that a switch opens, seen from the application; others are where their subject is."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,12 +13,6 @@ from joiner.provisioning.prepare import profile_of
 from tests.world import World, code_of, opened
 
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with opened(tmp_path) as it:
-        yield it
 
 
 async def late_manager_and_member(world: World) -> tuple[bool, dict[str, set[str]]]:

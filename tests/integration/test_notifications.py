@@ -1,7 +1,7 @@
 """Notification e-mails: when one is written, what it says, and how it reaches a real mail server."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -60,11 +60,10 @@ def mailbox() -> Iterator[tuple[Mailbox, MailServer]]:
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with opened(tmp_path) as it:
-        await it.configure(NotificationEmail=TO)
-        await it.service.start(it.job_id)
-        yield it
+async def world(world: World) -> World:
+    await world.configure(NotificationEmail=TO)
+    await world.service.start(world.job_id)
+    return world
 
 
 def waiting(world: World) -> list[str]:

@@ -1,12 +1,9 @@
 """Pages that begin before the one in front of them is committed."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from joiner.provisioning import cycle, cycles, objects, references, sources
-from tests.world import World, opened
+from tests.world import World
 
 POWER_CUT = (
     "CREATE TRIGGER power_cut BEFORE INSERT ON link WHEN (SELECT count(*) FROM link) = 3"
@@ -15,13 +12,12 @@ POWER_CUT = (
 
 
 @pytest.fixture
-async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+async def world(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
     for module in (cycle, objects, sources):
         monkeypatch.setattr(module, "OBJECTS_PER_PAGE", 2)
     for module in (cycle, references):
         monkeypatch.setattr(module, "REFERENCES_PER_PAGE", 3)
-    async with opened(tmp_path) as it:
-        yield it
+    return world
 
 
 async def begin(world: World) -> tuple[str, int]:

@@ -1,7 +1,5 @@
 """Carrying out plans: exactly what was planned, nothing that is not as it was, and never twice."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,14 +9,8 @@ from joiner.provisioning import audit, cycles
 from joiner.provisioning.planning import applying, overlay
 from joiner.provisioning.planning.overlay import Variation
 from tests.mappings import add_mappings, mapping
-from tests.planning import ADA, Requests, items, make_plan
-from tests.world import World, opened
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with opened(tmp_path) as it:
-        yield it
+from tests.planning import ADA, Requests, apply, items, make_plan
+from tests.world import World
 
 
 async def team_of(world: World) -> tuple[str, str, str]:
@@ -28,14 +20,6 @@ async def team_of(world: World) -> tuple[str, str, str]:
     team = await world.add_group("Team", ada, bea)
     await world.assign(team)
     return ada, bea, team
-
-
-async def apply(world: World, number: int, *items: str, allow_deletes: bool = False) -> dict[str, Any]:
-    """Carries the plan out and returns the report."""
-    job = world.service.job(world.principal_id, world.job_id)
-    cycle = await world.side.planning.apply(job, number, items or None, ADA, allow_deletes=allow_deletes)
-    await world.engine.wait(cycle.id)
-    return world.side.planning.report(world.job_id, number)
 
 
 def refused(report: dict[str, Any]) -> dict[str, str]:
@@ -76,7 +60,7 @@ async def test_an_applied_plan_moves_no_watermark_and_cannot_be_applied_again(wo
     await team_of(world)
     plan = await make_plan(world)
     await apply(world, plan.number)
-    job = world.service.job(world.principal_id, world.job_id)
+    job = world.job()
     assert job.watermark is None
     with pytest.raises(InvalidStateError, match="was applied at"):
         await apply(world, plan.number)
@@ -148,7 +132,7 @@ async def test_an_apply_that_was_cut_off_in_a_page_goes_on_and_sends_nothing_twi
 ) -> None:
     await team_of(world)
     plan = await make_plan(world)
-    job = world.service.job(world.principal_id, world.job_id)
+    job = world.job()
     runner = world.side.runner
     begun = await world.db.write(
         lambda c: applying.begin(c, job, plan.number, None, ADA, world.clock.now, allow_deletes=False)

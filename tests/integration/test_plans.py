@@ -2,8 +2,6 @@
 
 import contextlib
 import random
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -15,26 +13,9 @@ from joiner.provisioning import cycle, objects, sources
 from joiner.provisioning.planning.overlay import Variation
 from tests.mappings import add_mappings, mapping
 from tests.planning import actions, items, make_plan, plan_and_run
-from tests.world import World, opened
+from tests.world import World, joined
 
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with opened(tmp_path) as it:
-        yield it
-
-
-async def joined(world: World) -> tuple[str, str, str]:
-    """Ada and Bea of the group Team, provisioned; Cid is not assigned."""
-    ada = await world.add_user("ada", jobTitle="Engineer")
-    bea = await world.add_user("bea", manager=ada)
-    await world.add_user("cid")
-    team = await world.add_group("Team", ada, bea)
-    await world.assign(team)
-    await world.run()
-    return ada, bea, team
 
 
 def state(world: World) -> list[list[tuple[Any, ...]]]:
@@ -107,7 +88,7 @@ async def test_a_plan_with_other_filters_says_who_would_be_disabled_and_by_which
         mappings = document["synchronizationRules"][0]["objectMappings"][0]
         mappings["scope"] = {"groups": [{"name": "Engineers", "clauses": [clause]}]}
 
-    schema = world.service.job(world.principal_id, world.job_id).schema
+    schema = world.job().schema
     changed = orjson.loads(orjson.dumps(schema))
     narrow(changed)
     plan = await make_plan(world, Variation(schema=orjson.dumps(changed).decode()))

@@ -2,16 +2,14 @@
 nothing that the application has beside."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
 
 import orjson
 import pytest
 
 from joiner.provisioning.planning.overlay import Variation
-from tests.planning import ADA, Requests, items, make_plan
-from tests.world import Sent, World, opened
+from tests.planning import Requests, apply, items, make_plan
+from tests.world import Sent, World
 
 PUT_ALONE = {"updates": "put"}
 MEMBERS_BY_PATCH = {"updates": "put", "memberUpdates": "patch", "removesMembersBy": "value"}
@@ -21,12 +19,11 @@ MEMBERS_BY_PATCH = {"updates": "put", "memberUpdates": "patch", "removesMembersB
     params=[PUT_ALONE, {**PUT_ALONE, "membersAddedPerPatch": 1, "mixedMemberChanges": False}, MEMBERS_BY_PATCH],
     ids=["put", "put one by one", "members by patch"],
 )
-async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
-    async with opened(tmp_path) as it:
-        await it.service.connections.change_profile(it.job_id, request.param)
-        refused = "/scim/" if request.param["updates"] == request.param.get("memberUpdates", "put") else "/scim/Users"
-        it.fail(lambda method, path: 405 if method == "PATCH" and path.startswith(refused) else None)
-        yield it
+async def world(request: pytest.FixtureRequest, world: World) -> World:
+    await world.service.connections.change_profile(world.job_id, request.param)
+    refused = "/scim/" if request.param["updates"] == request.param.get("memberUpdates", "put") else "/scim/Users"
+    world.fail(lambda method, path: 405 if method == "PATCH" and path.startswith(refused) else None)
+    return world
 
 
 async def team_of(world: World) -> dict[str, str]:
@@ -46,13 +43,6 @@ async def change(world: World, ids: Mapping[str, str]) -> None:
     await world.remove_member(ids["Team"], ids["bea"])
     await world.add_member(ids["Team"], ids["cid"])
     await world.add_member(ids["Team"], await world.add_user("eve", manager=ids["cid"]))
-
-
-async def apply(world: World, number: int) -> dict[str, Any]:
-    job = world.service.job(world.principal_id, world.job_id)
-    cycle = await world.side.planning.apply(job, number, None, ADA, allow_deletes=False)
-    await world.engine.wait(cycle.id)
-    return world.side.planning.report(world.job_id, number)
 
 
 async def carried_out(world: World, variation: Variation | None = None) -> list[Sent]:

@@ -1,6 +1,5 @@
 """Quarantine from end to end: what imposes it, its attempts, what lifts it, and what it ends in."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,6 @@ from tests.world import World, opened
 
 HOURS, DAYS = timedelta(hours=1), timedelta(days=1)
 SMALL_NUMBERS = {"QuarantineEvaluationThreshold": "3", "QuarantineEscrowPercent": "40"}
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with opened(tmp_path) as it:
-        yield it
 
 
 async def assigned(world: World, *names: str) -> list[str]:

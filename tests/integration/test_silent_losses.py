@@ -1,21 +1,12 @@
 """What an application has acknowledged and not done: who finds it, and that nobody is fought with over what is his."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import orjson
 import pytest
 
 from joiner.directory import users
-from tests.world import World, opened
+from tests.world import World
 
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with opened(tmp_path) as it:
-        yield it
 
 
 async def restarted(world: World) -> dict[str, str]:

@@ -1,8 +1,6 @@
 """What becomes of writes whose outcome is unknown, because a process died or a target lied."""
 
 import sqlite3
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -11,19 +9,13 @@ from joiner.directory import groups, users
 from joiner.errors import InvalidStateError
 from joiner.provisioning import cycles
 from joiner.provisioning.target import ScimTarget
-from tests.world import World, opened
+from tests.world import World
 
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 POWER_CUT = (
     "CREATE TEMP TRIGGER power_cut BEFORE UPDATE ON cycle WHEN NEW.phase IN ({})"
     " BEGIN SELECT raise(ABORT, 'power cut'); END"
 )
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with opened(tmp_path) as it:
-        yield it
 
 
 async def die_after(world: World, phase: str) -> None:
