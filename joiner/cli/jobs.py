@@ -19,6 +19,12 @@ WAYS_OUT: Final = {
     True: "`joiner job deletes` lists what is held back.",
     False: "`joiner job start` tries at once.",
 }
+EVERYTHING: Final = {
+    "directory": "everything that is assigned",
+    "uploads": "everybody who is uploaded",
+    "endpoint": "everybody whom the source has",
+}
+"""Who is in scope where no scoping filter keeps anybody out, by where a job's objects come from."""
 APPLIED: Final = {"Always": "", "ObjectAddOnly": "only when created", "MultiValueAddOnly": "only added to"}
 
 
@@ -122,7 +128,7 @@ async def show(client: Client, output: Output, name: JobArgument) -> None:
     """Show the mappings and scoping filters."""
     found = await find_job(client, name)
     schema = await client.get(f"{found.path}/schema")
-    output.show(schema, lambda out: _show_schema(out, schema))
+    output.show(schema, lambda out: _show_schema(out, found.job, schema))
 
 
 async def create_job(client: Client, application: Document) -> dict[str, Any]:
@@ -181,18 +187,20 @@ def _looks(drift: Document) -> str:
     return f"every {drift['everyHours']} h{following}, then {drift['action']}{last}"
 
 
-def _show_schema(output: Output, schema: Document) -> None:
+def _show_schema(output: Output, job: Document, schema: Document) -> None:
     from joiner.provisioning.document.changes import scope_in_words
     from joiner.provisioning.document.shape import read_shape
     from joiner.provisioning.schema import SynchronizationSchema
+    from joiner.provisioning.templates import source_of
 
     parsed, _ = read_shape(schema, SynchronizationSchema)
+    everything = EVERYTHING[source_of(job["templateId"])]
     for rule in parsed.synchronization_rules:
         for mapping in rule.object_mappings:
             enabled = "" if mapping.enabled else " (not enabled)"
             flows = ", ".join(flow for flow in ("Add", "Update", "Delete") if flow.lower() in mapping.flows)
             output.say(f"{mapping.name}: {flows}{enabled}", style="bold")
-            output.say(f"Scope: {scope_in_words(mapping.scope) or 'everything that is assigned'}")
+            output.say(f"Scope: {scope_in_words(mapping.scope) or everything}")
             rows = (
                 (
                     flow.target_attribute_name,

@@ -28,16 +28,17 @@ class Items(Protocol):
     async def of(self, action: str, most: int | None) -> list[dict[str, Any]]:
         """The first items of an action, all of them for None."""
 
+    async def accounts(self, most: int | None) -> list[dict[str, Any]]:
+        """The first accounts that nobody manages, all of them for None."""
 
-async def show_plan(
-    output: Output, plan: Document, title: str, items: Items, most: int | None, accounts: Sequence[Document] = ()
-) -> None:
-    """`most`: items of each action; None: all. `accounts`: the first of those that nobody manages."""
+
+async def show_plan(output: Output, plan: Document, title: str, items: Items, most: int | None) -> None:
+    """`most`: items of each action, and accounts; None: all."""
     summary = plan["summary"]
     what = REPAIR if plan["kind"] == "drift" else f"what an {plan['kind']} cycle would do"
     output.say(f"Plan {plan['number']} of {title}: {what}. {summary['read']} objects read.")
     if plan["kind"] == "drift":
-        _show_survey(output, plan, accounts)
+        _show_survey(output, plan, await items.accounts(most))
     if not _total(summary):
         output.say("Nothing: everything is as it should be.")
     else:
@@ -51,8 +52,7 @@ async def show_plan(
             output.say(f"{heading}: {number}", style="bold")
             found = await items.of(action, most)
             output.table(("who", _column(action), "because"), (_row(each) for each in found), indent=2)
-            if number > len(found):
-                output.say(f"  … and {number - len(found)} more: --all shows them")
+            _show_rest(output, number, len(found))
     _show_skipped(output, summary)
     if plan["state"] == "ready" and plan["hasChanges"] and plan["schemaVersion"] is not None:
         output.say("", f"Nothing has been done. To do exactly this: joiner job apply {_shell(title)} {plan['number']}")
@@ -76,9 +76,13 @@ def _show_survey(output: Output, plan: Document, accounts: Sequence[Document]) -
         output.say("", f"Nobody manages {total} of them; they are never touched:")
         rows = ((each["name"], ACCOUNT_STATES[each["state"]], each["matches"] or "") for each in accounts)
         output.table(("account", "what it is", "matches"), rows, indent=2)
-        if total > len(accounts):
-            output.say(f"  … and {total - len(accounts)} more: --output json has them")
+        _show_rest(output, total, len(accounts))
     output.say("")
+
+
+def _show_rest(output: Output, number: int, shown: int) -> None:
+    if number > shown:
+        output.say(f"  … and {number - shown} more: --all shows them")
 
 
 REPAIR: Final = "what would make the application as it should be"

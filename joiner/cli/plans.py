@@ -18,7 +18,7 @@ app = typer.Typer()
 LOOK_AGAIN: Final = 0.1
 """Seconds between two looks at a plan that is being computed."""
 SHOWN: Final = 10
-"""Items of each action that are shown without `--all`."""
+"""Items of each action, and accounts, that are shown without `--all`."""
 
 
 @command(app, "plan")
@@ -56,7 +56,7 @@ async def plans(
     number: Annotated[int | None, typer.Option("--show", metavar="N", help="Show this plan again.")] = None,
     compare: Annotated[int | None, typer.Option(metavar="M", help="With --show: compare it with plan M.")] = None,
     delete: Annotated[int | None, typer.Option(metavar="N", help="Delete this plan.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="With --show: every item.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="With --show: every item and account.")] = False,
 ) -> None:
     """List the plans of a job, show one again, compare two, or delete one."""
     found = await find_job(client, name)
@@ -124,7 +124,7 @@ async def drift(
     allow_deletes: Annotated[
         bool, typer.Option("--allow-deletes", help="With --repair: also what the guard holds back.")
     ] = False,
-    everything: Annotated[bool, typer.Option("--all", help="Show every item.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Show every item and account.")] = False,
 ) -> None:
     """Compare the whole application with what it should be. Exit code 2 if something is not as it should be."""
     if repair and adopt:
@@ -171,36 +171,35 @@ async def show_begun(client: Client, output: Output, found: FoundJob, begun: Doc
 
 async def show(client: Client, output: Output, found: FoundJob, document: Document, *, everything: bool) -> None:
     """The plan and its items: as JSON, a line each, every item; for people the first of each action."""
-    path = f"{found.path}/joiner.plans/{document['number']}/items"
+    plan = f"{found.path}/joiner.plans/{document['number']}"
     if output.as_json:
         output.json_line(document)
-        async for each in client.items(path, top="500"):
-            output.json_line(each)
-        if document["kind"] == "drift":
-            async for each in client.items(path.replace("/items", "/accounts"), top="500"):
+        for collection in ("items", "accounts") if document["kind"] == "drift" else ("items",):
+            async for each in client.items(f"{plan}/{collection}", top="500"):
                 output.json_line(each)
         return
-    accounts: list[dict[str, Any]] = []
-    if document["kind"] == "drift":
-        accounts = (await client.get(path.replace("/items", "/accounts"), top=str(SHOWN)))["value"]
     most = None if everything else SHOWN
-    await show_plan(output, document, found.application["displayName"], _Items(client, path), most, accounts)
+    await show_plan(output, document, found.application["displayName"], _Items(client, plan), most)
 
 
 class _Items:
-    """The items of one plan, by their action."""
+    """The items of the plan at `path`, by their action, and the accounts that it found."""
 
     def __init__(self, client: Client, path: str) -> None:
         self._client = client
         self._path = path
 
     async def of(self, action: str, most: int | None) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        top = "500" if most is None else str(most)
-        async for each in self._client.items(self._path, filter=f"action eq '{action}'", top=top):
-            if most is not None and len(found) == most:
-                break
-            found.append(each)
+        return await self._first("items", most, filter=f"action eq '{action}'")
+
+    async def accounts(self, most: int | None) -> list[dict[str, Any]]:
+        return await self._first("accounts", most)
+
+    async def _first(self, collection: str, most: int | None, **query: str) -> list[dict[str, Any]]:
+        path = f"{self._path}/{collection}"
+        if most is None:
+            return await self._client.every(path, top="500", **query)
+        found: list[dict[str, Any]] = (await self._client.get(path, top=str(most), **query))["value"]
         return found
 
 

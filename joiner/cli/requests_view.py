@@ -1,5 +1,6 @@
 """The requests and answers that the log keeps of an object, as a person reads them."""
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -28,7 +29,6 @@ def show_requests(output: Output, entry: Document, *, indent: int = 2) -> None:
 def _show_body(output: Output, label: str, body: str | Mapping[str, Any] | None, indent: int) -> None:
     if body in (None, {}):
         return
-    import orjson
-
-    text = body if isinstance(body, str) else orjson.dumps(body).decode()
+    # With blanks between its parts, at which lines can end.
+    text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
     output.paragraph(f"{label} {text}", indent=indent, widest=WIDEST, style="dim")

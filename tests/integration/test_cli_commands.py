@@ -206,10 +206,25 @@ def test_a_job_is_made_once_and_shown_with_its_mappings(example: Path) -> None:
     schema = as_json("job", "show", jobs[0]["id"], data=example)
     users, groups = schema["synchronizationRules"][0]["objectMappings"]
     assert (len(users["attributeMappings"]), len(groups["attributeMappings"])) == (22, 3)
-    assert "externalId" in joiner("job", "show", "ALVAO", data=example)
+    shown = joiner("job", "show", "ALVAO", data=example)
+    assert "externalId" in shown
+    assert shown.count("Scope: everything that is assigned\n") == 2
     assert "NotConfigured" in joiner("job", "status", "alvao", data=example)
     assert "there is no job or application 'x'" in refused("job", "status", "x", "--data", str(example))
     assert "has no Tenant URL yet" in refused("job", "run", "ALVAO", "--data", str(example))
+
+
+@pytest.mark.parametrize(
+    ("application", "scope"),
+    [
+        ("API-driven provisioning to Microsoft Entra ID", "everybody who is uploaded"),
+        ("Inbound provisioning from a SCIM source", "everybody whom the source has"),
+    ],
+)
+def test_the_scope_of_an_inbound_job_is_who_comes_in(tmp_path: Path, application: str, scope: str) -> None:
+    joiner("app", "add", application, data=tmp_path)
+    joiner("job", "create", application, data=tmp_path)
+    assert f"Scope: {scope}\n" in joiner("job", "show", application, data=tmp_path)
 
 
 @pytest.mark.req("REQ-P-004")

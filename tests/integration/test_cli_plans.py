@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import refused, run
-from tests.processes import joiner, serving
+from tests.commands import as_json, refused, run
+from tests.processes import fetch, joiner, serving
 
 
 @pytest.fixture
@@ -65,3 +65,19 @@ def test_wrong_use_is_told(data: Path) -> None:
     )
     assert "no cycle yet" in refused("job", "plan", "ALVAO", "--incremental", *place)
     assert "no plan 9" in refused("job", "apply", "ALVAO", "9", *place)
+
+
+def test_of_many_accounts_that_nobody_manages_the_first_are_shown_and_all_when_asked_for(
+    data: Path, tmp_path: Path
+) -> None:
+    url, token = as_json("app", "show", "ALVAO", data=data)["tenantUrl"], (tmp_path / "token").read_text().strip()
+    for number in range(12):
+        fetch(f"{url}/Users", token, {"userName": f"local{number}@fjord.example"}, "POST")
+    joiner("job", "run", "ALVAO", data=data)
+    some = joiner("job", "drift", "ALVAO", data=data)
+    assert "Nobody manages 12 of them" in some
+    assert some.count("local: nobody in the directory matches") == 10
+    assert "  … and 2 more: --all shows them\n" in some
+    everybody = joiner("job", "plans", "ALVAO", "--show", "1", "--all", data=data)
+    assert everybody.count("local: nobody in the directory matches") == 12
+    assert "more: --all" not in everybody
