@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from joiner.errors import InvalidValueError, JoinerError
+from joiner.errors import InvalidValueError
 from joiner.expressions.compiler import compile_expression
 from joiner.expressions.environment import ENVIRONMENT, Environment
-from joiner.expressions.errors import ExpressionError, IgnoreAttribute, IgnoreObject
+from joiner.expressions.errors import EvaluationError, ExpressionError, IgnoreAttribute, IgnoreObject
 from joiner.expressions.functions import FUNCTIONS
 from joiner.expressions.syntax import LONGEST, WORDS, parse, to_text
 from joiner.provisioning.schema import Filter, FilterClause, FilterGroup, TargetOperand
@@ -76,14 +76,14 @@ def check_expression(text: str) -> None:
     text = text.encode("utf-8", "replace").decode()
     try:
         compiled = compile_expression(text)
-    except JoinerError as error:
+    except ExpressionError as error:
         check_sendable(error)
         return
     printed = to_text(compiled.tree)
     assert to_text(parse(printed)) == printed
     try:
         compiled.evaluate({**ATTRIBUTES, ENVIRONMENT: HERE})
-    except JoinerError as error:
+    except EvaluationError as error:
         check_sendable(error)
     except (IgnoreAttribute, IgnoreObject):
         pass
@@ -94,6 +94,7 @@ def check_expression(text: str) -> None:
     st.one_of(
         st.text(st.characters(exclude_categories=["Cs"]), max_size=40),
         st.lists(st.sampled_from(PIECES), max_size=20).map("".join),
+        st.text(alphabet='[]()",\\<>=ab1 &H-.', max_size=40),
         mutated(VALID),
     )
 )

@@ -301,5 +301,6 @@ async def test_a_change_reaches_other_processes(postgresql: PostgreSQL) -> None:
             await two.get("/users")
             await configure(one, profile="strict")
             async with asyncio.timeout(30):
-                while (await two.http.get("/users")).status_code == 200:
+                while (status := (await two.http.get("/users")).status_code) == 200:
                     await one.get("/Users?count=0")
+            assert status == 404

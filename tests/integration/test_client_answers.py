@@ -138,8 +138,11 @@ async def test_a_create_without_an_id_is_an_error(answer: Reply) -> None:
 @pytest.mark.req("REQ-C-028")
 @pytest.mark.parametrize("answer", [empty(204), json({"id": "1"}, 200), empty(200), empty(202)])
 async def test_a_patch_succeeds_with_and_without_a_body(answer: Reply) -> None:
-    async with talking_to(Script(answer)) as target:
-        await target.modify("/Users", "1", {})
+    script = Script(answer)
+    async with talking_to(script) as target:
+        await target.modify("/Users", "1", {"Operations": []})
+    [sent] = script.requests
+    assert (sent.method, sent.path, sent.body) == ("PATCH", "/scim/Users/1", {"Operations": []})
 
 
 @pytest.mark.req("REQ-C-028")

@@ -522,6 +522,7 @@ async def test_a_stop_that_meets_news_for_the_scheduler_ends_it(world: World, tu
         await asyncio.sleep(0)
     async with asyncio.timeout(20):
         await world.side.stop()
+    assert "scheduler" not in {task.get_name() for task in asyncio.all_tasks()}
 
 
 # Scope

@@ -175,6 +175,7 @@ async def test_the_log_cannot_be_changed(api: Api) -> None:
     [entry] = (await api.ask("GET", "/auditLogs/provisioning"))["value"]
     for method in ("PATCH", "PUT", "DELETE", "POST"):
         await api.ask(method, f"/auditLogs/provisioning/{entry['id']}", {}, 405)
+    assert (await api.ask("GET", "/auditLogs/provisioning"))["value"] == [entry]
 
 
 @pytest.mark.req("REQ-P-057", "REQ-P-058", "REQ-P-059", "REQ-P-087")

@@ -125,7 +125,9 @@ async def test_a_renamed_account_leaves_its_name_to_a_newcomer_as_it_would_in_th
     newcomer = await world.add_user("zoe")
     await world.change_user(newcomer, user_principal_name="ada@fjord.example")
     await world.add_member(team, newcomer)
-    await plan_and_run(world)
+    _, done = await plan_and_run(world)
+    assert done == {"ada.old": "update success", "ada": "create success", "Team": "update success"}
+    assert set(await world.accounts()) == {"ada.old", "ada", "bea"}
 
 
 async def test_secret_values_are_not_kept_in_plans(world: World) -> None:

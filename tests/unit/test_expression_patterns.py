@@ -9,6 +9,7 @@ from joiner.expressions.errors import EvaluationError
 from joiner.expressions.pattern_dialect import PatternError, translate
 from joiner.expressions.patterns import Pattern, compile_pattern
 from joiner.expressions.syntax import Call, Constant, Omitted, to_text
+from tests.fuzzing import check_sendable
 
 
 def found(pattern: str, text: str) -> list[str]:
@@ -121,10 +122,11 @@ def test_both_engines_find_the_same(text: str, pattern: str) -> None:
 def test_no_pattern_fails_in_any_other_way(pattern: str, text: str) -> None:
     try:
         compiled = compile_pattern(pattern)
-        list(compiled.matches(text))
-        compiled.search(text)
-    except (PatternError, EvaluationError):
-        return
+        found, first = compiled.matches(text), compiled.search(text)
+    except (PatternError, EvaluationError) as error:
+        check_sendable(error)
+    else:
+        assert [match.span() for match in found[:1]] == ([first.span()] if first else [])
 
 
 def test_a_pattern_that_runs_wild_is_stopped() -> None:

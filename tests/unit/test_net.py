@@ -24,8 +24,16 @@ def resolver(host: str) -> Iterable[str]:
     return HOSTS[host]
 
 
-def check(url: str, *, allow_loopback: bool = False, allow_private: bool = False) -> None:
-    check_target_url(url, allow_loopback=allow_loopback, allow_private=allow_private, resolver=resolver)
+def check(url: str, *, allow_loopback: bool = False, allow_private: bool = False) -> list[str]:
+    """The hosts whose addresses were looked up and found to be allowed."""
+    hosts: list[str] = []
+
+    def noting(host: str) -> Iterable[str]:
+        hosts.append(host)
+        return resolver(host)
+
+    check_target_url(url, allow_loopback=allow_loopback, allow_private=allow_private, resolver=noting)
+    return hosts
 
 
 @pytest.mark.parametrize(
@@ -61,17 +69,17 @@ def test_addresses_that_only_we_can_reach_are_refused(url: str, reason: str) -> 
 
 
 def test_the_administrator_can_allow_loopback_alone() -> None:
-    check("http://localhost:8080/scim", allow_loopback=True)
+    assert check("http://localhost:8080/scim", allow_loopback=True) == ["localhost"]
     with pytest.raises(ForbiddenTargetError):
         check("https://inside.example/scim", allow_loopback=True)
 
 
 def test_the_administrator_can_allow_private_addresses_but_never_link_local_ones() -> None:
-    check("http://inside.example/scim", allow_private=True)
-    check("http://localhost/scim", allow_private=True)
+    assert check("http://inside.example/scim", allow_private=True) == ["inside.example"]
+    assert check("http://localhost/scim", allow_private=True) == ["localhost"]
     with pytest.raises(ForbiddenTargetError, match="never called"):
         check("https://metadata.example/", allow_private=True)
 
 
 def test_a_public_address_over_https_is_allowed() -> None:
-    check("https://app.example/scim")
+    assert check("https://app.example/scim") == ["app.example"]

@@ -296,9 +296,13 @@ def test_no_value_in_any_place_makes_checking_or_comparing_fail(data: st.DataObj
             holder = below
         if not document:
             break
-    check_document(document, Before(ALVAO, ALVAO, sync_all=True))
-    changes_between(ALVAO, complete_document(document, ALVAO))
-    changes_between(document, ALVAO)
+    report = check_document(document, Before(ALVAO, ALVAO, sync_all=True))
+    assert all(problem.message for problem in (*report.errors, *report.warnings))
+    completed = complete_document(document, ALVAO)
+    assert complete_document(completed, ALVAO) == completed
+    assert changes_between(completed, completed) == []
+    back = [(each.place, each.what, each.after, each.before) for each in changes_between(document, ALVAO)]
+    assert sorted(each[1:] for each in changes_between(ALVAO, document)) == sorted(back)
 
 
 def test_the_source_list_has_every_attribute_that_the_directory_keeps() -> None:
