@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+from joiner.cli.changes import changes_in_words, names_in_words
 from joiner.cli.lookup import Document
 from joiner.cli.output import Output, short_time
 
@@ -13,7 +14,6 @@ MOST_CHANGES: Final = 200
 """The log keeps at most so many changes of an entry."""
 CHANGES_SHOWN: Final = 3
 NAMES_SHOWN: Final = 2
-LONGEST_VALUE: Final = 40
 COLUMNS: Final = ("time (UTC)", "result", "who", "what changed, or why not")
 
 
@@ -82,30 +82,13 @@ def _created(entry: Document) -> str:
 
 def _changes(entry: Document) -> str:
     changes: Sequence[dict[str, Any]] = entry["modifiedProperties"]
-    told = [
-        f"{_short(change['displayName'])}: {_value(change['oldValue'])} → {_value(change['newValue'])}"
-        for change in changes
-        if change["displayName"] != "members"
-    ]
-    more = [f"{len(told) - CHANGES_SHOWN} more"] if len(told) > CHANGES_SHOWN else []
+    told = changes_in_words((change for change in changes if change["displayName"] != "members"), CHANGES_SHOWN)
     members = [change for change in changes if change["displayName"] == "members"]
     added = [str(change["newValue"]) for change in members if change["newValue"] is not None]
     removed = [str(change["oldValue"]) for change in members if change["newValue"] is None]
-    lists = [f"members {verb}: {_names(names)}" for verb, names in (("added", added), ("removed", removed)) if names]
-    return "; ".join([*told[:CHANGES_SHOWN], *more, *lists])
-
-
-def _short(attribute: str) -> str:
-    """The attribute without the URN of its schema."""
-    return attribute.rpartition(":")[2] if attribute.startswith("urn:") else attribute
-
-
-def _value(value: str | None) -> str:
-    if value is None:
-        return "nothing"
-    return value if len(value) <= LONGEST_VALUE else value[: LONGEST_VALUE - 1] + "…"
-
-
-def _names(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:NAMES_SHOWN])
-    return f"{shown} and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else shown
+    lists = [
+        f"members {verb}: {names_in_words(names, len(names), NAMES_SHOWN)}"
+        for verb, names in (("added", added), ("removed", removed))
+        if names
+    ]
+    return "; ".join([*told, *lists])

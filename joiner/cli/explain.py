@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 import typer
 
+from joiner.cli.changes import short_name
 from joiner.cli.client import Client
 from joiner.cli.command import command
 from joiner.cli.entries import explain as told_of
@@ -106,7 +107,7 @@ def _show_mappings(output: Output, told: Document, *, steps: bool) -> None:
         held = _value(each.get("inTarget")) if is_known else ""
         rows.append(
             (
-                _short(each["target"]),
+                short_name(each["target"]),
                 each["expression"] or "(constant)",
                 gives,
                 f"{held}  ≠" if each.get("differs") else held,
@@ -115,11 +116,6 @@ def _show_mappings(output: Output, told: Document, *, steps: bool) -> None:
         if steps:
             rows += [("", STEP_INDENT * (part["depth"] + 1) + part["text"], _part(part), "") for part in each["steps"]]
     output.table(columns, rows, indent=2)
-
-
-def _short(attribute: str) -> str:
-    """The attribute without the URN of its schema."""
-    return attribute.rpartition(":")[2] if attribute.startswith("urn:") else attribute
 
 
 def _part(part: Document) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
+from joiner.cli.changes import changes_in_words, names_in_words
 from joiner.cli.lookup import Document
 from joiner.cli.output import Output
 
@@ -19,7 +20,6 @@ VERBS: Final[Mapping[str, str]] = {"add": "added", "remove": "removed", "held": 
 CHANGES_SHOWN: Final = 4
 NAMES_SHOWN: Final = 4
 CAUSES_SHOWN: Final = 15
-LONGEST_VALUE: Final = 40
 
 
 class Items(Protocol):
@@ -201,19 +201,14 @@ def _what(item: Document) -> str:
     if item["action"] == "create":
         told = [f"{len(changes)} attribute{'s' * (len(changes) != 1)}"]
     else:
-        told = [
-            f"{_short(each['displayName'])}: {_value(each['oldValue'])} → {_value(each['newValue'])}"
-            for each in changes
-        ]
-        if len(told) > CHANGES_SHOWN:
-            told = [*told[:CHANGES_SHOWN], f"{len(told) - CHANGES_SHOWN} more"]
+        told = changes_in_words(changes, CHANGES_SHOWN)
     for attribute, verbs in item["referenceCounts"].items():
         for verb, number in verbs.items():
             names = [
                 each["name"] for each in item["references"] if (each["attribute"], each["action"]) == (attribute, verb)
             ]
             said = attribute if item["action"] == "create" else f"{attribute} {VERBS[verb]}"
-            told.append(f"{said}: {_names(names, number)}")
+            told.append(f"{said}: {names_in_words(names, number, NAMES_SHOWN)}")
     return "; ".join(told)
 
 
@@ -221,11 +216,6 @@ def _cause(cause: Document) -> str:
     if cause["kind"] in ("mapping", "reference"):
         return str(cause["text"]).partition(" ← ")[2]
     return str(cause["text"])
-
-
-def _names(names: Sequence[str], number: int) -> str:
-    shown = ", ".join(names[:NAMES_SHOWN])
-    return f"{shown} and {number - NAMES_SHOWN} more" if number > NAMES_SHOWN else shown
 
 
 def _action(item: Document) -> str:
@@ -239,16 +229,6 @@ def _column(action: str) -> str:
 
 def _total(summary: Document) -> int:
     return sum(number for counts in summary["counts"].values() for number in counts.values())
-
-
-def _short(attribute: str) -> str:
-    return attribute.rpartition(":")[2] if attribute.startswith("urn:") else attribute
-
-
-def _value(value: str | None) -> str:
-    if value is None:
-        return "nothing"
-    return value if len(value) <= LONGEST_VALUE else value[: LONGEST_VALUE - 1] + "…"
 
 
 def _shell(name: str) -> str:
