@@ -19,7 +19,6 @@ from joiner.provisioning import (
     census,
     cycles,
     deletions,
-    jobs,
     journal_rows,
     objects,
     pending_references,
@@ -28,9 +27,9 @@ from joiner.provisioning import (
 )
 from joiner.provisioning.census_reading import census_page
 from joiner.provisioning.connection_check import checks_of, probe
+from joiner.provisioning.cycle_runs import give_up, job_to_run
 from joiner.provisioning.cycles import PHASES, Cycle
 from joiner.provisioning.decision import ObjectType
-from joiner.provisioning.failures import TargetError, TargetUnusableError
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.journal import LogContext
 from joiner.provisioning.planning import applying
@@ -46,7 +45,6 @@ from joiner.provisioning.run import (
     PageResult,
     Run,
 )
-from joiner.provisioning.schema_versions import job_at_version
 from joiner.provisioning.turns import Turns
 from joiner.storage.sqlite import Database
 
@@ -119,11 +117,8 @@ class CycleRunner:
 
     async def _run_pages(self, cycle_id: str, fence: int, goes_on: Callable[[], bool]) -> bool:
         cycle = cycles.cycle_by_id(self._db.reader, cycle_id)
-        if cycle.state != "running":
-            return False
-        job = job_at_version(self._db.reader, jobs.job_by_id(self._db.reader, cycle.job_id), cycle.schema_version)
-        if job.restart_requested:
-            await self._db.write(lambda connection: self._end_early(connection, cycle, fence))
+        job = await job_to_run(self._db, cycle, fence, self._clock)
+        if job is None:
             return False
         try:
             context = self._prepare(job)
@@ -145,11 +140,9 @@ class CycleRunner:
                     gate=self._open_gate(job, cycle, context),
                 )
                 return await self._run_phase(run, fence, goes_on)
-        except TargetError as error:
-            failure = error
         except JoinerError as error:
-            failure = TargetUnusableError("InternalError", str(error))
-        await self._give_up(cycle_id, fence, failure)
+            failure = error
+        await give_up(self._db, cycle_id, fence, failure, self._clock)
         return False
 
     async def _run_phase(self, run: Run, fence: int, goes_on: Callable[[], bool]) -> bool:
@@ -286,20 +279,6 @@ class CycleRunner:
             applying.finish(connection, cycle, self._clock())
         else:
             standing.settle(connection, cycle, self._clock())
-
-    async def _give_up(self, cycle_id: str, fence: int, error: TargetError) -> None:
-        def work(connection: sqlite3.Connection) -> None:
-            cycle = cycles.cycle_by_id(connection, cycle_id)
-            cycles.check_fence(connection, cycle, fence)
-            standing.fail(connection, cycle, error, self._clock())
-            applying.abandon(connection, cycle)
-
-        await self._db.write(work)
-
-    def _end_early(self, connection: sqlite3.Connection, cycle: Cycle, fence: int) -> None:
-        cycles.check_fence(connection, cycle, fence)
-        cycles.end_cycle(connection, cycle, "abandoned", self._clock())
-        applying.abandon(connection, cycle)
 
 
 def _numbers_of_objects(run: Run) -> tuple[int, int]:

@@ -368,5 +368,6 @@ def test_only_attributes_that_are_not_in_the_list_are_added() -> None:
 
 @given(st.lists(st.dictionaries(st.sampled_from(["id", "name", "attributes", "type", "schema"]), VALUES), max_size=3))
 def test_whatever_a_target_says_of_itself_gives_a_list_or_none(schemas: list[dict[str, Any]]) -> None:
-    for definition in definitions_of("User", schemas, schemas, {"User": "people"}):
-        assert definition["name"]
+    names = [each["name"] for each in definitions_of("User", schemas, schemas, {"User": "people"})]
+    assert all(names)
+    assert len(set(names)) == len(names)

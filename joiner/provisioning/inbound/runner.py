@@ -14,15 +14,14 @@ from typing import Final
 from joiner.clock import Clock, from_iso, to_iso
 from joiner.errors import JoinerError
 from joiner.provisioning import cycles, jobs, standing
+from joiner.provisioning.cycle_runs import give_up, job_to_run
 from joiner.provisioning.cycles import Cycle
-from joiner.provisioning.failures import TargetError, TargetUnusableError
 from joiner.provisioning.inbound import managers, uploads
 from joiner.provisioning.inbound.importing import Arrival, ImportContext, Importing, due_arrivals
 from joiner.provisioning.inbound.plan import InboundPlan
 from joiner.provisioning.inbound.source import Part, from_cursor, probe_source, read_part, to_cursor, window
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.journal import LogContext
-from joiner.provisioning.schema_versions import job_at_version
 from joiner.provisioning.target import ScimTarget
 from joiner.provisioning.templates import source_of
 from joiner.provisioning.turns import Turns
@@ -86,22 +85,17 @@ class InboundRunner:
 
     async def _run_page(self, cycle_id: str, fence: int) -> bool:
         cycle = cycles.cycle_by_id(self._db.reader, cycle_id)
-        if cycle.state != "running":
-            return False
-        job = job_at_version(self._db.reader, jobs.job_by_id(self._db.reader, cycle.job_id), cycle.schema_version)
-        if job.restart_requested:
-            await self._db.write(lambda connection: self._end_early(connection, cycle, fence))
+        job = await job_to_run(self._db, cycle, fence, self._clock)
+        if job is None:
             return False
         try:
             context = self.context_of(job, cycle)
             part = await self._read_source(job, cycle)
-        except TargetError as error:
-            failure = error
         except JoinerError as error:
-            failure = TargetUnusableError("InternalError", str(error))
+            failure = error
         else:
             return await self._db.write(lambda connection: self._commit(connection, cycle, fence, context, part))
-        await self._db.write(lambda connection: self._fail(connection, cycle, fence, failure))
+        await give_up(self._db, cycle_id, fence, failure, self._clock)
         return False
 
     async def _read_source(self, job: Job, cycle: Cycle) -> Part | None:
@@ -171,14 +165,6 @@ class InboundRunner:
             connection.execute("REPLACE INTO inbound_watermark VALUES (?, ?)", (cycle.job_id, cycle.began_at))
         cycles.count_synchronized(connection, cycle.job_id)
         standing.settle(connection, cycles.cycle_by_id(connection, cycle.id), self._clock())
-
-    def _fail(self, connection: sqlite3.Connection, cycle: Cycle, fence: int, error: TargetError) -> None:
-        cycles.check_fence(connection, cycle, fence)
-        standing.fail(connection, cycle, error, self._clock())
-
-    def _end_early(self, connection: sqlite3.Connection, cycle: Cycle, fence: int) -> None:
-        cycles.check_fence(connection, cycle, fence)
-        cycles.end_cycle(connection, cycle, "abandoned", self._clock())
 
 
 def _pages_left(connection: sqlite3.Connection, job_id: str, phase: str, part: Part | None) -> int:
