@@ -119,7 +119,7 @@ async def test_an_account_that_would_only_be_linked_is_no_change(world: World) -
     assert ada in {item["objectId"] for item in items(world, plan.number).values()}
 
 
-async def test_a_renamed_account_leaves_its_name_to_a_newcomer_in_the_next_cycle_and_so_in_the_plan(world: World) -> None:
+async def test_a_renamed_account_leaves_its_name_to_a_newcomer_in_the_next_cycle(world: World) -> None:
     ada, _, team = await joined(world)
     await world.change_user(ada, user_principal_name="ada.old@fjord.example")
     newcomer = await world.add_user("zoe")
