@@ -13,12 +13,14 @@ from joiner.cli.lookup import (
     SERVICE_PRINCIPALS,
     Document,
     find_application,
+    find_connection,
     find_job,
     find_principal,
     find_role,
     find_template,
     jobs_path,
     role_names,
+    scope_of,
     synchronization_path,
 )
 from joiner.cli.output import Output
@@ -30,7 +32,6 @@ app = typer.Typer(help="Enterprise applications: add, connect, assign.", no_args
 ALREADY_ASSIGNED: Final = "Permission being assigned already exists on the object"
 TESTED: Final = " The connection was tested and works."
 RESULTS: Final = {"passed": "passed", "failed": "FAILED", "notTried": "not tried"}
-SCOPES: Final = {"true": "all users and groups", "false": "only assigned users and groups"}
 
 AppArgument = Annotated[str, typer.Argument(metavar="APP", help="The application's display name or id.")]
 PrincipalsArgument = Annotated[
@@ -297,8 +298,7 @@ async def assign_principal(client: Client, application: Document, principal_id: 
 
 async def describe(client: Client, application: Document) -> dict[str, Any]:
     """What the commands show of an application."""
-    secrets = (await client.get(f"{synchronization_path(application)}/secrets"))["value"]
-    stored = {pair["key"]: pair["value"] for pair in secrets}
+    stored = await find_connection(client, application)
     assignments = await client.every(f"{SERVICE_PRINCIPALS}/{application['id']}/appRoleAssignedTo", top="999")
     mode = await client.get(f"{synchronization_path(application)}/joiner.provisioningMode")
     roles = role_names(application)
@@ -310,7 +310,7 @@ async def describe(client: Client, application: Document) -> dict[str, Any]:
         "provisioningMode": mode["provisioningMode"],
         "tenantUrl": stored.get("BaseAddress"),
         "hasSecretToken": "SecretToken" in stored,
-        "scope": SCOPES[stored.get("SyncAll", "false").lower()],
+        "scope": scope_of(stored),
         "roles": [role["displayName"] for role in application.get("appRoles", ())],
         "assignments": [
             {

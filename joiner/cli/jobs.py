@@ -7,7 +7,16 @@ import typer
 from joiner.cli import cycles
 from joiner.cli.client import Client
 from joiner.cli.command import FAILED, HELD, command
-from joiner.cli.lookup import SERVICE_PRINCIPALS, Document, find_application, find_job, jobs_path, synchronization_path
+from joiner.cli.lookup import (
+    SERVICE_PRINCIPALS,
+    Document,
+    find_application,
+    find_connection,
+    find_job,
+    jobs_path,
+    scope_of,
+    synchronization_path,
+)
 from joiner.cli.output import Output, short_time
 from joiner.errors import InvalidStateError
 
@@ -19,12 +28,11 @@ WAYS_OUT: Final = {
     True: "`joiner job deletes` lists what is held back.",
     False: "`joiner job start` tries at once.",
 }
-EVERYTHING: Final = {
-    "directory": "everything that is assigned",
+INBOUND_SCOPES: Final = {
     "uploads": "everybody who is uploaded",
     "endpoint": "everybody whom the source has",
 }
-"""Who is in scope where no scoping filter keeps anybody out, by where a job's objects come from."""
+"""Who is in scope of jobs whose objects come from elsewhere."""
 APPLIED: Final = {"Always": "", "ObjectAddOnly": "only when created", "MultiValueAddOnly": "only added to"}
 
 
@@ -128,7 +136,8 @@ async def show(client: Client, output: Output, name: JobArgument) -> None:
     """Show the mappings and scoping filters."""
     found = await find_job(client, name)
     schema = await client.get(f"{found.path}/schema")
-    output.show(schema, lambda out: _show_schema(out, found.job, schema))
+    connection = await find_connection(client, found.application)
+    output.show(schema, lambda out: _show_schema(out, found.job, schema, scope_of(connection)))
 
 
 async def create_job(client: Client, application: Document) -> dict[str, Any]:
@@ -187,20 +196,21 @@ def _looks(drift: Document) -> str:
     return f"every {drift['everyHours']} h{following}, then {drift['action']}{last}"
 
 
-def _show_schema(output: Output, job: Document, schema: Document) -> None:
+def _show_schema(output: Output, job: Document, schema: Document, outbound_scope: str) -> None:
     from joiner.provisioning.document.changes import scope_in_words
     from joiner.provisioning.document.shape import read_shape
     from joiner.provisioning.schema import SynchronizationSchema
     from joiner.provisioning.templates import source_of
 
     parsed, _ = read_shape(schema, SynchronizationSchema)
-    everything = EVERYTHING[source_of(job["templateId"])]
+    scope = INBOUND_SCOPES.get(source_of(job["templateId"]), outbound_scope)
     for rule in parsed.synchronization_rules:
         for mapping in rule.object_mappings:
             enabled = "" if mapping.enabled else " (not enabled)"
             flows = ", ".join(flow for flow in ("Add", "Update", "Delete") if flow.lower() in mapping.flows)
             output.say(f"{mapping.name}: {flows}{enabled}", style="bold")
-            output.say(f"Scope: {scope_in_words(mapping.scope) or everything}")
+            condition = scope_in_words(mapping.scope)
+            output.say(f"Scope: {scope} where {condition}" if condition else f"Scope: {scope}")
             rows = (
                 (
                     flow.target_attribute_name,

@@ -29,6 +29,18 @@ class FoundJob(msgspec.Struct, frozen=True):
         return f"{jobs_path(self.application)}/{self.job['id']}"
 
 
+async def find_connection(client: Client, application: Document) -> dict[str, str]:
+    """What is stored of how the application is reached and who is in scope; secret values are masked."""
+    secrets = (await client.get(f"{synchronization_path(application)}/secrets"))["value"]
+    return {pair["key"]: pair["value"] for pair in secrets}
+
+
+def scope_of(connection: Mapping[str, str]) -> str:
+    """Who is in scope, in words."""
+    is_all = connection.get("SyncAll", "false").lower() == "true"
+    return "all users and groups" if is_all else "only assigned users and groups"
+
+
 def literal(text: str) -> str:
     """The text as a string of a `$filter`."""
     return "'" + text.replace("'", "''") + "'"

@@ -208,7 +208,9 @@ def test_a_job_is_made_once_and_shown_with_its_mappings(example: Path) -> None:
     assert (len(users["attributeMappings"]), len(groups["attributeMappings"])) == (22, 3)
     shown = joiner("job", "show", "ALVAO", data=example)
     assert "externalId" in shown
-    assert shown.count("Scope: everything that is assigned\n") == 2
+    assert shown.count("Scope: only assigned users and groups\n") == 2
+    joiner("app", "connect", "ALVAO", "--scope", "all", "--untested", data=example)
+    assert joiner("job", "show", "ALVAO", data=example).count("Scope: all users and groups\n") == 2
     assert "NotConfigured" in joiner("job", "status", "alvao", data=example)
     assert "there is no job or application 'x'" in refused("job", "status", "x", "--data", str(example))
     assert "has no Tenant URL yet" in refused("job", "run", "ALVAO", "--data", str(example))
