@@ -34,10 +34,13 @@ from joiner.provisioning.journal import (
 
 ACTIONS: Final = tuple(action.value for action in Action)
 STATUSES: Final = tuple(status.value for status in Status)
-DICTIONARIES: Final = {b"\x03": Path(__file__).with_name("journal.dictionary").read_bytes()}
-"""First byte of what is packed, its format → the dictionary: `python -m benchmarks.journal_dictionary` makes one."""
 FORMAT: Final = b"\x03"
-LEVEL: Final = 3
+"""First byte of what is packed: another dictionary is another format."""
+DICTIONARY: Final = zstandard.ZstdCompressionDict(Path(__file__).with_name("journal.dictionary").read_bytes())
+"""Made by `python -m benchmarks.journal_dictionary`."""
+COMPRESSION: Final = zstandard.ZstdCompressionParameters.from_level(
+    3, dict_size=len(DICTIONARY), write_dict_id=False, format=zstandard.FORMAT_ZSTD1_MAGICLESS
+)
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
 CANONICAL: Final = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -230,14 +233,9 @@ class _Packers(threading.local):
     """Compressors are for one thread at a time."""
 
     def __init__(self) -> None:
-        dictionary = zstandard.ZstdCompressionDict(DICTIONARIES[FORMAT])
-        parameters = zstandard.ZstdCompressionParameters.from_level(
-            LEVEL, dict_size=len(DICTIONARIES[FORMAT]), write_content_size=True, write_dict_id=False,
-            write_checksum=False, format=zstandard.FORMAT_ZSTD1_MAGICLESS,
-        )  # fmt: skip
-        self.compress = zstandard.ZstdCompressor(dict_data=dictionary, compression_params=parameters).compress
+        self.compress = zstandard.ZstdCompressor(dict_data=DICTIONARY, compression_params=COMPRESSION).compress
         self.decompress = zstandard.ZstdDecompressor(
-            dict_data=dictionary, format=zstandard.FORMAT_ZSTD1_MAGICLESS
+            dict_data=DICTIONARY, format=zstandard.FORMAT_ZSTD1_MAGICLESS
         ).decompress
 
 
