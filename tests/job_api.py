@@ -1,4 +1,5 @@
-"""A world and the Graph-shaped API in front of it, called without a network by an administrator named root."""
+"""A world and the Graph-shaped API in front of it, called without a network by an administrator named root, or
+with the key `hr` by one who may only upload."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,6 +18,9 @@ from joiner.graph.schemas import SchemaRoutes
 from joiner.graph.synchronization import Synchronization
 from joiner.graph.target_profiles import TargetProfiles
 from tests.world import World, opened
+
+HOLDERS = {"Bearer hr": Principal("HR", "uploader")}
+"""Who is not an administrator."""
 
 
 @dataclass
@@ -54,7 +58,7 @@ async def opened_api(folder: Path, template: str = "ALVAO") -> AsyncIterator[Job
         routes = graph_routes(
             world.directory,
             ApiKeys(world.db, world.clock),
-            lambda header: Principal("root", "admin"),
+            lambda header: HOLDERS.get(header or "", Principal("root", "admin")),
             [
                 *Synchronization(world.service, world.directory).routes(),
                 *BulkUploads(world.service, world.side.inbound).routes(),

@@ -16,7 +16,8 @@ async def create(
     client: Client,
     output: Output,
     role: Annotated[
-        Literal["admin", "reader"], typer.Option(help="`admin` may do everything, `reader` may look.")
+        Literal["admin", "reader", "uploader"],
+        typer.Option(help="`admin` may do everything, `reader` may look, `uploader` may send people to inbound jobs."),
     ] = "admin",
     name: Annotated[str, typer.Option(metavar="NAME", help="What it is for, to recognise it by.")] = "",
     expires_in_days: Annotated[

@@ -1,4 +1,4 @@
-"""Bearer keys of the Graph-shaped API: made, shown once, listed, revoked; each has the role admin or reader."""
+"""Bearer keys of the Graph-shaped API: made, shown once, listed, revoked; each has one of three roles."""
 
 import sqlite3
 from datetime import datetime, timedelta
@@ -16,11 +16,12 @@ PREFIX: Final = "joiner_key"
 USE_NOTED_EVERY: Final = timedelta(minutes=1)
 COLUMNS: Final = "id, name, role, created_at, expires_at, revoked_at, last_used"
 
-Role = Literal["admin", "reader"]
+Role = Literal["admin", "reader", "uploader"]
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """Who asks, and what they may: `admin` everything, `reader` only look."""
+    """Who asks, and what they may: `admin` everything, `reader` only look, `uploader` only send people to jobs that
+    take uploads, and see what became of them."""
 
     name: str
     role: Role
@@ -49,7 +50,8 @@ class ApiKeys:
     async def create(self, role: str, name: str = "", expires_in: timedelta | None = None) -> tuple[str, ApiKey]:
         """A new key, to be shown once, and its record."""
         if role not in get_args(Role):
-            raise InvalidValueError(f"'{role}' is not a role; use {' or '.join(get_args(Role))}")
+            *others, last = get_args(Role)
+            raise InvalidValueError(f"'{role}' is not a role; use {', '.join(others)} or {last}")
         if expires_in is not None and expires_in <= timedelta(0):
             raise InvalidValueError("the key must expire in the future")
         text = generate_token(PREFIX)

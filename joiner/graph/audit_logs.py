@@ -10,8 +10,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from joiner.errors import InvalidValueError
-from joiner.graph.http import collection, endpoint, json_response, option, page_size
-from joiner.graph.log_conditions import Condition, row_conditions
+from joiner.graph.http import collection, endpoint, is_uploader, json_response, option, page_size
+from joiner.graph.log_conditions import OF_UPLOADS, Condition, row_conditions
 from joiner.graph.odata import parse_filter
 from joiner.provisioning import audit, journal_rows
 from joiner.storage.sqlite import Database
@@ -32,16 +32,19 @@ class AuditLogs:
 
     def routes(self) -> list[Route]:
         return [
-            endpoint("/auditLogs/provisioning", self.list_entries, "GET"),
+            endpoint("/auditLogs/provisioning", self.list_entries, "GET", for_uploaders=True),
             endpoint("/auditLogs/provisioning/{id}", self.get_entry, "GET"),
             endpoint("/auditLogs/directoryAudits", self.list_audits, "GET"),
             endpoint("/auditLogs/directoryAudits/{id}", self.get_audit, "GET"),
         ]
 
     async def list_entries(self, request: Request) -> Response:
-        """What columns and indexes can answer is read by them; the rest of a filter is applied to what they leave."""
+        """What columns and indexes can answer is read by them; the rest of a filter is applied to what they leave. Who
+        may only upload sees what became of uploads."""
         text = option(request, "$filter")
         conditions = row_conditions(text) if text else []
+        if is_uploader(request):
+            conditions.append(OF_UPLOADS)
 
         def read(position: int, ascending: bool, limit: int) -> Page:
             return _entries(self._db.reader, conditions, position, ascending, limit)

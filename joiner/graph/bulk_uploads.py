@@ -25,7 +25,7 @@ class BulkUploads:
         self._inbound = inbound
 
     def routes(self, prefix: str = "/servicePrincipals/{sp}/synchronization") -> list[Route]:
-        return [endpoint(f"{prefix}/jobs/{{job}}/bulkUpload", self.upload, "POST")]
+        return [endpoint(f"{prefix}/jobs/{{job}}/bulkUpload", self.upload, "POST", for_uploaders=True)]
 
     async def upload(self, request: Request) -> Response:
         """202 once the upload is durable; the log under Location tells what becomes of it."""

@@ -50,6 +50,7 @@ class _Spelling:
 
     def __init__(self, app: ASGIApp, routes: Sequence[Route]) -> None:
         self._app = app
+        self.routes = routes
         words = {word for route in routes for word in route.path.split("/") if word and "{" not in word}
         self._words = {word.lower(): word for word in words}
 

@@ -31,12 +31,13 @@ Respond = Callable[[Request], Awaitable[Response]]
 log = structlog.get_logger(__name__)
 
 
-def endpoint(path: str, respond: Respond, method: str) -> Route:
-    """A route that answers errors in Graph's shape and lets only administrators change things."""
+def endpoint(path: str, respond: Respond, method: str, *, for_uploaders: bool = False) -> Route:
+    """A route that answers errors in Graph's shape and lets only administrators change things. `for_uploaders`: keys
+    that may only upload reach it; `respond` sees to it that it is about a job that takes uploads."""
 
     async def guarded(request: Request) -> Response:
         try:
-            _authorise(request)
+            _authorise(request, for_uploaders=for_uploaders)
             return await respond(request)
         except JoinerError as error:
             return error_response(request, as_graph_error(error))
@@ -45,6 +46,11 @@ def endpoint(path: str, respond: Respond, method: str) -> Route:
             return error_response(request, GraphError(500, "generalException", "An internal error happened."))
 
     return Route(path, guarded, methods=[method])
+
+
+def denied() -> GraphError:
+    """The answer to who may not do what was asked."""
+    return GraphError(403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
 
 
 def error_response(request: Request, error: GraphError) -> Response:
@@ -142,13 +148,20 @@ async def _json(request: Request) -> dict[str, Any]:
     return body
 
 
-def _authorise(request: Request) -> None:
+def is_uploader(request: Request) -> bool:
+    """Whether who asks may only upload."""
+    principal: Principal = request.state.principal
+    return principal.role == "uploader"
+
+
+def _authorise(request: Request, *, for_uploaders: bool) -> None:
     authenticate: Authenticate = request.app.state.authenticate
     principal = authenticate(request.headers.get("authorization"))
     if principal is None:
         raise GraphError(401, "InvalidAuthenticationToken", "A valid bearer token is required.")
-    if principal.role != "admin" and request.method not in READING:
-        raise GraphError(403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.")
+    may = {"admin": True, "reader": request.method in READING, "uploader": for_uploaders}
+    if not may[principal.role]:
+        raise denied()
     request.state.principal = principal
 
 

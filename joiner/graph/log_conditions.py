@@ -9,11 +9,18 @@ from typing import Any, Final
 
 from joiner.clock import from_iso
 from joiner.provisioning.journal_packing import ACTIONS, STATUSES, microseconds, source_key
+from joiner.provisioning.templates import UPLOADS
 
 TOKEN: Final = re.compile(r"'(?:[^']|'')*'|[()]|[^\s'()]+")
 TERM: Final = re.compile(r"([\w/]+)\s+(eq|gt|ge|lt|le)\s+('(?:[^']|'')*'|\S+)", re.IGNORECASE)
 
 Condition = tuple[str, Any]
+
+OF_UPLOADS: Final[Condition] = (
+    "j.run IN (SELECT number FROM journal_run WHERE job_id IN (SELECT id FROM job WHERE template_id = ?))",
+    UPLOADS,
+)
+"""Entries of jobs that take uploads."""
 
 
 def row_conditions(text: str) -> list[Condition]:

@@ -12,13 +12,13 @@ from joiner.directory.store import DirectoryStore
 from joiner.errors import ForbiddenTargetError, InvalidValueError
 from joiner.graph.actors import actor_of
 from joiner.graph.errors import GraphError
-from joiner.graph.http import collection, endpoint, json_body, json_response, no_content
+from joiner.graph.http import collection, denied, endpoint, is_uploader, json_body, json_response, no_content
 from joiner.graph.target_profiles import shown_checks
 from joiner.provisioning import provisioning_mode
 from joiner.provisioning.connection_check import ConnectionTestError
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.service import ProvisioningService
-from joiner.provisioning.templates import Template
+from joiner.provisioning.templates import Template, source_of
 
 WORDS: Final = {"passed": "passed", "notTried": "not tried"}
 
@@ -43,11 +43,13 @@ class Synchronization:
             (f"{prefix}/jobs", self.list_jobs, "GET"),
             (f"{prefix}/jobs", self.create_job, "POST"),
             (f"{prefix}/jobs/validateCredentials", self.validate_credentials, "POST"),
-            (job, self.get_job, "GET"),
             (job, self.delete_job, "DELETE"),
             (f"{job}/validateCredentials", self.validate_credentials, "POST"),
         )
-        return [endpoint(path, function, method) for path, function, method in table]
+        return [
+            *(endpoint(path, function, method) for path, function, method in table),
+            endpoint(job, self.get_job, "GET", for_uploaders=True),
+        ]
 
     # Templates
 
@@ -127,7 +129,10 @@ class Synchronization:
         return json_response(request, self._service.job_document(job), 201)
 
     async def get_job(self, request: Request) -> Response:
-        return json_response(request, self._service.job_document(self._job(request)))
+        job = self._job(request)
+        if is_uploader(request) and source_of(job.template_id) != "uploads":
+            raise denied()
+        return json_response(request, self._service.job_document(job))
 
     async def delete_job(self, request: Request) -> Response:
         await self._service.delete_job(self._job(request).id, actor_of(request))

@@ -14,6 +14,8 @@ from joiner.errors import NotFoundError
 GENERIC: Final = "scim"
 """Id of the generic template; jobs of non-gallery applications start with it (REQ-P-009)."""
 GENERIC_DIRECTORY: Final = "customappsso"
+UPLOADS: Final = "API2AAD"
+"""Id of the template whose jobs take uploads."""
 
 
 Source = Literal["directory", "uploads", "endpoint"]
@@ -44,7 +46,7 @@ def templates() -> Mapping[str, Template]:
         Template("alvaoScim", "alvaoScim", "Users and groups to ALVAO", template_id_of("alvao"), alvao),
         Template(GENERIC, "CustomSCIM", "Users and groups to a SCIM 2.0 application", None, generic),
         Template(
-            "API2AAD", "API2AAD", "Users that a system of record uploads, to this directory",
+            UPLOADS, UPLOADS, "Users that a system of record uploads, to this directory",
             template_id_of("api2aad"), inbound, source="uploads",
         ),
         Template(

@@ -74,7 +74,7 @@ async def test_the_last_use_is_noted_at_most_once_a_minute(db: Database, clock: 
 
 async def test_a_key_needs_a_role_that_there_is_and_a_future(db: Database, clock: StillClock) -> None:
     keys = ApiKeys(db, clock)
-    with pytest.raises(InvalidValueError, match="'emperor' is not a role; use admin or reader"):
+    with pytest.raises(InvalidValueError, match="'emperor' is not a role; use admin, reader or uploader"):
         await keys.create("emperor")
     with pytest.raises(InvalidValueError, match="future"):
         await keys.create("admin", expires_in=timedelta(0))

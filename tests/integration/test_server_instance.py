@@ -84,11 +84,12 @@ async def test_nobody_gets_in_without_a_key(tmp_path: Path, path: str, headers: 
 async def test_an_administrators_key_opens_both_sides_and_a_readers_only_shows_the_directory(tmp_path: Path) -> None:
     async with opened(tmp_path) as (client, local):
         keys = {}
-        for role in ("admin", "reader"):
+        for role in ("admin", "reader", "uploader"):
             made = await client.post("/v1.0/joiner.apiKeys", json={"role": role}, headers=bearer(local))
             keys[role] = bearer(made.json()["key"])
         assert (await client.get("/app/api/tokens", headers=keys["admin"])).status_code == 200
-        assert (await client.get("/app/api/tokens", headers=keys["reader"])).status_code == 401
+        for role in ("reader", "uploader"):
+            assert (await client.get("/app/api/tokens", headers=keys[role])).status_code == 401
         assert (await client.get("/v1.0/users", headers=keys["reader"])).status_code == 200
         created = await client.post("/v1.0/groups", json={"displayName": "x"}, headers=keys["reader"])
         assert created.status_code == 403
