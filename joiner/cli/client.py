@@ -36,14 +36,22 @@ IN_PROCESS: Final = "http://joiner.invalid"
 """The address of an application that is called without a network; it appears in links that only we follow."""
 
 
-class ApiError(JoinerError):
+class DetailedError(JoinerError):
+    """Several things are wrong: the text says that, `details` name them, a line each."""
+
+    def __init__(self, message: str, details: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.details = tuple(details)
+
+
+class ApiError(DetailedError):
     """The API refused; the text is its own."""
 
     def __init__(self, status: int, message: str, details: Sequence[str] = ()) -> None:
-        super().__init__(message)
+        super().__init__(message, details)
         self.status = status
-        self.details = tuple(details)
-        """What is wrong in particular, a line each."""
+        self.retry_after: float | None = None
+        """Seconds after which the server wants to be asked again; None: it does not say."""
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -78,9 +86,9 @@ class Client:
     async def post(self, path: str, body: Any = None) -> Any:
         return await self._call("POST", path, body)
 
-    async def post_raw(self, path: str, content: bytes) -> Any:
+    async def post_raw(self, path: str, content: bytes, media_type: str = "application/json") -> Any:
         """As `post`, with a body that is JSON already."""
-        return _parsed(await self._send("POST", path, content))
+        return _parsed(await self._send("POST", path, content, headers={"Content-Type": media_type}))
 
     async def post_files(self, path: str, files: Sequence[BinaryIO], query: dict[str, str]) -> Any:
         """As `post`, with files one behind the other, read as they are sent."""
@@ -148,7 +156,10 @@ class Client:
             raise ApiError(0, f"the server at {self.origin} cannot be reached: {error}") from None
         if answer.is_success:
             return answer.content
-        raise _refusal(answer.status_code, answer.content)
+        refusal = _refusal(answer.status_code, answer.content)
+        wanted = answer.headers.get("retry-after", "")
+        refusal.retry_after = float(wanted) if wanted.isdecimal() else None
+        raise refusal
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn, Type
 
 import typer
 
-from joiner.cli.client import ApiError, Target, connect
+from joiner.cli.client import DetailedError, Target, connect
 from joiner.cli.output import Output, plain
 from joiner.errors import JoinerError
 from joiner.server.loop import loop_factory
@@ -113,7 +113,7 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
 def fail(error: JoinerError) -> NoReturn:
     """Ends the command with one line that says what is wrong, and the particulars below it."""
     # A text of several lines names the particulars itself.
-    details = error.details if isinstance(error, ApiError) and "\n" not in str(error) else ()
+    details = error.details if isinstance(error, DetailedError) and "\n" not in str(error) else ()
     lines = [f"joiner: {error}", *(f"  {detail}" for detail in details[:DETAILS_SHOWN])]
     if len(details) > DETAILS_SHOWN:
         lines.append(f"  … and {len(details) - DETAILS_SHOWN} more")

@@ -23,6 +23,7 @@ from joiner.cli import (
     target_profiles,
     tokens,
     tutorial,
+    upload,
     webhooks,
 )
 from joiner.cli.command import command
@@ -74,6 +75,7 @@ app.add_typer(directory.app, name="directory")
 app.add_typer(apps.app, name="app")
 command(job_control.app, "profile")(target_profiles.profile)
 job_control.app.add_typer(plans.app)
+job_control.app.add_typer(upload.app)
 app.add_typer(job_control.app, name="job")
 app.add_typer(schema.app, name="schema")
 app.add_typer(scope.app)

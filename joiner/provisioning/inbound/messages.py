@@ -3,7 +3,7 @@
 Pure. Only the form is judged here; what the people in it are worth is judged when they are taken over.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from joiner.errors import InvalidValueError
 BULK_REQUEST: Final = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
 MOST_OPERATIONS: Final = 50
 MOST_BYTES: Final = 1024 * 1024
+TAIL: Final = b"]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,9 @@ class UploadError(InvalidValueError):
         """(place, what is wrong), for example `("Operations[3].method", "must be POST, not PUT")`."""
 
 
-def parse_upload(content: bytes) -> tuple[Operation, ...]:
-    """The operations in their order. Raises UploadError with everything that is wrong."""
+def parse_upload(content: bytes, most: int | None = MOST_OPERATIONS) -> tuple[Operation, ...]:
+    """The operations in their order, `most` of them at most; None: any number. Raises UploadError with everything that
+    is wrong."""
     try:
         body = orjson.loads(content)
     except orjson.JSONDecodeError as error:
@@ -43,7 +45,7 @@ def parse_upload(content: bytes) -> tuple[Operation, ...]:
     if not isinstance(body, dict):
         raise UploadError([("", "the body must be a JSON object: a SCIM BulkRequest")])
     message = _by_name(body)
-    problems = _message_problems(message)
+    problems = _message_problems(message, most)
     listed = message.get("operations")
     operations = []
     for number, item in enumerate(listed if isinstance(listed, list) else ()):
@@ -55,7 +57,26 @@ def parse_upload(content: bytes) -> tuple[Operation, ...]:
     return tuple(operations)
 
 
-def _message_problems(message: Mapping[str, Any]) -> list[tuple[str, str]]:
+def written_uploads(operations: Sequence[Operation]) -> Iterator[tuple[int, bytes]]:
+    """The operations as bodies of as few requests as there may be, each with the number of its operations. Raises
+    UploadError for a person who is too long for any."""
+    head = b'{"schemas":["%b"],"Operations":[' % BULK_REQUEST.encode()
+    piece: list[bytes] = []
+    size = len(head)
+    for number, each in enumerate(operations):
+        text = orjson.dumps({"method": "POST", "bulkId": each.bulk_id, "path": "/Users", "data": each.data})
+        if len(head) + len(text) + len(TAIL) > MOST_BYTES:
+            raise UploadError([(f"Operations[{number}]", f"is too long: a request may have {MOST_BYTES} bytes")])
+        if piece and (len(piece) == MOST_OPERATIONS or size + len(text) + len(TAIL) > MOST_BYTES):
+            yield len(piece), head + b",".join(piece) + TAIL
+            piece, size = [], len(head)
+        piece.append(text)
+        size += len(text) + 1
+    if piece:
+        yield len(piece), head + b",".join(piece) + TAIL
+
+
+def _message_problems(message: Mapping[str, Any], most: int | None) -> list[tuple[str, str]]:
     problems = []
     schemas = message.get("schemas")
     if not isinstance(schemas, list) or BULK_REQUEST.lower() not in (str(each).lower() for each in schemas):
@@ -63,8 +84,8 @@ def _message_problems(message: Mapping[str, Any]) -> list[tuple[str, str]]:
     operations = message.get("operations")
     if not isinstance(operations, list) or not operations:
         problems.append(("Operations", "must be a list of at least one operation"))
-    elif len(operations) > MOST_OPERATIONS:
-        told = f"may be {MOST_OPERATIONS} at most; there are {len(operations)}: send several requests"
+    elif most is not None and len(operations) > most:
+        told = f"may be {most} at most; there are {len(operations)}: send several requests"
         problems.append(("Operations", told))
     if message.get("failonerrors") is not None:
         # The answer is given before the first operation is looked at.
