@@ -8,6 +8,7 @@ administrator has allowed.
 
 import sqlite3
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -76,21 +77,30 @@ DELETE FROM staged_removal WHERE job_id = :job AND (NOT is_allowed OR (source_id
 def weigh(connection: sqlite3.Connection, run: Run) -> bool:
     """Called when everything that the cycle would take away is known and nothing of it is sent. True if it is too much:
     then all of it that is not allowed is staged. Whatever was staged before and is not among it has lost its cause."""
-    parameters = {"job": run.job.id, "cycle": run.cycle.id}
-    limits = deletion_limits(run.job.settings)
     counted = f"{OBJECTS} UNION ALL {MEMBERSHIPS}" if _guards_memberships(run) else OBJECTS
+    return _weigh(connection, run.job, run.cycle.id, counted, run.clock())
+
+
+def weigh_objects(connection: sqlite3.Connection, job: Job, cycle_id: str, now: datetime) -> bool:
+    """As `weigh`, for a job that takes no memberships away."""
+    return _weigh(connection, job, cycle_id, OBJECTS, now)
+
+
+def _weigh(connection: sqlite3.Connection, job: Job, cycle_id: str, counted: str, now: datetime) -> bool:
+    parameters = {"job": job.id, "cycle": cycle_id}
+    limits = deletion_limits(job.settings)
     number: int = connection.execute(LOSERS.format(found=counted), parameters).fetchone()[0] if limits else 0
-    holds = limits is not None and number > 0 and limits.is_exceeded(number, _count_managed(connection, run.job.id))
-    if _has_staged(connection, run.job.id):
+    holds = limits is not None and number > 0 and limits.is_exceeded(number, _count_managed(connection, job.id))
+    if _has_staged(connection, job.id):
         connection.execute(DROP_CAUSELESS, parameters)
     if holds:
         connection.execute(
             "INSERT INTO staged_removal (job_id, source_id, related_id, object_type, action, cycle_id, staged_at,"
             " is_allowed) SELECT :job, source_id, related_id, object_type, action, :cycle, :now, 0"
             f" FROM ({counted}) AS found WHERE {UNDECIDED}",
-            {**parameters, "now": to_iso(run.clock())},
+            {**parameters, "now": to_iso(now)},
         )
-        connection.execute("UPDATE cycle SET is_held = 1 WHERE id = ?", (run.cycle.id,))
+        connection.execute("UPDATE cycle SET is_held = 1 WHERE id = ?", (cycle_id,))
     return holds
 
 
@@ -160,13 +170,16 @@ def count_undecided(connection: sqlite3.Connection, job_id: str) -> int:
 
 STAGED: Final = """
 SELECT s.source_id || iif(s.related_id = '', '', '/' || s.related_id) AS id, s.action, s.object_type AS objectType,
-       s.source_id AS objectId, coalesce(u.user_principal_name, g.display_name, s.source_id) AS objectName,
+       s.source_id AS objectId,
+       coalesce(u.user_principal_name, g.display_name, own.user_principal_name, s.source_id) AS objectName,
        nullif(s.related_id, '') AS memberId, coalesce(mu.user_principal_name, nullif(s.related_id, '')) AS memberName,
        s.staged_at AS stagedAt, s.is_allowed AS isAllowed
 FROM staged_removal s
 LEFT JOIN user u ON u.id = s.source_id
 LEFT JOIN grp g ON g.id = s.source_id
 LEFT JOIN user mu ON mu.id = s.related_id
+LEFT JOIN link l ON l.job_id = s.job_id AND l.source_id = s.source_id
+LEFT JOIN user own ON own.id = l.target_id
 WHERE s.job_id = :job
 ORDER BY s.source_id, s.related_id
 """
@@ -187,9 +200,13 @@ def allow(connection: sqlite3.Connection, job_id: str, items: Sequence[str] | No
 def reject(connection: sqlite3.Connection, job_id: str, items: Sequence[str] | None) -> int:
     """Forgets these: nothing is sent. They are found again, and counted again, when they change or in the next initial
     cycle. Returns how many. Raises NotFoundError."""
+    keys = _keys(connection, job_id, items)
     connection.executemany(
         "DELETE FROM pending_reference WHERE job_id = ? AND source_id = ? AND attribute = 'members' AND related_id = ?",
-        ((job_id, *key) for key in _keys(connection, job_id, items)),
+        ((job_id, *key) for key in keys),
+    )
+    connection.executemany(
+        "DELETE FROM inbound_removal WHERE job_id = ? AND source_id = ?", ((job_id, source_id) for source_id, _ in keys)
     )
     return _decide(connection, job_id, items, "DELETE FROM staged_removal")
 

@@ -29,6 +29,7 @@ OF_LINKS: Final = (
     "reference_intent",
     "staged_removal",
     "inbound_manager",
+    "inbound_removal",
 )
 """The tables of what is known of linked objects, by job and source object."""
 FULL: Final[frozenset[Reset]] = frozenset({"links", "escrows", "watermark", "quarantine"})

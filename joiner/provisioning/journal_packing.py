@@ -56,6 +56,8 @@ SIGNS: Final = (b"\x01", b"\x03", b"\x04")
 """Stand for the object's id, its name and the id of its account, which an entry says again and again."""
 END: Final = b"\x05"
 """Stands behind the name and behind the account's id, which begin the text."""
+ENDS: Final = ("activityDateTime", "provisioningAction", "provisioningStatusInfo")
+"""What the last decision on an object says alone."""
 ROW: Final = ("at", "action", "status", "source_id", "entry")
 
 PackedRow = tuple[int, int, int, bytes | str, bytes]
@@ -124,6 +126,19 @@ def extended(
     text = text_of(packed)
     whole = ADDED.join((text, _names_of(key, text)[0].text(parts, requests)))
     return at, ACTIONS.index(addition.action), STATUSES.index(addition.status), key, _packed(whole)
+
+
+def joined(row: PackedRow, last: PackedRow) -> PackedRow:
+    """The row of an object that the same run has decided on once more: with what is said of that, and its end; a
+    warning stays one."""
+    entry, more = unpack(row), unpack(last)
+    told = [step for step in more["provisioningSteps"] if step["provisioningStepType"] != "import"]
+    steps = [*entry["provisioningSteps"], *told]
+    changes = (entry["modifiedProperties"] + more["modifiedProperties"])[:MOST_CHANGES]
+    end = {name: more[name] for name in ENDS}
+    if entry["provisioningStatusInfo"]["status"] == Status.WARNING:
+        del end["provisioningStatusInfo"]
+    return repacked({**entry, **end, "provisioningSteps": steps, "modifiedProperties": changes})
 
 
 def unpack(row: Any) -> Entry:

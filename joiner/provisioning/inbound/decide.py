@@ -62,6 +62,22 @@ def decide(
     return _update(source, match, computed, plan, steps)
 
 
+def put_off(source: SourceObject, decision: Decision) -> Decision:
+    """What a decision to disable somebody does at once: everything but that."""
+    assert isinstance(decision.request, Modify)
+    told = "is disabled when the cycle knows how many would be"
+    steps = (*decision.steps, _evaluated("EntrySynchronizationUpdate", source, told))
+    rest = tuple(each for each in decision.request.modifications if each.path.text != ENABLED)
+    changes = tuple(each for each in decision.changes if each.attribute != ENABLED)
+    link = LinkChange.KEEP if decision.link is LinkChange.RELEASE else decision.link
+    if not rest:
+        return Decision(Action.OTHER, Status.SKIPPED, steps, link=link, target_id=decision.target_id)
+    request = Modify(decision.request.target_id, rest)
+    return Decision(
+        Action.UPDATE, Status.SUCCESS, steps, changes=changes, request=request, link=link, target_id=decision.target_id
+    )
+
+
 def without_empty(computed: Computed) -> Computed:
     """The values without empty texts; one that may clear becomes None, one that is required and new is missing."""
     kept = []

@@ -18,6 +18,7 @@ from joiner.expressions.environment import ENVIRONMENT, Environment
 from joiner.expressions.values import canonical_text
 from joiner.ids import new_id
 from joiner.provisioning import links
+from joiner.provisioning.decide import as_staged
 from joiner.provisioning.decision import (
     Action,
     Decision,
@@ -28,11 +29,12 @@ from joiner.provisioning.decision import (
     SourceObject,
     Status,
 )
-from joiner.provisioning.inbound import managers, people
-from joiner.provisioning.inbound.decide import Match, decide
+from joiner.provisioning.inbound import leavers, managers, people
+from joiner.provisioning.inbound.decide import Match, decide, put_off
+from joiner.provisioning.inbound.leavers import Leaver
 from joiner.provisioning.inbound.plan import InboundPlan
 from joiner.provisioning.journal import LogContext, Outcome, given_up
-from joiner.provisioning.journal_packing import PackedRow, extended, packed_row
+from joiner.provisioning.journal_packing import PackedRow, extended, joined, packed_row
 from joiner.provisioning.journal_rows import Journal, last_name
 from joiner.provisioning.plan import Computed
 from joiner.provisioning.refusals import fail
@@ -65,6 +67,8 @@ class ImportContext:
     """Of the cycle: initial or incremental."""
     log: LogContext
     keeps_leavers: bool
+    guards: bool
+    """Who would be disabled is counted before anybody is."""
 
 
 class Importing:
@@ -81,6 +85,8 @@ class Importing:
         self._entries: dict[tuple[str, str], PackedRow] = {}
         self._escrowed: set[str] = set()
         """Who of the page has failed before, and not succeeded since."""
+        self._put_off: set[str] = set()
+        """Who of the page was to be disabled before."""
         self.counts: Counter[str] = Counter()
 
     def take(self, arrivals: Sequence[Arrival]) -> None:
@@ -90,6 +96,7 @@ class Importing:
         read = [(arrival, plan.read(arrival.resource)) for arrival in arrivals]
         ids = [plan.anchor_of(attributes) for _, attributes in read]
         self._escrowed = links.escrowed(self._connection, job_id, ids)
+        self._put_off = leavers.put_off(self._connection, job_id, ids)
         for (arrival, attributes), source_id in zip(read, ids, strict=True):
             if self._take_one(arrival, source_id, attributes):
                 come.append((arrival, source_id, attributes))
@@ -123,15 +130,26 @@ class Importing:
         is_needed = scope.in_scope and match.problem is None
         computed = people.compute(connection, context.plan.users, values, match) if is_needed else Computed(())
         decision = decide(source, scope, match, computed, context.plan.users, keeps_leavers=context.keeps_leavers)
+        leaves = context.guards and decision.is_removal
+        releases = decision.link is LinkChange.RELEASE
+        if leaves:
+            decision = put_off(source, decision)
         user_id, problem = self._carry_out(decision, match)
         if problem is None:
             self._link(source_id, user_id, decision.link, match)
+            if not leaves and source_id in self._put_off:
+                self._put_off.discard(source_id)
+                leavers.settle(connection, context.job_id, [source_id])
             if source_id in self._escrowed:
                 links.release(connection, context.job_id, source_id)
                 self._forget(source_id)
         self._note(arrival, source, decision, user_id, problem)
         if problem is not None:
             self._escrow(arrival, source, problem)
+        elif leaves:
+            self._put_off.add(source_id)
+            run = self._run_of(source_id)
+            leavers.add(connection, context.job_id, source_id, self._cycle_id, run, releases=releases)
         self.counts["entitled"] += scope.in_scope
         return user_id is not None and problem is None and scope.in_scope
 
@@ -192,6 +210,33 @@ class Importing:
         statement = "DELETE FROM inbound_escrow WHERE job_id = ? AND source_id = ?"
         self._connection.execute(statement, (self._context.job_id, source_id))
         self._escrowed.discard(source_id)
+
+    # Who is to be disabled
+
+    def disable(self, found: Sequence[Leaver]) -> None:
+        """Disables these, but for those who are held back."""
+        connection, job_id = self._connection, self._context.job_id
+        for each in found:
+            name = last_name(connection, job_id, each.source_id) or each.source_id
+            source = SourceObject("User", each.source_id, name, {}, True, False)
+            decision = people.disable(each.user_id)
+            if each.is_held:
+                decision = as_staged(source, decision)
+            _, problem = self._carry_out(decision, Match(each.user_id))
+            if problem is not None:
+                # The next cycle tries again.
+                self.counts["failure"] += 1
+            elif not each.is_held:
+                self.counts["disable"] += 1
+                leavers.settle(connection, job_id, [each.source_id])
+                change = LinkChange.RELEASE if each.releases else LinkChange.MANAGE
+                links.change_links(connection, job_id, "User", [(each.source_id, each.user_id, change)], self._now)
+            status = decision.status if problem is None else Status.FAILURE
+            outcome = Outcome(status, each.user_id, problem or decision.problem)
+            row = packed_row(self._context.log, self._context.kind, source, decision, outcome, self._now)
+            before = self._journal(each.run_id).rows_of([each.source_id]).get(each.source_id)
+            self._entries[each.run_id, each.source_id] = row if before is None else joined(before, row)
+        self._write_entries()
 
     # Managers
 

@@ -15,13 +15,27 @@ from joiner.errors import InvalidValueError
 from joiner.expressions.values import canonical_text
 from joiner.ids import new_id
 from joiner.provisioning import links
-from joiner.provisioning.decision import Create, Decision, Modify, Problem, QueryMatch, Status, Step, TargetState
+from joiner.provisioning.decision import (
+    Action,
+    Change,
+    Create,
+    Decision,
+    Modification,
+    Modify,
+    Problem,
+    QueryMatch,
+    Status,
+    Step,
+    TargetState,
+)
 from joiner.provisioning.inbound.decide import Match, without_empty
 from joiner.provisioning.inbound.plan import ENABLED, InboundPlan
 from joiner.provisioning.plan import Computed, ObjectPlan
+from joiner.provisioning.target_path import compile_path
 from joiner.provisioning.unique import add_unique, next_unique
 
 NAME: Final = "userPrincipalName"
+ENABLED_PATH: Final = compile_path(ENABLED)
 NO_ADDITIONS: Final[frozenset[str]] = frozenset()
 ORDER: Final[tuple[users.Which, ...]] = ("active", "deleted")
 """A user in the recycle bin is looked for when there is no other."""
@@ -99,6 +113,18 @@ def write(connection: sqlite3.Connection, decision: Decision, match: Match, now:
             users.update_user(connection, _with(user, changed, added), now)
             return user_id
     return decision.target_id
+
+
+def disable(user_id: str) -> Decision:
+    """The decision to disable the user and nothing else."""
+    return Decision(
+        Action.DISABLE,
+        Status.SUCCESS,
+        (),
+        changes=(Change(ENABLED, True, False),),
+        request=Modify(user_id, (Modification(ENABLED_PATH, "replace", False),)),
+        target_id=user_id,
+    )
 
 
 def set_manager(connection: sqlite3.Connection, user_id: str, manager_id: str | None, now: str) -> str | None:

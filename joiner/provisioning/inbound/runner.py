@@ -1,4 +1,5 @@
-"""A cycle of an inbound job, page by page: what the source has, who failed before, managers that were awaited.
+"""A cycle of an inbound job, page by page: what the source has, who failed before, who is to be disabled, managers that
+were awaited.
 
 `run_pages` has the contract of the outbound `CycleRunner`: all state is in the database, each page is one transaction,
 and a worker whose fencing number is old cannot commit.
@@ -13,13 +14,14 @@ from typing import Final
 
 from joiner.clock import Clock, from_iso, to_iso
 from joiner.errors import JoinerError
-from joiner.provisioning import cycles, jobs, standing
+from joiner.provisioning import cycles, deletions, jobs, standing
 from joiner.provisioning.cycle_runs import give_up, job_to_run
 from joiner.provisioning.cycles import Cycle
-from joiner.provisioning.inbound import managers, uploads
+from joiner.provisioning.inbound import leavers, managers, uploads
 from joiner.provisioning.inbound.importing import Arrival, ImportContext, Importing, due_arrivals
 from joiner.provisioning.inbound.plan import InboundPlan
 from joiner.provisioning.inbound.source import Part, from_cursor, probe_source, read_part, to_cursor, window
+from joiner.provisioning.job_settings import deletion_limits
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.journal import LogContext
 from joiner.provisioning.target import ScimTarget
@@ -31,8 +33,9 @@ PAGE: Final = 50
 """Users that are taken over in one transaction, which other writes wait for."""
 ARRIVALS: Final = "users"
 RETRIES: Final = "references"
+LEAVERS: Final = "disables"
 AWAITED: Final = "removals"
-"""What comes in which phase of the cycle; the names are those of outbound cycles."""
+"""What comes in which phase of the cycle; all names but that of the leavers are those of outbound cycles."""
 
 OpenSource = Callable[[Job], AbstractAsyncContextManager[ScimTarget]]
 DescribeLog = Callable[[Job, Cycle], LogContext]
@@ -80,7 +83,12 @@ class InboundRunner:
         log = log or self._describe_log(job, cycle)
         target = {**log.target_system, "displayName": rule["targetDirectoryName"]}
         return ImportContext(
-            job.id, self._plan_of(job), cycle.kind, replace(log, target_system=target), self._keeps_leavers(job)
+            job.id,
+            self._plan_of(job),
+            cycle.kind,
+            replace(log, target_system=target),
+            self._keeps_leavers(job),
+            guards=deletion_limits(job.settings) is not None,
         )
 
     async def _run_page(self, cycle_id: str, fence: int) -> bool:
@@ -100,7 +108,7 @@ class InboundRunner:
 
     async def _read_source(self, job: Job, cycle: Cycle) -> Part | None:
         """The next users of the endpoint; None where there is none, or nothing left to read. Raises TargetError."""
-        if source_of(job.template_id) != "endpoint" or cycle.phase in (RETRIES, AWAITED):
+        if source_of(job.template_id) != "endpoint" or cycle.phase in (RETRIES, LEAVERS, AWAITED):
             return None
         async with self._open_source(job) as target:
             if not cycle.completed_pages:
@@ -121,6 +129,8 @@ class InboundRunner:
         importing = Importing(connection, context, self._clock())
         if cycle.phase == RETRIES:
             phase, cursor = self._retry(connection, cycle, importing)
+        elif cycle.phase == LEAVERS:
+            phase, cursor = self._disable(connection, cycle, importing)
         elif cycle.phase == AWAITED:
             phase, cursor = self._resolve(connection, cycle, importing)
         elif part is not None:
@@ -152,7 +162,15 @@ class InboundRunner:
         found = due_arrivals(connection, cycle.job_id, due, cycle.cursor, PAGE)
         importing.take(found)
         importing.counts["retried"] += len(found)
-        return (RETRIES, found[-1].key) if found else (AWAITED, "")
+        if found:
+            return RETRIES, found[-1].key
+        leavers.weigh(connection, jobs.job_by_id(connection, cycle.job_id), cycle.id, self._clock())
+        return LEAVERS, ""
+
+    def _disable(self, connection: sqlite3.Connection, cycle: Cycle, importing: Importing) -> tuple[str, str]:
+        found = leavers.page(connection, cycle.job_id, cycle.id, cycle.cursor, PAGE)
+        importing.disable(found)
+        return (LEAVERS, found[-1].source_id) if found else (AWAITED, "")
 
     def _resolve(self, connection: sqlite3.Connection, cycle: Cycle, importing: Importing) -> tuple[str, str]:
         found = managers.awaiting_page(connection, cycle.job_id, cycle.cursor, PAGE)
@@ -163,6 +181,8 @@ class InboundRunner:
         job = jobs.job_by_id(connection, cycle.job_id)
         if source_of(job.template_id) == "endpoint":
             connection.execute("REPLACE INTO inbound_watermark VALUES (?, ?)", (cycle.job_id, cycle.began_at))
+        if cycles.cycle_by_id(connection, cycle.id).is_held:
+            cycles.set_counts(connection, cycle.id, {"staged": deletions.count_undecided(connection, job.id)})
         cycles.count_synchronized(connection, cycle.job_id)
         standing.settle(connection, cycles.cycle_by_id(connection, cycle.id), self._clock())
 
@@ -170,13 +190,13 @@ class InboundRunner:
 def _pages_left(connection: sqlite3.Connection, job_id: str, phase: str, part: Part | None) -> int:
     """About how many pages the cycle has before it: at least one of each phase."""
     if phase != ARRIVALS:
-        return {RETRIES: 2, AWAITED: 1}.get(phase, 0)
+        return {RETRIES: 3, LEAVERS: 2, AWAITED: 1}.get(phase, 0)
     if part is None:
-        return -(-uploads.count_waiting(connection, job_id)[1] // PAGE) + 2
+        return -(-uploads.count_waiting(connection, job_id)[1] // PAGE) + 3
     left = 1
     if part.after is not None and part.after.total is not None and isinstance(part.after.next, int):
         left = -(-(part.after.total - part.after.next + 1) // max(1, len(part.resources)))
-    return max(1, left) + 2
+    return max(1, left) + 3
 
 
 def _read_to(connection: sqlite3.Connection, job_id: str) -> str | None:

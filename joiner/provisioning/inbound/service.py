@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
@@ -86,7 +87,8 @@ class Inbound:
             )
         async with self._turns.of(job.id), self._open_source(job) as target:
             resource = await read_one(target, user_id)
-            context = self._runner.context_of(job, cycle, log)
+            # One user on demand is never too many.
+            context = replace(self._runner.context_of(job, cycle, log), guards=False)
 
             def work(connection: sqlite3.Connection) -> None:
                 importing = Importing(connection, context, self._clock())

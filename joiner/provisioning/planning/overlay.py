@@ -38,6 +38,7 @@ NOT_COPIED: Final = (
     "upload",
     "inbound_escrow",
     "inbound_manager",
+    "inbound_removal",
     "inbound_watermark",
     "drift_check",
 )
