@@ -247,7 +247,7 @@ async def _export(run: Run, plan: ObjectPlan, item: Item, known: Known, gate: Pa
         item.outcome = _failed(error, item, began)
         item.is_gone = error.status == 404
         # A conflict with an account that an earlier attempt may have made says nothing about that attempt.
-        item.is_refused = not item.state.was_intended and error.status is not None and error.status < 500
+        item.is_refused = not item.state.was_intended and error.is_without_effect
         return
     item.outcome = Outcome(Status.SUCCESS, target_id, None, _milliseconds(began), exported=True)
     known[-1].owners.setdefault(target_id, item.source.id)

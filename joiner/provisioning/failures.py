@@ -19,6 +19,9 @@ class TargetError(JoinerError):
         self.reason = reason
         self.status = status
         """HTTP status, None if there was no answer."""
+        self.is_without_effect = status is not None and status < 500
+        """Whether it is known that nothing was written: a refusal, of a request of which no earlier try may have taken
+        effect."""
 
 
 class TargetUnusableError(TargetError):

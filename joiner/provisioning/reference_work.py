@@ -106,7 +106,7 @@ class Work:
                 raise
             except TargetError as error:
                 self._problem = Problem(error.code, error.reason)
-                refused = batch if error.status is not None and error.status < 500 else []
+                refused = batch if error.is_without_effect else []
                 self._unwritten.extend(item for item in chain(refused, *waiting) if item.attempted is None)
                 return
             self._written.extend(batch)

@@ -180,21 +180,25 @@ class ScimTarget:
     async def replace(self, endpoint: str, target_id: str, body: Mapping[str, Any]) -> None:
         """Does what a PatchOp says by reading, merging and PUT; once more if somebody else has written in between
         (RFC 7644 §3.14)."""
-        path = _path(endpoint, target_id)
-        for is_last in (False, True):
-            answer = await self._send("GET", path)
-            resource = resource_of(parsed(answer))
-            whole = merged(endpoint, resource, body)
-            version = answer.headers.get("etag") or (resource.get("meta") or {}).get("version")
+        try:
+            await self._replace_once(endpoint, target_id, body)
+        except TargetError as first:
+            if first.status != 412:
+                raise
             try:
-                parsed(
-                    await self._send("PUT", path, body=whole, headers={"If-Match": str(version)} if version else None)
-                )
+                await self._replace_once(endpoint, target_id, body)
             except TargetError as error:
-                if error.status != 412 or is_last:
-                    raise
-            else:
-                return
+                error.is_without_effect &= first.is_without_effect
+                raise
+
+    async def _replace_once(self, endpoint: str, target_id: str, body: Mapping[str, Any]) -> None:
+        path = _path(endpoint, target_id)
+        answer = await self._send("GET", path)
+        resource = resource_of(parsed(answer))
+        whole = merged(endpoint, resource, body)
+        version = answer.headers.get("etag") or (resource.get("meta") or {}).get("version")
+        headers = {"If-Match": str(version)} if version else None
+        parsed(await self._send("PUT", path, body=whole, headers=headers))
 
     async def delete(self, endpoint: str, target_id: str) -> None:
         """Deletes the resource; that it does not exist any more is success (REQ-P-101)."""
@@ -296,12 +300,12 @@ class ScimTarget:
                 now = self._clock().timestamp()
                 put_off_until = put_off_until or now + LONGEST_WAIT
                 if throttled > MOST_THROTTLED or now > put_off_until:
-                    raise self._failure(answer, of_collection)
+                    raise self._failure(answer, of_collection, was_tried=failures > 0)
             elif status in TRANSIENT and repeats and failures + 1 < TRIES:
                 failures += 1
                 await self._sleep(backoff(failures, self._jitter()))
             else:
-                raise self._failure(answer, of_collection)
+                raise self._failure(answer, of_collection, was_tried=failures > 0)
 
     async def _exchanged(self, method: str, path: str, headers: Mapping[str, str], data: bytes | None) -> Answer:
         """One request, when its turn has come."""
@@ -340,7 +344,8 @@ class ScimTarget:
             known = self._forms = secrets, forms(secrets)
         return known[1]
 
-    def _failure(self, answer: Answer, of_collection: bool) -> TargetError:
+    def _failure(self, answer: Answer, of_collection: bool, *, was_tried: bool) -> TargetError:
+        """`was_tried`: the request may have taken effect before this answer to it."""
         if 300 <= answer.status < 400:
             place = str(answer.headers.get("location") or "?").partition("?")[0]
             return incompatible(
@@ -353,7 +358,10 @@ class ScimTarget:
         )
         # Some answer by repeating what they were sent.
         reason = Masking((), self._authentication.secrets).text(error.reason)
-        return error if reason == error.reason else type(error)(error.code, reason, error.status)
+        if reason != error.reason:
+            error = type(error)(error.code, reason, error.status)
+        error.is_without_effect &= not was_tried
+        return error
 
 
 def _path(endpoint: str, target_id: str) -> str:

@@ -178,8 +178,15 @@ async def test_a_put_that_comes_too_late_is_made_anew_from_what_is_there_now() -
     assert script.requests[3].body["nickName"] == "b"
     script = Script(json(before), empty(412), json(after), empty(412))
     async with talking_to(script, profile=TargetProfile(updates="put")) as target:
-        with pytest.raises(TargetError):
+        with pytest.raises(TargetError) as refused:
             await target.modify("/Users", "1", {"Operations": []})
+    assert refused.value.is_without_effect
+    # The first try may have been what the second one found written.
+    script = Script(json(before), empty(503), empty(412), json(after), empty(400))
+    async with talking_to(script, profile=TargetProfile(updates="put")) as target:
+        with pytest.raises(TargetError) as refused:
+            await target.modify("/Users", "1", {"Operations": []})
+    assert not refused.value.is_without_effect
 
 
 async def test_without_filters_accounts_are_found_by_reading_all_of_them_once() -> None:

@@ -93,6 +93,27 @@ async def test_a_member_whose_addition_was_lost_and_who_leaves_is_taken_out(worl
 
 
 @pytest.mark.req("REQ-P-105")
+@pytest.mark.parametrize("statuses", [(503, 400), (504, 500, 409), (500, 429)])
+async def test_a_member_whose_addition_is_refused_after_a_try_without_an_answer_is_taken_out_when_they_leave(
+    world: World, statuses: tuple[int, ...]
+) -> None:
+    ada = await world.add_user("ada")
+    team = await world.add_group("Team", ada)
+    await world.assign(ada, team)
+    answers = iter(statuses)
+
+    def refuse(method: str, path: str) -> int | None:
+        return next(answers, statuses[-1]) if method == "PATCH" and "/Groups/" in path else None
+
+    world.fail(refuse)
+    await world.run()
+    world.fail(None)
+    await world.remove_member(team, ada)
+    await world.run()
+    assert [operation["op"].lower() for operation in world.sent[-1].body["Operations"]] == ["remove"]
+
+
+@pytest.mark.req("REQ-P-105")
 async def test_a_group_that_stays_after_all_loses_the_member_who_left_meanwhile(world: World) -> None:
     ada, bea = await world.add_user("ada"), await world.add_user("bea")
     team = await world.add_group("Team", ada, bea)

@@ -34,5 +34,6 @@ REGRESSIONS: Final[Mapping[int, str]] = {
     701559: "where nothing can be filtered, what a create of unknown outcome had made was not looked for",
     901096: "whose matched account could not be told whether it was updated kept it when they left",
     901356: "an account that was gone was sent a manager by a plan, and by every cycle",
+    358: "a member whose addition was refused after a try that took effect unnoticed, and who left, stayed",
     2145: "the name of a lost create that somebody else has by now kept its user without an account",
 }
