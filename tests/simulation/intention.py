@@ -4,7 +4,7 @@ Nothing of the engine is used here. What the rules leave open (a value whose sou
 before the job ever saw them) is left open by the checks as well.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -137,17 +137,21 @@ class Comparison:
     """Ids of accounts that the administrator has been told of, as managed by nobody."""
 
     def differences(self) -> list[str]:
-        return [*self._strangers(), *self._people(), *self._teams()]
+        return [*self._strangers(lambda resource: resource), *self._people(), *self._teams()]
 
     def unsafe(self) -> list[str]:
-        """Only what must hold at any time, whatever the target does."""
-        return [*self._strangers(), *self._doubles()]
+        """Only what must hold at any time, whatever the target does.
+
+        What was matched is linked even if nobody knows whether the update that takes it over took effect: its members
+        or its manager are written at once, that update again in the next cycle.
+        """
+        return [*self._strangers(_without_references), *self._doubles()]
 
     def _accounts(self, person: Person) -> list[Resource]:
         return self.target.having("Users", "externalId", person.id)
 
-    def _strangers(self) -> Iterator[str]:
-        """What the job does not manage is as it was."""
+    def _strangers(self, looked_at: Callable[[Resource], Resource]) -> Iterator[str]:
+        """What the job does not manage is as it was; of what was made for somebody of the directory, `looked_at`."""
         known = {*self.intention.people, *self.intention.teams}
         for resources in self.target.resources.values():
             for id_, resource in resources.items():
@@ -155,7 +159,8 @@ class Comparison:
                 if "updates" in self.excuses and not _is_stranger(original):
                     # The update that took it over was lost, but not those after it.
                     continue
-                if resource.get("externalId") not in known and resource != original:
+                is_same = looked_at(resource) == looked_at(original) and not _is_stranger(original)
+                if resource.get("externalId") not in known and resource != original and not is_same:
                     yield f"{id_} is not the job's, and was changed: {resource}"
         for id_, original in self.target.made_by_hand.items():
             is_there = any(id_ in resources for resources in self.target.resources.values())
@@ -262,6 +267,12 @@ class Comparison:
         surplus = {id_ for id_ in held - allowed if self._exists(id_)}
         if surplus and not vandalised:
             yield f"{told} has the members {sorted(surplus)}, whom the directory does not name"
+
+
+def _without_references(resource: Resource) -> Resource:
+    extension = {name: value for name, value in resource.get(ENTERPRISE, {}).items() if name != "manager"}
+    rest = {name: value for name, value in resource.items() if name not in ("members", ENTERPRISE)}
+    return {**rest, ENTERPRISE: extension} if extension else rest
 
 
 def _is_stranger(resource: Resource) -> bool:

@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -210,9 +210,7 @@ class _Run:
             self.outcome.problems.append(f"the cycle of plan {plan.number} does not end")
         planned, sent = comparing.planned(), comparing.sent(cycle.id)
         items = items_of(world, plan)
-        # Of what the guard holds back a plan names no requests.
-        allowed = [row for row in items.values() if row["is_held"] and allow_deletes]
-        held = tuple(f"/{row['object_type']}s/{row['source_id']} ".casefold() for row in allowed)
+        held = self._held_facts(plan, items) if allow_deletes else ()
         beyond = sorted(sent - planned)
         if surplus := [fact for fact in beyond if not f"{fact} ".casefold().removeprefix("delete ").startswith(held)]:
             self.outcome.problems.append(f"plan {plan.number} did not name {sorted(surplus)}")
@@ -221,11 +219,20 @@ class _Run:
                 if row["state"] == "refused" and id_ not in edited:
                     problem = f"plan {plan.number} was refused for {id_}, which had not changed: {row['reason']}"
                     self.outcome.problems.append(problem)
-            is_whole = chosen is None and not edited and not any(row["is_held"] for row in items.values())
+            is_whole = chosen is None and not edited and not held
+            is_whole &= not any(row["is_held"] for row in items.values())
             if is_whole and planned != sent and not ended.counts.get("escrowed"):
                 self._complain(f"the carrying out of {plan.kind} plan {plan.number}", planned, sent)
         if left := [id_ for id_, row in items.items() if row["state"] == "chosen"]:
             self.outcome.problems.append(f"plan {plan.number} has ended and not dealt with {left}")
+
+    def _held_facts(self, plan: Plan, items: Mapping[str, sqlite3.Row]) -> tuple[str, ...]:
+        """How the facts begin that the guard holds back, folded: a plan names no requests of them. Of an object that
+        the plan changes in other ways only some members may be held back."""
+        sql = "SELECT source_id, related_id FROM plan_reference WHERE number = ? AND verb = 'held'"
+        objects = (f"/{row['object_type']}s/{row['source_id']} " for row in items.values() if row["is_held"])
+        members = (f"/Groups/{group} remove member {member} " for group, member in self.world.rows(sql, plan.number))
+        return tuple(begin.casefold() for begin in (*objects, *members))
 
     def _complain(self, what: str, planned: set[Fact], sent: set[Fact]) -> None:
         lacking, surplus = sorted(planned - sent), sorted(sent - planned)
@@ -353,10 +360,13 @@ class _Run:
             self.outcome.problems.append(f"an {kind} cycle with nothing to do wrote {written}")
 
     def _is_done(self) -> bool:
-        """A cycle found nothing to do, and nothing is left over."""
-        cycle = self.world.last_cycle()
+        """A cycle found nothing to do, and nothing is left over; nor does anybody still wait, until the next try, for a
+        name that has become free."""
+        world = self.world
+        cycle = world.last_cycle()
         is_quiet = cycle is not None and cycle.state == "succeeded" and not cycle.counts.get("exports")
-        return is_quiet and not any(unfinished_work(self.world))
+        waits = is_blocked(world) and any(world.compare(set()).differences())
+        return is_quiet and not any(unfinished_work(world)) and not waits
 
     # Events
 
