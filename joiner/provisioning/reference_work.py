@@ -23,11 +23,12 @@ from joiner.provisioning.decision import (
 from joiner.provisioning.failures import TargetError, TargetUnusableError
 from joiner.provisioning.journal import MOST_CHANGES, Outcome, given_up
 from joiner.provisioning.journal_packing import PackedRow, extended, packed_row
-from joiner.provisioning.links import escrow, release
+from joiner.provisioning.links import escrow, escrowed, release
 from joiner.provisioning.plan import AttributeFlow
 from joiner.provisioning.reference import MANAGER, MEMBERS, Reference
 from joiner.provisioning.run import ENDPOINTS, Run
 
+GONE: Final = "InvalidAnchor"
 UNRESOLVED: Final = "UnableToResolveReferenceAttributeValue"
 NAMED_AT_MOST: Final = 5
 
@@ -119,8 +120,10 @@ class Work:
             if was_escrowed:
                 # Also if there is nothing left to write: what failed before is no longer wanted.
                 release(connection, run.job.id, self._first.source_id, is_reference=True)
-        elif not self._escrow(connection, self._problem):
-            steps.append(given_up(self._source()))
+        else:
+            if not self._escrow(connection, self._problem):
+                steps.append(given_up(self._source()))
+            self._look_next_time(connection, self._problem)
         return () if run.log.only_failures and self._problem is None else steps
 
     def logged(self, row: PackedRow | None, steps: Sequence[Step]) -> PackedRow:
@@ -148,6 +151,12 @@ class Work:
                 (job_id, first.source_id, first.attribute),
             )
         return kept
+
+    def _look_next_time(self, connection: sqlite3.Connection, problem: Problem) -> None:
+        """What the target does not find is looked at in the next cycle; for references alone it would not be."""
+        first, job_id = self._first, self._run.job.id
+        if problem.code == GONE and not escrowed(connection, job_id, [first.source_id]):
+            escrow(connection, job_id, first.source_id, first.object_type, problem, self._run.clock())
 
     def _operations(self, batch: Sequence[Reference]) -> list[dict[str, Any]]:
         dialect = self._run.context.dialect

@@ -4,7 +4,7 @@ import orjson
 import pytest
 
 from joiner.directory import users
-from tests.world import World
+from tests.world import World, code_of
 
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 
@@ -90,3 +90,37 @@ async def test_who_is_deleted_because_there_is_no_soft_delete_gets_the_manager_w
     await world.run()
     accounts = await world.accounts()
     assert accounts["ada"][ENTERPRISE]["manager"]["value"] == accounts["boss"]["id"]
+
+
+@pytest.mark.req("REQ-P-068")
+async def test_who_was_gone_when_the_manager_was_to_be_set_is_looked_at_by_the_next_cycle(world: World) -> None:
+    boss = await world.add_user("boss")
+    ada = await world.add_user("ada", manager=boss)
+    await world.assign(ada)
+    await world.run()
+    await world.application_delete((await world.accounts())["ada"]["id"])
+    await world.assign(boss)
+    assert await world.run() == {"boss": "create success", "ada": "update failure"}
+    sent = len(world.sent)
+    await world.configure(parity_rematchMissing="on")
+    assert await world.run() == {"ada": "create success"}
+    accounts = await world.accounts()
+    assert accounts["ada"][ENTERPRISE]["manager"]["value"] == accounts["boss"]["id"]
+    assert [request.method for request in world.sent[sent:]] == ["POST", "PATCH"]
+
+
+@pytest.mark.req("REQ-P-068")
+async def test_a_group_that_was_gone_when_a_member_was_to_be_added_is_sent_nothing_more(world: World) -> None:
+    ada, bea = await world.add_user("ada"), await world.add_user("bea")
+    team = await world.add_group("Team", ada, bea)
+    await world.assign(team)
+    await world.change_user(bea, account_enabled=False)
+    await world.run()
+    await world.application_delete(world.service.object_connections.find(world.job_id, team).target_anchor, "Groups")
+    await world.change_user(bea, account_enabled=True)
+    await world.run()
+    sent = len(world.sent)
+    await world.run()
+    assert code_of(world.entries()["Team"]) == "InvalidAnchor"
+    await world.run()
+    assert world.sent[sent:] == []
