@@ -36,4 +36,9 @@ REGRESSIONS: Final[Mapping[int, str]] = {
     901356: "an account that was gone was sent a manager by a plan, and by every cycle",
     358: "a member whose addition was refused after a try that took effect unnoticed, and who left, stayed",
     2145: "the name of a lost create that somebody else has by now kept its user without an account",
+    1138: "an account that was gone when its manager was to be set was sent it in every cycle and never looked at",
+    200062: "the members of a group that was matched were taken for somebody else's change until it was taken over",
+    200141: "that a plan names no request for members that are held back was known only of whole objects",
+    200610: "who waited for the next try at a name that had become free was expected to have an account at once",
+    201894: "as 200610, with an account that only an initial cycle had found",
 }

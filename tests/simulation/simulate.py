@@ -293,6 +293,8 @@ class _Run:
             for _ in range(2):
                 await world.run(DAY)
                 await self._answer_guard()
+        elif self._waits_for_a_name():
+            await world.run(DAY)
         # What was lost in silence an initial cycle finds, but for what it does not look at.
         world.excuses -= {"updates"}
         self._compare("after an initial cycle", set())
@@ -360,13 +362,14 @@ class _Run:
             self.outcome.problems.append(f"an {kind} cycle with nothing to do wrote {written}")
 
     def _is_done(self) -> bool:
-        """A cycle found nothing to do, and nothing is left over; nor does anybody still wait, until the next try, for a
-        name that has become free."""
-        world = self.world
-        cycle = world.last_cycle()
+        """A cycle found nothing to do, and nothing is left over."""
+        cycle = self.world.last_cycle()
         is_quiet = cycle is not None and cycle.state == "succeeded" and not cycle.counts.get("exports")
-        waits = is_blocked(world) and any(world.compare(set()).differences())
-        return is_quiet and not any(unfinished_work(world)) and not waits
+        return is_quiet and not any(unfinished_work(self.world)) and not self._waits_for_a_name()
+
+    def _waits_for_a_name(self) -> bool:
+        """Somebody's name was taken and has become free, which is found out by the next try: within a day."""
+        return is_blocked(self.world) and any(self.world.compare(set()).differences())
 
     # Events
 
