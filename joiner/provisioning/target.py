@@ -147,14 +147,14 @@ class ScimTarget:
         """Creates the resource and returns its id. Not repeated after a lost answer: the caller matches first."""
         try:
             answer = await self._send("POST", endpoint, body=resource, of_collection=True, repeats=False)
+            # Some answer a create with nothing but its address.
+            target_id = id_of(parsed(answer)) or _last_segment(answer.headers.get("location"), endpoint)
+            if not target_id:
+                raise incompatible("the application answered the create without an id")
         except BaseException:
             # It may have been made all the same.
             self._scan.forget(endpoint)
             raise
-        # Some answer a create with nothing but its address.
-        target_id = id_of(parsed(answer)) or _last_segment(answer.headers.get("location"), endpoint)
-        if not target_id:
-            raise incompatible("the application answered the create without an id")
         self._scan.add(endpoint, resource, target_id)
         return target_id
 

@@ -22,7 +22,7 @@ from joiner.scim.core import GROUPS, USERS
 from joiner.scim.messages import Operation, parse_patch
 from joiner.scim.patches import apply_patch
 from tests.local_server import served
-from tests.scripted_target import Script, empty, json, listed, talking_to
+from tests.scripted_target import Reply, Script, empty, json, listed, talking_to
 from tests.world import World, opened
 
 EQUAL = re.compile(r'(.+) eq "(.*)"')
@@ -206,9 +206,17 @@ async def test_without_filters_accounts_are_found_by_reading_all_of_them_once() 
         assert await target.query("/Users", "userName", "new", case_exact=True) == []
 
 
-async def test_without_filters_what_a_create_of_unknown_outcome_has_made_is_found() -> None:
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(empty(503), id="an error"),
+        pytest.param(lambda: web.Response(status=201, text='{"id": "1", "userN'), id="half an answer"),
+        pytest.param(empty(201), id="no id"),
+    ],
+)
+async def test_without_filters_what_a_create_of_unknown_outcome_has_made_is_found(answer: Reply) -> None:
     made = {"id": "1", "userName": "a"}
-    script = Script(json({"totalResults": 0}), empty(503), json({"totalResults": 1, "Resources": [made]}))
+    script = Script(json({"totalResults": 0}), answer, json({"totalResults": 1, "Resources": [made]}))
     async with talking_to(script, profile=TargetProfile(filters=False)) as target:
         assert await target.query("/Users", "userName", "a", case_exact=True) == []
         with pytest.raises(TargetError):
