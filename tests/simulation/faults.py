@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import timedelta
 from email.utils import format_datetime
@@ -125,7 +126,10 @@ async def _lost_members(target: SimulatedTarget, request: Request) -> Answer:
 
 
 async def _lost_delete(target: SimulatedTarget, request: Request) -> Answer:
-    return Answer(204, {}, b"") if request.id in target.resources[request.endpoint] else target.serve(request)
+    if request.id not in target.resources[request.endpoint]:
+        return target.serve(request)
+    target.undeleted[request.id] = deepcopy(target.resources[request.endpoint][request.id])
+    return Answer(204, {}, b"")
 
 
 FAULTS: Final[Mapping[str, Fault]] = {

@@ -132,7 +132,8 @@ class Comparison:
     target: SimulatedTarget
     excuses: frozenset[str] = frozenset()
     """What cannot be as it should: `updates`, `members`, `deletes` that were lost in silence and that nobody has looked
-    for yet, `late references` of which the mode says that they wait for a restart."""
+    for yet, `kept members` of groups whose deletion was lost, `late references` of which the mode says that they wait
+    for a restart."""
     reported: frozenset[str] = frozenset()
     """Ids of accounts that the administrator has been told of, as managed by nobody."""
 
@@ -264,9 +265,26 @@ class Comparison:
         vandalised = any(p.is_vandalised for p in self.intention.people.values())
         if (missing := wanted - held) and "late references" not in self.excuses:
             yield f"{told} lacks the members {sorted(missing)}"
-        surplus = {id_ for id_ in held - allowed if self._exists(id_)}
+        surplus = {id_ for id_ in held - allowed if self._exists(id_) and not self._may_be_held(id_, group)}
         if surplus and not vandalised:
             yield f"{told} has the members {sorted(surplus)}, whom the directory does not name"
+
+    def _may_be_held(self, member: str, group: Resource) -> bool:
+        """The member cannot be told from somebody else's: a deletion that was acknowledged ends all that is known of an
+        account, and of a group's members, which are not read (REQ-P-104). A look at the application tells those that
+        have the account of somebody who is linked."""
+        undeleted = self.target.undeleted
+        kept = {item["value"] for item in undeleted.get(group["id"], {}).get("members", [])}
+        if member not in undeleted and member not in kept:
+            return False
+        return "kept members" in self.excuses or not self._is_linked(member)
+
+    def _is_linked(self, account_id: str) -> bool:
+        account = self.target.resources["Users"].get(account_id, {})
+        owner = self.intention.people.get(account.get("externalId", ""))
+        if owner is None or owner.is_purged:
+            return False
+        return account_id not in self.target.undeleted or self.intention.is_in_scope(owner)
 
 
 def _without_references(resource: Resource) -> Resource:

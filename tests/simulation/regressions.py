@@ -41,5 +41,7 @@ REGRESSIONS: Final[Mapping[int, str]] = {
     200141: "that a plan names no request for members that are held back was known only of whole objects",
     200610: "who waited for the next try at a name that had become free was expected to have an account at once",
     201894: "as 200610, with an account that only an initial cycle had found",
+    301166: "who was purged after a deletion that was lost was expected to leave the groups",
+    303383: "a group whose deletion was lost, and that was matched again, was expected to have lost its members",
     306440: "where nothing can be filtered, what a create with half an answer had made was not looked for",
 }

@@ -135,6 +135,8 @@ class SimulatedTarget:
     """The requests to write that were understood, whether they changed anything or not."""
     made_by_hand: dict[str, Resource] = field(default_factory=dict)
     """What was there before the job wrote: id → the resource as it was."""
+    undeleted: dict[str, Resource] = field(default_factory=dict)
+    """What is still there though its deletion was acknowledged: id → the resource as it was then."""
     effects: list[Effect] = field(default_factory=list)
     requests: int = 0
     on_request: Callable[[], None] = field(default=lambda: None)
@@ -342,6 +344,7 @@ class SimulatedTarget:
 
     def _forget(self, endpoint: str, id_: str) -> None:
         self._gone[id_] = self.resources[endpoint].pop(id_)
+        self.undeleted.pop(id_, None)
         if not self.traits.keeps_dangling_members:
             for group in self.resources["Groups"].values():
                 if "members" in group:

@@ -26,7 +26,12 @@ from tests.simulation.virtual_time import VirtualClock
 
 URL = "http://127.0.0.1:9/scim"
 RECYCLE_BIN = timedelta(days=30)
-EXCUSES = {"lost update": "updates", "lost members": "members", "lost delete": "deletes", "accidents": "updates"}
+EXCUSES = {
+    "lost update": ("updates",),
+    "lost members": ("members",),
+    "lost delete": ("deletes", "kept members"),
+    "accidents": ("updates",),
+}
 """Silent fault → what cannot be as it should until somebody looks for it."""
 
 T = TypeVar("T")
@@ -67,7 +72,7 @@ class World:
         self.target.cycle_now = self._cycle_now
         self.has_rejected = False
         """Deletions that were held back are forgotten until an initial cycle."""
-        self.excuses = frozenset(EXCUSES[name] for name in conditions.loses)
+        self.excuses = frozenset(excuse for name in conditions.loses for excuse in EXCUSES[name])
         self.reported: frozenset[str] = frozenset()
         """Ids of accounts that a look at the application has named as managed by nobody."""
         self._numbers = 0
