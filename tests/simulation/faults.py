@@ -116,6 +116,7 @@ async def _lost(target: SimulatedTarget, request: Request) -> Answer:
     """Says that an update was made, and forgets it. Members are apart: nobody can read them back."""
     if request.is_about_members or request.id not in target.resources[request.endpoint]:
         return target.serve(request)
+    target.not_updated.add(request.id)
     return Answer(204, {}, b"")
 
 

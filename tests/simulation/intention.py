@@ -151,6 +151,13 @@ class Comparison:
     def _accounts(self, person: Person) -> list[Resource]:
         return self.target.having("Users", "externalId", person.id)
 
+    def _stays_half_taken_over(self, id_: str, resource: Resource) -> bool:
+        """The update that took the account over was lost, and whose it is has left since: nothing is sent any more but
+        the end of access (REQ-P-099)."""
+        owners = [person for person in self.intention.people.values() if person.name == resource.get("userName")]
+        has_left = bool(owners) and not any(map(self.intention.is_in_scope, owners))
+        return id_ in self.target.not_updated and has_left
+
     def _strangers(self, looked_at: Callable[[Resource], Resource]) -> Iterator[str]:
         """What the job does not manage is as it was; of what was made for somebody of the directory, `looked_at`."""
         known = {*self.intention.people, *self.intention.teams}
@@ -159,6 +166,8 @@ class Comparison:
                 original = self.target.made_by_hand.get(id_, {})
                 if "updates" in self.excuses and not _is_stranger(original):
                     # The update that took it over was lost, but not those after it.
+                    continue
+                if not _is_stranger(original) and self._stays_half_taken_over(id_, resource):
                     continue
                 is_same = looked_at(resource) == looked_at(original) and not _is_stranger(original)
                 if resource.get("externalId") not in known and resource != original and not is_same:

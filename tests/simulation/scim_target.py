@@ -137,6 +137,8 @@ class SimulatedTarget:
     """What was there before the job wrote: id → the resource as it was."""
     undeleted: dict[str, Resource] = field(default_factory=dict)
     """What is still there though its deletion was acknowledged: id → the resource as it was then."""
+    not_updated: set[str] = field(default_factory=set)
+    """What an update was acknowledged of, and did not reach: ids."""
     effects: list[Effect] = field(default_factory=list)
     requests: int = 0
     on_request: Callable[[], None] = field(default=lambda: None)

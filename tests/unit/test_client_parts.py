@@ -1,10 +1,12 @@
 """The pure parts of the SCIM client."""
 
+from collections.abc import Callable
 from typing import Any
 
 import orjson
 import pytest
 
+from joiner.clock import system_clock
 from joiner.errors import InvalidValueError
 from joiner.provisioning.client.batches import batches
 from joiner.provisioning.client.connection import (
@@ -17,6 +19,7 @@ from joiner.provisioning.client.connection import (
 from joiner.provisioning.client.merge import merged
 from joiner.provisioning.client.profile import TargetProfile, changed_profile, parse_profile, profile_document
 from joiner.provisioning.client.recorder import Masking
+from joiner.provisioning.client.scan import Scan
 from joiner.provisioning.client.tenant_url import TenantUrl, parse_tenant_url
 from joiner.provisioning.credentials import merge_credentials
 from joiner.provisioning.failures import TargetError
@@ -307,3 +310,26 @@ def test_recordings_show_no_secrets_and_no_redacted_values() -> None:
     assert masking.path("/Users?filter=nationalId%20eq%20%22123%22") == "/Users?filter=nationalId eq *"
     assert masking.path("/Users?filter=userName%20eq%20%22ann%22") == '/Users?filter=userName eq "ann"'
     assert masking.text("<html>t0ken</html>") == "<html>*</html>"
+
+
+# Targets without filters
+
+
+@pytest.mark.parametrize(
+    "change", [lambda scan: scan.forget("/Users"), lambda scan: scan.add("/Users", {"userName": "new"}, "2")]
+)
+async def test_a_list_that_was_read_while_something_changed_is_read_again(change: Callable[[Scan], None]) -> None:
+    scan = Scan(system_clock)
+    reads = 0
+
+    async def read() -> list[dict[str, Any]]:
+        nonlocal reads
+        reads += 1
+        if reads == 1:
+            change(scan)
+        return [{"id": "1", "userName": "ada"}]
+
+    for _ in range(3):
+        found = await scan.of("/Users", read)
+        assert [each["id"] for each in found.equal("userName", "ADA", case_exact=False)] == ["1"]
+    assert reads == 2

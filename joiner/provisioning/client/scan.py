@@ -44,6 +44,8 @@ class Scan:
         self._clock = clock
         self._held: dict[str, Everything] = {}
         self._reading = asyncio.Lock()
+        self._changes = 0
+        """A list that was read while something changed is used once: it may be from before that."""
 
     async def of(self, endpoint: str, read: Callable[[], Awaitable[list[Resource]]]) -> Everything:
         """What `read` gives, or gave not long ago."""
@@ -51,17 +53,22 @@ class Scan:
             now = self._clock().timestamp()
             held = self._held.get(endpoint)
             if held is None or now - held.moment > FRESH:
-                held = self._held[endpoint] = Everything(await read(), now)
+                before = self._changes
+                held = Everything(await read(), now)
+                if self._changes == before:
+                    self._held[endpoint] = held
             return held
 
     def add(self, endpoint: str, resource: Mapping[str, Any], target_id: str) -> None:
         """A resource was created there."""
+        self._changes += 1
         held = self._held.get(endpoint)
         if held is not None:
             held.add({**resource, "id": target_id})
 
     def forget(self, endpoint: str) -> None:
         """Something there is about to be changed."""
+        self._changes += 1
         self._held.pop(endpoint, None)
 
 
