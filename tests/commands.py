@@ -11,8 +11,8 @@ from tests.processes import joiner
 
 
 def run(*arguments: str, stdin: str = "", **environment: str) -> "subprocess.CompletedProcess[str]":
-    """One command in an environment without settings of its own."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("JOINER_")}
+    """One command in an environment without settings of its own, and without the width of somebody's terminal."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("JOINER_") and name != "COLUMNS"}
     return subprocess.run(
         [sys.executable, "-m", "joiner", *arguments],
         input=stdin,
