@@ -47,8 +47,10 @@ def commit_of(run: Run, plan: ObjectPlan, items: list[Item], listed: Answers | N
                 changes.append((item.source.id, outcome.target_id, decision.link))
         taken_over = _taken_over(item) if failed else None
         if taken_over is not None:
-            linked.append(item.source.id)
-            changes.append((item.source.id, taken_over, decision.link))
+            if decision.link is LinkChange.MANAGE:
+                linked.append(item.source.id)
+            # Also whose end of access failed: what is not managed would not be tried again.
+            changes.append((item.source.id, taken_over, LinkChange.MANAGE))
         if failed and outcome.problem is not None:
             failures[len(rows)] = item, decision, outcome, outcome.problem
         elif item.was_escrowed:
