@@ -103,7 +103,9 @@ def _is_settled(item: Item) -> bool:
     """What became of the object in the target is known."""
     if item.is_held:
         return False
-    return item.is_refused or (item.outcome is not None and item.outcome.status is not Status.FAILURE)
+    if item.is_refused or _taken_over(item) is not None:
+        return True
+    return item.outcome is not None and item.outcome.status is not Status.FAILURE
 
 
 def _written(plan: ObjectPlan, item: Item) -> tuple[str, Sequence[QueryMatch]]:

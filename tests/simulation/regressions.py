@@ -44,6 +44,7 @@ REGRESSIONS: Final[Mapping[int, str]] = {
     301166: "who was purged after a deletion that was lost was expected to leave the groups",
     303383: "a group whose deletion was lost, and that was matched again, was expected to have lost its members",
     310386: "who left after a create that was lost, and could not be disabled at once, kept an active account",
+    311762: "a create that was lost was looked for again for ever, though its account was linked",
     307598: "an account whose taking over was lost was expected to be taken over though its owner had left",
     306440: "where nothing can be filtered, what a create with half an answer had made was not looked for",
 }
