@@ -56,6 +56,27 @@ async def test_applying_a_plan_sends_exactly_what_was_planned_and_the_next_cycle
     assert len(world.sent) == before
 
 
+async def test_a_link_to_an_account_that_is_gone_is_given_up_with_what_points_to_it(world: World) -> None:
+    await world.configure(parity_rematchMissing="on")
+    ada, _, _ = await team_of(world)
+    await world.run()
+    await world.application_delete((await world.accounts())["ada"]["id"])
+    await world.change_user(ada, account_enabled=False)
+    plan = await make_plan(world)
+    released = items(world, plan.number)["ada"]
+    assert released["action"] == "release"
+    assert {"kind": "target", "text": "its account in the application is gone"} in released["causes"]
+    requests, before = Requests(world), len(world.sent)
+    await apply(world, plan.number)
+    requests.learn()
+    sent = requests.sent(world.sent[before:])
+    assert sent
+    assert requests.planned(plan.number) == sent
+    before = len(world.sent)
+    await world.run()
+    assert len(world.sent) == before
+
+
 async def test_an_applied_plan_moves_no_watermark_and_cannot_be_applied_again(world: World) -> None:
     await team_of(world)
     plan = await make_plan(world)

@@ -29,13 +29,19 @@ def main() -> int:
     for number, outcome in enumerate(_outcomes(seeds, options.jobs), start=1):
         if outcome.problems:
             failed += 1
-            print(f"\rpython -m tests.simulation --seed {outcome.seed} --verbose   # {outcome.problems[0][:200]}")
-        if time.monotonic() - shown > PROGRESS_SECONDS or number == len(seeds):
+            print(
+                f"python -m tests.simulation --seed {outcome.seed} --verbose   # {outcome.problems[0][:200]}",
+                flush=True,
+            )
+        if sys.stderr.isatty() and time.monotonic() - shown > PROGRESS_SECONDS:
             shown = time.monotonic()
-            rate = number / (shown - began)
-            print(f"\r{number}/{len(seeds)} seeds, {failed} failed, {rate:.0f}/s ", end="", flush=True, file=sys.stderr)
-    print(file=sys.stderr)
+            print(f"\r{_told(number, seeds, failed, shown - began)} ", end="", flush=True, file=sys.stderr)
+    print(f"\r{_told(len(seeds), seeds, failed, time.monotonic() - began)}", file=sys.stderr)
     return int(failed > 0)
+
+
+def _told(number: int, seeds: range, failed: int, seconds: float) -> str:
+    return f"{number}/{len(seeds)} seeds, {failed} failed, {number / seconds:.0f}/s"
 
 
 def _outcomes(seeds: range, jobs: int) -> Iterator[Outcome]:

@@ -152,11 +152,12 @@ class Comparison:
         return self.target.having("Users", "externalId", person.id)
 
     def _stays_half_taken_over(self, id_: str, resource: Resource) -> bool:
-        """The update that took the account over was lost, and whose it is has left since: nothing is sent any more but
-        the end of access (REQ-P-099)."""
+        """The update that was to take the account over did not reach it, and whose it is has left since: nothing is
+        sent any more but the end of access (REQ-P-099)."""
         owners = [person for person in self.intention.people.values() if person.name == resource.get("userName")]
-        has_left = bool(owners) and not any(map(self.intention.is_in_scope, owners))
-        return id_ in self.target.not_updated and has_left
+        had_left = [person.was_entitled and not self.intention.is_in_scope(person) for person in owners]
+        is_ended = resource == {**self.target.made_by_hand.get(id_, {}), "active": False}
+        return bool(owners) and all(had_left) and (is_ended or id_ in self.target.not_updated)
 
     def _strangers(self, looked_at: Callable[[Resource], Resource]) -> Iterator[str]:
         """What the job does not manage is as it was; of what was made for somebody of the directory, `looked_at`."""
@@ -226,7 +227,10 @@ class Comparison:
             yield f"{told} has the manager {held!r}, whom the directory does not name"
 
     def _exists(self, id_: str) -> bool:
-        return not self.intention.accounts_vanish or id_ in self.target.resources["Users"]
+        """Whether it must not be named; who is no more in the application, and who was to leave a group in vain before,
+        cannot be told from somebody else's member."""
+        may_dangle = self.intention.accounts_vanish or "lost members" in self.target.weather.met
+        return not may_dangle or id_ in self.target.resources["Users"]
 
     def _former(self, told: str, account: Resource, person: Person) -> Iterator[str]:
         if not person.was_entitled:

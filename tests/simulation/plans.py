@@ -100,6 +100,12 @@ class Comparing:
         requests = (each for each in self._world.target.writes[self._first :] if each.cycle == cycle_id)
         return self._facts((r.method, f"/{r.endpoint}{r.id and '/'}{r.id}", r.body) for r in requests)
 
+    def written_back(self, cycle_id: str) -> set[Fact]:
+        """What resources that this cycle wrote as a whole held before: it is not changed by writing it again."""
+        effects = (each for each in self._world.target.effects if each.request.cycle == cycle_id)
+        whole = (each for each in effects if each.request.method == "PUT")
+        return self._facts(("PUT", f"/{each.request.endpoint}/{each.request.id}", each.before) for each in whole)
+
     def _facts(self, requests: Iterator[tuple[str, str, Any]]) -> set[Fact]:
         return {fact for request in requests for fact in facts(*request, self._owners)}
 

@@ -211,7 +211,7 @@ class _Run:
         planned, sent = comparing.planned(), comparing.sent(cycle.id)
         items = items_of(world, plan)
         held = self._held_facts(plan, items) if allow_deletes else ()
-        beyond = sorted(sent - planned)
+        beyond = sorted(sent - planned - comparing.written_back(cycle.id))
         if surplus := [fact for fact in beyond if not f"{fact} ".casefold().removeprefix("delete ").startswith(held)]:
             self.outcome.problems.append(f"plan {plan.number} did not name {sorted(surplus)}")
         if ended.state in ("succeeded", "entry_level_errors") and edited is not None:

@@ -11,9 +11,11 @@ import orjson
 
 from joiner.provisioning.decision import Action, Decision, Exit, Scope
 from joiner.provisioning.plan import ObjectPlan
+from joiner.provisioning.ports import Considered
 
 Kind = Literal["mapping", "filter", "assignment", "directory", "reference", "target", "problem"]
 LONGEST: Final = 300
+ACCOUNT_GONE: Final = "its account in the application is gone"
 EXITS: Final[Mapping[Exit, str]] = {
     Exit.PURGED: "permanently deleted from the directory",
     Exit.SOFT_DELETED: "deleted in the directory",
@@ -30,8 +32,14 @@ class Cause(msgspec.Struct, frozen=True):
     """The same for every object that the rule has the same effect on: causes are counted."""
 
 
-def causes_of(decision: Decision, scope: Scope, plan: ObjectPlan, paths: Sequence[str]) -> list[Cause]:
+def causes_of(considered: Considered, plan: ObjectPlan, paths: Sequence[str]) -> list[Cause]:
     """`paths`: how the object is assigned, in words; empty if it is not, or everything is synchronized."""
+    decision, scope = considered.decision, considered.scope
+    gone = [] if considered.state.forgotten is None else [Cause("target", ACCOUNT_GONE)]
+    return gone + _of_decision(decision, scope, plan, paths)
+
+
+def _of_decision(decision: Decision, scope: Scope, plan: ObjectPlan, paths: Sequence[str]) -> list[Cause]:
     if decision.problem is not None and decision.request is None and decision.action is not Action.STAGED_DELETE:
         return [Cause("problem", f"{decision.problem.code}: {decision.problem.reason}"[:LONGEST])]
     if not scope.in_scope:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from joiner.provisioning.journal_rows import failures_of
 from joiner.provisioning.planning import plans
+from joiner.provisioning.planning.causes import ACCOUNT_GONE
 from joiner.provisioning.planning.planned_writes import PREFIX
 from joiner.provisioning.rows import from_json, to_json
 from joiner.storage.sqlite import Database
@@ -147,7 +148,7 @@ class Keeping:
         if action == "failure" and problem is not None:
             told = [("problem", "{code}: {reason}".format_map(from_json(problem)))]
         if row["missing_id"] is not None:
-            told = [("target", "its account in the application is gone")]
+            told = [("target", ACCOUNT_GONE)]
         for cause, text in told:
             self._causes[kind, action, cause, text] += 1
         return (

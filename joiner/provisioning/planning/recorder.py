@@ -102,7 +102,7 @@ class PageRecord:
         source, decision, plans = considered.source, considered.decision, self._recorder.context.plan
         plan = plans.users if source.object_type == "User" else plans.groups
         assert plan is not None
-        causes = causes_of(decision, considered.scope, plan, paths)
+        causes = causes_of(considered, plan, paths)
         problem = _problem(considered)
         target_id = considered.link.target_id if considered.link else decision.target_id
         return (
@@ -158,13 +158,11 @@ def planned_action(considered: Considered) -> str | None:
         return decision.action.value
     if decision.link is LinkChange.MANAGE and (considered.link is None or not considered.link.is_managed):
         return "link"
-    if (
-        decision.link in (LinkChange.RELEASE, LinkChange.RELEASE_UNSEEN, LinkChange.DROP)
-        and considered.link is not None
-        and considered.link.is_managed
-    ):
-        return "release"
-    return None
+    # Without the link to an account that is gone, others no longer point to it.
+    is_gone = considered.state.forgotten is not None or decision.link is LinkChange.DROP
+    is_released = decision.link in (LinkChange.RELEASE, LinkChange.RELEASE_UNSEEN)
+    is_managed = considered.link is not None and considered.link.is_managed
+    return "release" if is_gone or (is_released and is_managed) else None
 
 
 def _problem(considered: Considered) -> Mapping[str, str] | None:
