@@ -25,22 +25,20 @@ def main() -> int:
         return _tell(_shrunk(options.seed) if options.shrink else _guarded(options.seed), verbose=options.verbose)
     began, failed = time.monotonic(), 0
     shown = began
+    start = "\r" if sys.stdout.isatty() else ""
     seeds = range(options.first, options.first + options.seeds)
     for number, outcome in enumerate(_outcomes(seeds, options.jobs), start=1):
         if outcome.problems:
             failed += 1
-            print(
-                f"python -m tests.simulation --seed {outcome.seed} --verbose   # {outcome.problems[0][:200]}",
-                flush=True,
-            )
+            print(f"{start}python -m tests.simulation --seed {outcome.seed} --verbose   # {outcome.problems[0][:200]}")
         if sys.stderr.isatty() and time.monotonic() - shown > PROGRESS_SECONDS:
             shown = time.monotonic()
-            print(f"\r{_told(number, seeds, failed, shown - began)} ", end="", flush=True, file=sys.stderr)
-    print(f"\r{_told(len(seeds), seeds, failed, time.monotonic() - began)}", file=sys.stderr)
+            print(f"\r{_progress(number, seeds, failed, shown - began)} ", end="", flush=True, file=sys.stderr)
+    print(f"\r{_progress(len(seeds), seeds, failed, time.monotonic() - began)}", file=sys.stderr)
     return int(failed > 0)
 
 
-def _told(number: int, seeds: range, failed: int, seconds: float) -> str:
+def _progress(number: int, seeds: range, failed: int, seconds: float) -> str:
     return f"{number}/{len(seeds)} seeds, {failed} failed, {number / seconds:.0f}/s"
 
 

@@ -46,7 +46,7 @@ REGRESSIONS: Final[Mapping[int, str]] = {
     310386: "who left after a create that was lost, and could not be disabled at once, kept an active account",
     401726: "what a group or a person held already, written again as a whole with a reference, was not in the plan",
     403544: "a member that a group was to lose in vain, and whose account is gone, was expected to be found by a look",
-    404054: "a plan named what points to an account that is gone, and did not give up the account's link when carried out",
+    404054: "a plan named what points to an account that is gone, and kept the account's link when carried out",
     406133: "whose matched account could not be read once more was expected to keep it when they left",
     311762: "a create that was lost was looked for again for ever, though its account was linked",
     307598: "an account whose taking over was lost was expected to be taken over though its owner had left",
