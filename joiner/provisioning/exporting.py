@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from joiner.provisioning import census, wire
+from joiner.provisioning import census, pending_references, wire
 from joiner.provisioning.census import Answers
 from joiner.provisioning.client.recorder import listen
 from joiner.provisioning.decide import decide
@@ -20,6 +20,7 @@ from joiner.provisioning.decision import (
     Create,
     Decision,
     Delete,
+    LinkChange,
     Modify,
     ObjectType,
     Problem,
@@ -32,10 +33,10 @@ from joiner.provisioning.decision import (
 from joiner.provisioning.failures import TargetError, TargetUnusableError
 from joiner.provisioning.items import Item
 from joiner.provisioning.journal import Outcome
-from joiner.provisioning.links import forget_intents, intend, sources_linked_to
+from joiner.provisioning.links import change_links, forget_intents, intend, sources_linked_to
 from joiner.provisioning.matching import is_forgotten, is_of_the_attempt, next_lookup
 from joiner.provisioning.plan import ObjectPlan
-from joiner.provisioning.ports import Considered, PageGate, watched
+from joiner.provisioning.ports import PageGate, watched
 from joiner.provisioning.run import ENDPOINTS, UNREAD, Claims, Page, PageResult, Run
 from joiner.provisioning.settling import commit_of, counts_of
 from joiner.provisioning.window import side_by_side
@@ -77,9 +78,8 @@ async def decide_items(run: Run, plan: ObjectPlan, items: Sequence[Item], before
 async def begin_page(run: Run, decided: Decided, items: Sequence[Item], cursor: str, is_last: bool) -> Page:
     """The page of these of the items; finishing it exports them, and its `commit` writes all that followed."""
     plan, known = decided.plan, decided.known
-    creates = [item for item in items if item.decision and isinstance(item.decision.request, Create)]
-    await _announce(run, plan, creates)
     gate = run.gate.page() if run.gate is not None else None
+    creates = await _announce(run, plan, items, gate)
 
     async def finish() -> PageResult:
         ready = [item for item in items if item.decision is not None]
@@ -92,7 +92,7 @@ async def begin_page(run: Run, decided: Decided, items: Sequence[Item], cursor: 
         return PageResult(cursor, is_last, watched(gate, commit), counts_of(done), failure=failure)
 
     def abandon(connection: sqlite3.Connection) -> None:
-        forget_intents(connection, run.job.id, [i.source.id for i in creates if not i.state.was_intended])
+        forget_intents(connection, run.job.id, [item.source.id for item in creates if not item.state.was_intended])
 
     return Page(cursor, is_last, finish, known[-1], abandon=abandon)
 
@@ -113,17 +113,38 @@ def _decide(run: Run, plan: ObjectPlan, item: Item, known: Known) -> bool:
     return True
 
 
-async def _announce(run: Run, plan: ObjectPlan, items: Sequence[Item]) -> None:
-    """Writes down that these are about to be created."""
-    if not items or run.sends_nothing:
-        return
-    creates = {item.source.id: [query for query, _ in item.state.queries] for item in items}
+async def _announce(run: Run, plan: ObjectPlan, items: Sequence[Item], gate: PageGate | None) -> Sequence[Item]:
+    """Writes down what is about to be created, and links what is about to be taken over or enabled again: should the
+    process die before it knows what became of an account, it still ends when its owner leaves. Returns the creates."""
+    if run.sends_nothing:
+        return ()
+    creates = [item for item in items if isinstance(item.request, Create) and _is_allowed(item, gate)]
+    entering = {
+        item.source.id: (item, target_id)
+        for item in items
+        if (target_id := item.account_to_link) is not None and _is_allowed(item, gate)
+    }
+    if not creates and not entering:
+        return ()
+    queries = {item.source.id: [query for query, _ in item.state.queries] for item in creates}
+    links = [(id_, target_id, LinkChange.MANAGE) for id_, (_, target_id) in entering.items()]
+    enabled = [id_ for id_, (item, _) in entering.items() if item.is_entering]
+    object_type, now = plan.object_type, run.clock()
 
     def announce(connection: sqlite3.Connection) -> None:
         run.check_owned(connection)
-        intend(connection, run.job.id, plan.object_type, creates)
+        intend(connection, run.job.id, object_type, queries)
+        change_links(connection, run.job.id, object_type, links, now)
+        pending_references.note_linked(connection, run, object_type, enabled)
 
     await run.db.write(announce)
+    for item, _ in entering.values():
+        item.is_linked_ahead = True
+    return creates
+
+
+def _is_allowed(item: Item, gate: PageGate | None) -> bool:
+    return gate is None or gate.allows(item.considered())
 
 
 def _key(query: QueryMatch) -> tuple[str, str]:
@@ -226,9 +247,7 @@ async def _export(run: Run, plan: ObjectPlan, item: Item, known: Known, gate: Pa
     decision = item.decision
     if decision is None or item.outcome is not None:
         return
-    if gate is not None and not gate.admits(
-        Considered(item.source, item.values, item.scope, item.link, item.state, decision)
-    ):
+    if gate is not None and not gate.admits(item.considered()):
         return
     if decision.request is None:
         item.outcome = Outcome(decision.status, decision.target_id, decision.problem)
@@ -262,8 +281,7 @@ async def _export_anew(run: Run, plan: ObjectPlan, item: Item, known: Known, gat
     if item.outcome is None:
         _claim(run, plan.object_type, [item], known)
         item.decision = decide(item.source, item.values, item.scope, item.link, item.state, plan, run.context.settings)
-        if isinstance(item.decision.request, Create):
-            await _announce(run, plan, [item])
+        await _announce(run, plan, [item], gate)
         await _export(run, plan, item, known, gate)
 
 

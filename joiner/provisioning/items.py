@@ -13,8 +13,11 @@ from joiner.provisioning.decision import (
     Decision,
     Entitlement,
     Link,
+    LinkChange,
+    Modify,
     ObjectType,
     QueryMatch,
+    Request,
     Scope,
     SourceObject,
     TargetState,
@@ -23,6 +26,7 @@ from joiner.provisioning.journal import Outcome
 from joiner.provisioning.links import escrowed, intended, links_of
 from joiner.provisioning.matching import match_queries
 from joiner.provisioning.plan import ObjectPlan
+from joiner.provisioning.ports import Considered
 from joiner.provisioning.run import Run
 from joiner.provisioning.scope import judge_scope, source_values
 
@@ -44,6 +48,8 @@ class Item:
     outcome: Outcome | None = None
     is_refused: bool = False
     """A create certainly had no effect; of any other failure the next try must know that one may have been sent."""
+    is_linked_ahead: bool = False
+    """The link was written before the update was sent."""
     is_gone: bool = False
     """The target says that there is no such account any more."""
     is_held: bool = False
@@ -55,6 +61,31 @@ class Item:
     said: list[Said] = field(default_factory=list)
     """The requests that were sent for the object, with their answers."""
     _queries: Sequence[QueryMatch] | None = None
+
+    @property
+    def request(self) -> Request | None:
+        """What is still to be sent."""
+        return self.decision.request if self.decision is not None and self.outcome is None else None
+
+    @property
+    def is_entering(self) -> bool:
+        """The object becomes a target for references: newly linked, or managed and enabled again."""
+        if self.decision is None or self.decision.link is not LinkChange.MANAGE:
+            return False
+        return self.link is None or not self.link.is_managed or self.link.is_disabled
+
+    @property
+    def account_to_link(self) -> str | None:
+        """Id of the account that is to be updated and would be left alone if the object left the scope now."""
+        if not isinstance(self.request, Modify):
+            return None
+        is_left_alone = self.link is None or (self.is_entering and not self.link.is_managed)
+        return self.request.target_id if is_left_alone else None
+
+    def considered(self) -> Considered:
+        """For a gate, once there is a decision."""
+        assert self.decision is not None
+        return Considered(self.source, self.values, self.scope, self.link, self.state, self.decision)
 
     def queries(self) -> Sequence[QueryMatch]:
         """As `match_queries`, worked out once, when somebody asks."""

@@ -85,6 +85,9 @@ class DecidedReference(msgspec.Struct, frozen=True, gc=False):
 class PageGate(Protocol):
     """Looks at what was decided on one page, just before it is sent, and may keep it from being done."""
 
+    def allows(self, considered: Considered) -> bool:
+        """What `admits` would say, asked beforehand; notes nothing."""
+
     def admits(self, considered: Considered) -> bool:
         """Whether the decision is carried out. One that is not leaves no trace: no request, link, escrow, or entry.
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from joiner.provisioning import census, deletions, pending_references, seen_references
 from joiner.provisioning.census import Answers
-from joiner.provisioning.decision import Create, Decision, LinkChange, Modify, Problem, QueryMatch, Status
+from joiner.provisioning.decision import Create, Decision, LinkChange, Problem, QueryMatch, Status
 from joiner.provisioning.exchanges import RequestLog
 from joiner.provisioning.items import Item
 from joiner.provisioning.journal import Outcome, given_up
@@ -41,16 +41,12 @@ def commit_of(run: Run, plan: ObjectPlan, items: list[Item], listed: Answers | N
         if not failed and not item.is_held and item.state.forgotten is not None:
             changes.append((item.source.id, item.state.forgotten, LinkChange.DROP))
         if not failed and not item.is_held and outcome.target_id is not None:
-            if _is_entering(item):
+            if item.is_entering:
                 linked.append(item.source.id)
             if is_changed(item.link, outcome.target_id, decision.link):
                 changes.append((item.source.id, outcome.target_id, decision.link))
-        taken_over = _taken_over(item) if failed else None
-        if taken_over is not None:
-            if decision.link is LinkChange.MANAGE:
-                linked.append(item.source.id)
-            # Also whose end of access failed: what is not managed would not be tried again.
-            changes.append((item.source.id, taken_over, LinkChange.MANAGE))
+        if failed and item.is_linked_ahead and item.is_gone:
+            changes.append((item.source.id, "", LinkChange.DROP))
         if failed and outcome.problem is not None:
             failures[len(rows)] = item, decision, outcome, outcome.problem
         elif item.was_escrowed:
@@ -90,20 +86,11 @@ def _row(
     return packed_row(run.log, run.cycle.kind, item.source, decision, outcome, now, requests)
 
 
-def _taken_over(item: Item) -> str | None:
-    """The id of an account that was matched and could not be updated: it is linked all the same. The update may have
-    taken effect, and the account has to end when the person leaves."""
-    request = item.decision.request if item.decision is not None else None
-    if item.link is None and not item.is_gone and isinstance(request, Modify):
-        return request.target_id
-    return None
-
-
 def _is_settled(item: Item) -> bool:
     """What became of the object in the target is known."""
     if item.is_held:
         return False
-    if item.is_refused or _taken_over(item) is not None:
+    if item.is_refused or item.is_linked_ahead:
         return True
     return item.outcome is not None and item.outcome.status is not Status.FAILURE
 
@@ -114,14 +101,6 @@ def _written(plan: ObjectPlan, item: Item) -> tuple[str, Sequence[QueryMatch]]:
     asked = [query for query, _ in item.state.queries]
     is_new = item.decision is not None and isinstance(item.decision.request, Create)
     return item.outcome.target_id or "", asked if is_new else match_queries(plan, item.values)
-
-
-def _is_entering(item: Item) -> bool:
-    """The object becomes a target for references: newly linked, or managed and enabled again."""
-    decision = item.decision
-    if decision is None or decision.link is not LinkChange.MANAGE:
-        return False
-    return item.link is None or not item.link.is_managed or item.link.is_disabled
 
 
 def _read_references(plan: ObjectPlan, items: Iterable[Item], *, wanted: bool) -> list[tuple[str, str, str | None]]:

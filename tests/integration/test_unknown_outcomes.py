@@ -64,6 +64,58 @@ async def test_who_is_purged_after_a_create_that_was_lost_is_deleted_even_by_a_r
     assert await world.accounts() == {}
 
 
+@pytest.mark.req("REQ-P-054", "REQ-P-090")
+async def test_who_comes_back_as_the_process_dies_and_leaves_again_is_disabled_again(world: World) -> None:
+    ada = await world.add_user("ada")
+    await world.assign(ada)
+    await world.run()
+    await world.unassign(ada)
+    await world.run()
+    await world.run()
+    await world.assign(ada)
+    await die_after(world, "users")
+    assert (await world.accounts())["ada"]["active"] is True
+    await world.unassign(ada)
+    assert (await world.run())["ada"] == "disable success"
+    assert (await world.accounts())["ada"]["active"] is False
+
+
+@pytest.mark.req("REQ-P-054", "REQ-P-092")
+async def test_whose_account_is_taken_over_as_the_process_dies_and_who_leaves_is_disabled(world: World) -> None:
+    await world.application_add(userName="ada@fjord.example", active=True)
+    ada = await world.add_user("ada")
+    team = await world.add_group("Team", ada)
+    await world.assign(ada, team)
+    await die_after(world, "users")
+    assert (await world.accounts())["ada"]["externalId"] == ada
+    await world.unassign(ada)
+    await world.unassign(team)
+    assert (await world.run())["ada"] == "disable success"
+    assert (await world.accounts())["ada"]["active"] is False
+
+
+@pytest.mark.req("REQ-P-103")
+async def test_who_was_taken_over_as_the_process_died_becomes_a_member(world: World) -> None:
+    await world.application_add(userName="ada@fjord.example", active=True)
+    ada = await world.add_user("ada")
+    await world.assign(ada, await world.add_group("Team", ada))
+    await die_after(world, "users")
+    await world.run()
+    assert await world.held_groups() == {"Team": {"ada"}}
+
+
+@pytest.mark.req("REQ-P-068")
+async def test_an_account_that_is_deleted_before_it_can_be_taken_over_is_not_linked(world: World) -> None:
+    account = await world.application_add(userName="ada@fjord.example", active=True)
+    ada = await world.add_user("ada")
+    await world.assign(ada)
+    world.fail(lambda method, path: 404 if method == "PATCH" else None)
+    assert (await world.run())["ada"] == "update failure"
+    world.fail(None)
+    await world.application_delete(account)
+    assert (await world.run())["ada"] == "create success"
+
+
 @pytest.mark.req("REQ-P-054")
 async def test_a_group_that_was_renamed_after_a_create_that_was_lost_is_not_made_again(world: World) -> None:
     team = await world.add_group("Team")

@@ -284,11 +284,13 @@ class Comparison:
 
     def _may_be_held(self, member: str, group: Resource) -> bool:
         """The member cannot be told from somebody else's: a deletion that was acknowledged ends all that is known of an
-        account, and of a group's members, which are not read (REQ-P-104). A look at the application tells those that
-        have the account of somebody who is linked."""
+        account, and of a group's members, which are not read (REQ-P-104); so does the purge of who had ceased to be
+        managed, and may have been taken out in vain. A look at the application tells those that have the account of
+        somebody who is linked."""
         undeleted = self.target.undeleted
         kept = {item["value"] for item in undeleted.get(group["id"], {}).get("members", [])}
-        if member not in undeleted and member not in kept:
+        is_lost = "lost members" in self.target.weather.met
+        if not is_lost and member not in undeleted and member not in kept:
             return False
         return "kept members" in self.excuses or not self._is_linked(member)
 

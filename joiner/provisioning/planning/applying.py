@@ -190,6 +190,9 @@ class ApplyPage:
         self._allowed: dict[tuple[str, str, str], tuple[str | None, str]] = {}
         self._known: set[str] = set()
 
+    def allows(self, considered: Considered) -> bool:
+        return self._refusal(considered) is None
+
     def admits(self, considered: Considered) -> bool:
         reason = self._refusal(considered)
         self._verdicts[considered.source.object_type, considered.source.id] = reason
@@ -238,6 +241,10 @@ class ApplyPage:
         if item.action == "delete" and considered.state.is_gone:
             # By an attempt that was cut off, or by somebody else: it is what was planned (REQ-P-101).
             now = msgspec.structs.replace(now, target=planned.target)
+        link = considered.link
+        if link is not None and link.is_managed and link.target_id == item.target_id:
+            # By an attempt that was cut off before it sent the update.
+            now = msgspec.structs.replace(now, link=planned.link)
         if item.is_held:
             now = msgspec.structs.replace(now, outcome=planned.outcome)
         return what_changed(planned, now)

@@ -61,6 +61,9 @@ class PageRecord:
         self._objects: Sequence[Row] = ()
         self._requests: Sequence[Row] = ()
 
+    def allows(self, considered: Considered) -> bool:
+        return True
+
     def admits(self, considered: Considered) -> bool:
         self._considered[considered.source.id] = considered
         return True
