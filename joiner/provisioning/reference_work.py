@@ -65,7 +65,7 @@ class Work:
     def tried(self) -> Sequence[Reference]:
         """Those of which it is known whether they are written. That a manager is gone is known when a read shows it:
         the target may have lost what it acknowledged. Members are not read."""
-        known = (item for item in self._written if item.attribute == MEMBERS or item.wanted_id is not None)
+        known = (item for item in self._written if item.attribute == MEMBERS or item.adds is not None)
         return [*known, *self._unwritten]
 
     @property

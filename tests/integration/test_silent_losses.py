@@ -75,6 +75,25 @@ async def test_a_manager_whose_removal_was_lost_is_taken_away_by_the_next_initia
     assert (await world.accounts())["ada"][ENTERPRISE]["manager"]["value"] == held["boss"]
 
 
+async def test_a_manager_whose_removal_was_lost_is_taken_away_also_when_a_leaver_had_taken_the_place(
+    world: World,
+) -> None:
+    boss, chief = await world.add_user("boss"), await world.add_user("chief")
+    ada = await world.add_user("ada", manager=boss)
+    await world.assign(boss, chief, ada)
+    await world.run()
+    await world.unassign(chief)
+    await world.run()
+    await world.change_user(ada, manager_id=chief)
+    await world.run()
+    held = {name: account["id"] for name, account in (await world.accounts()).items()}
+    assert "manager" not in (await world.accounts())["ada"].get(ENTERPRISE, {})
+    await world.application_change(held["ada"], **{ENTERPRISE: {"manager": {"value": held["boss"]}}})
+    await world.change_user(ada, manager_id=None)
+    assert (await restarted(world))["ada"] == "update success"
+    assert "manager" not in (await world.accounts())["ada"].get(ENTERPRISE, {})
+
+
 async def test_who_is_deleted_because_there_is_no_soft_delete_gets_the_manager_with_the_new_account(
     world: World,
 ) -> None:
