@@ -238,9 +238,10 @@ class Comparison:
         kept = person.was_outside and (self.intention.skips_out_of_scope or person.is_altered)
         if person.is_vandalised or "updates" in self.excuses or account["id"] in self.reported:
             return
+        if person.is_purged and "deletes" in self.excuses:
+            return
         if person.is_purged and not person.was_outside:
-            if "deletes" not in self.excuses:
-                yield f"{told} was managed until it was purged, and its account is still there"
+            yield f"{told} was managed until it was purged, and its account is still there"
         elif not self.intention.soft_deletes:
             if not kept and "deletes" not in self.excuses:
                 yield f"{told} is out of scope, and its account is still there"
