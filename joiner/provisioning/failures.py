@@ -67,10 +67,12 @@ CODES_BY_STATUS: Final[Mapping[int, str]] = {
     504: "Timeout",
 }
 CODES_BY_SCIM_TYPE: Final[Mapping[str, str]] = {
-    "uniqueness": "Conflict",
     "invalidPath": "SchemaAttributeNotFound",
     "noTarget": "SchemaAttributeNotFound",
 }
+"""Of answers that the status says no more of, such as 400."""
+MISSING: Final = ("required", "missing", "mandatory")
+"""Words by which a target says that it wants a value."""
 
 
 def failure_of(
@@ -92,11 +94,13 @@ def failure_of(
             f"there is no SCIM endpoint at this address (HTTP 404){told}; check the Tenant URL",
             404,
         )
-    code = CODES_BY_SCIM_TYPE.get(scim_type) or CODES_BY_STATUS.get(status)
-    if code is None:
-        required = scim_type == "invalidValue" and "required" in detail.lower()
-        code = "MandatoryFieldsMissing" if required else "UnprocessableEntity"
+    code = "Conflict" if scim_type == "uniqueness" else CODES_BY_STATUS.get(status) or _code_by_words(detail, scim_type)
     return TargetError(code, f"the application answered HTTP {status}{told}", status)
+
+
+def _code_by_words(detail: str, scim_type: str) -> str:
+    is_missing = scim_type in ("", "invalidValue") and any(word in detail.lower() for word in MISSING)
+    return CODES_BY_SCIM_TYPE.get(scim_type) or ("MandatoryFieldsMissing" if is_missing else "UnprocessableEntity")
 
 
 def incompatible(reason: str, code: str = "SystemForCrossDomainIdentityManagementServiceIncompatible") -> TargetError:
