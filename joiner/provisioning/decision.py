@@ -89,6 +89,8 @@ class Scope(msgspec.Struct, frozen=True, gc=False):
     """None: in scope."""
     explanation: str
     details: Mapping[str, str]
+    failed_clauses: tuple[str, ...] = ()
+    """Labels of the clauses of the scoping filter that do not hold."""
 
     @property
     def in_scope(self) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from joiner.expressions.environment import ENVIRONMENT, Environment
 from joiner.provisioning.decision import Entitlement, Exit, Scope, Settings, SourceObject, Status, Step
 from joiner.provisioning.plan import ASSIGNMENTS, SOFT_DELETED, ObjectPlan
+from joiner.provisioning.scoping import PASSED
 
 EXPLANATIONS: dict[Exit, str] = {
     Exit.PURGED: "permanently deleted from the directory",
@@ -23,18 +24,19 @@ def judge_scope(source: SourceObject, entitlement: Entitlement, plan: ObjectPlan
     """Whether `source` is in scope, with the itemised reasons (REQ-P-025 … REQ-P-032)."""
     is_active = source.exists and source.is_enabled and not source.is_soft_deleted
     is_assigned = entitlement.is_assigned and _can_be_assigned(source)
-    passed, clauses = _filter_result(source, plan)
+    result = plan.scope.evaluate(source.attributes) if source.exists else PASSED
+    is_entitled = is_assigned or settings.sync_all
     details = {
         "Active in the source system": str(is_active),
         "Assigned to the application": str(is_assigned),
         "Scope sync all": str(settings.sync_all),
-        "User has the required role": str(is_assigned or settings.sync_all),
-        "Scoping filter evaluation passed": str(passed),
-        "ScopeEvaluationResult": clauses,
+        "User has the required role": str(is_entitled),
+        "Scoping filter evaluation passed": str(result.passed),
+        "ScopeEvaluationResult": result.document,
     }
-    exit_ = _first_exit(source, is_assigned or settings.sync_all, passed)
+    exit_ = _first_exit(source, is_entitled, result.passed)
     explanation = "in scope" if exit_ is None else EXPLANATIONS[exit_]
-    return Scope(exit_, explanation, details)
+    return Scope(exit_, explanation, details, result.failed)
 
 
 def source_values(
@@ -77,11 +79,3 @@ def _first_exit(source: SourceObject, is_entitled: bool, passed: bool) -> Exit |
 def _can_be_assigned(source: SourceObject) -> bool:
     # Only security groups count as assigned (provisioning service §3.1).
     return source.object_type == "User" or source.attributes.get("securityEnabled") is not False
-
-
-def _filter_result(source: SourceObject, plan: ObjectPlan) -> tuple[bool, str]:
-    if not source.exists:
-        return True, "{}"
-    result = plan.scope.evaluate(source.attributes)
-    clauses = ", ".join(f'"{label}":{str(value).lower()}' for label, value in result.clauses)
-    return result.passed, f"{{{clauses}}}"

@@ -7,9 +7,11 @@ for nothing.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final, Literal
 
 import msgspec
+import orjson
 
 from joiner.errors import InvalidValueError
 from joiner.expressions.patterns import PatternError, compile_linear_pattern
@@ -47,21 +49,40 @@ class Operator:
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """A compiled clause with the words by which the provisioning log shows it (REQ-P-048)."""
+    """A compiled clause of the filter `title`; `text`: its attribute, operator and value."""
 
-    label: str
+    title: str
+    text: str
     attribute: str
     test: Test
+
+    @property
+    def label(self) -> str:
+        """How people are shown it."""
+        return f"{self.title} {self.text}".strip()
+
+    @property
+    def key(self) -> str:
+        """How `ScopeEvaluationResult` names it."""
+        return f"{self.title}.{self.text}" if self.title else self.text
 
     def holds(self, attributes: Mapping[str, Any]) -> bool:
         return self.test(attributes.get(self.attribute))
 
 
 class ScopeResult(msgspec.Struct, frozen=True, gc=False):
-    """Whether an object passes, and each clause's part in it."""
+    """Whether an object passes, and each clause's part in it (REQ-P-048)."""
 
     passed: bool
     clauses: tuple[tuple[str, bool], ...]
+    """Label and result of each."""
+    document: str
+    """`ScopeEvaluationResult` of the provisioning log."""
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """Labels of those that do not hold."""
+        return tuple(label for label, holds in self.clauses if not holds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +103,18 @@ class ScopeFilter:
 
     def evaluate(self, attributes: Mapping[str, Any]) -> ScopeResult:
         """As `passes`, with the result of every clause."""
-        results = [[(clause.label, clause.holds(attributes)) for clause in group] for group in self.groups]
-        passed = not results or any(all(holds for _, holds in group) for group in results)
-        return ScopeResult(passed, tuple(clause for group in results for clause in group))
+        if not self.groups:
+            return PASSED
+        results = [[(clause, clause.holds(attributes)) for clause in group] for group in self.groups]
+        passed = any(all(holds for _, holds in group) for group in results)
+        told = list(chain.from_iterable(results))
+        document = orjson.dumps({clause.key: holds for clause, holds in told}).decode()
+        return ScopeResult(passed, tuple((clause.label, holds) for clause, holds in told), document)
 
 
 EVERYTHING: Final = ScopeFilter(())
+PASSED: Final = ScopeResult(True, (), "{}")
+"""Without a filter."""
 
 
 def compile_filter(scope: Filter | None) -> ScopeFilter:
@@ -175,13 +202,12 @@ def _compile_clause(clause: FilterClause, title: str) -> Clause:
     if operator is None:
         raise FilterError(_unknown(clause.operator_name))
     values = clause.target_operand.values if clause.target_operand else ()
-    shown = f"{clause.source_operand_name} {operator.name}"
+    text = f"{clause.source_operand_name} {operator.name}"
     if operator.takes_value:
         if len(values) != 1:
-            raise FilterError(f"the clause '{shown}' needs one value")
-        shown += f" '{values[0]}'"
-    label = f"{title} {shown}".strip()
-    return Clause(label, clause.source_operand_name, operator.compile(values[0] if operator.takes_value else ""))
+            raise FilterError(f"the clause '{text}' needs one value")
+        text += f" '{values[0]}'"
+    return Clause(title, text, clause.source_operand_name, operator.compile(values[0] if operator.takes_value else ""))
 
 
 def _unknown(name: str) -> str:

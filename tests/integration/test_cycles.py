@@ -545,7 +545,7 @@ async def test_who_no_longer_passes_the_filter_is_disabled_and_the_log_shows_the
     assert await world.run() == {"ada": "disable success"}
     assert (await world.accounts())["ada"]["active"] is False
     scoping = next(step for step in world.entries()["ada"]["provisioningSteps"] if step["name"].endswith("Scoping"))
-    assert scoping["details"]["ScopeEvaluationResult"] == "{\"Sales only department EQUALS 'Sales'\":false}"
+    assert scoping["details"]["ScopeEvaluationResult"] == "{\"Sales only.department EQUALS 'Sales'\":false}"
     await world.change_user(ada, department="Sales")
     assert await world.run() == {"ada": "update success"}
 

@@ -84,9 +84,10 @@ async def test_a_plan_with_other_filters_says_who_would_be_disabled_and_by_which
     await joined(world)
 
     def narrow(document: dict[str, Any]) -> None:
-        clause = {"sourceOperandName": "jobTitle", "operatorName": "EQUALS", "targetOperand": {"values": ["Engineer"]}}
+        operand = {"values": [r"Engineer\.?"]}
+        clause = {"sourceOperandName": "jobTitle", "operatorName": "REGEX MATCH", "targetOperand": operand}
         mappings = document["synchronizationRules"][0]["objectMappings"][0]
-        mappings["scope"] = {"groups": [{"name": "Engineers", "clauses": [clause]}]}
+        mappings["scope"] = {"groups": [{"name": 'The "Engineers"', "clauses": [clause]}]}
 
     schema = world.job().schema
     changed = orjson.loads(orjson.dumps(schema))
@@ -94,7 +95,7 @@ async def test_a_plan_with_other_filters_says_who_would_be_disabled_and_by_which
     plan = await make_plan(world, Variation(schema=orjson.dumps(changed).decode()))
     assert actions(world, plan.number) == {"bea": "disable"}
     assert items(world, plan.number)["bea"]["causes"] == [
-        {"kind": "filter", "text": "the filter is not passed: Engineers jobTitle EQUALS 'Engineer'"}
+        {"kind": "filter", "text": r"""the filter is not passed: The "Engineers" jobTitle REGEX MATCH 'Engineer\.?'"""}
     ]
     await world.set_schema(narrow)
     await world.service.restart(world.job_id, None)

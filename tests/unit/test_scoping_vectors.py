@@ -34,6 +34,16 @@ def clause(operator: str, *values: str) -> list[list[dict[str, Any]]]:
 def test_each_clause_is_shown_with_title_attribute_operator_and_value() -> None:
     result = compile_filter(filter_of(clause("equals", "Sales"))).evaluate({"department": "Sales"})
     assert result.clauses == (("title department EQUALS 'Sales'", True),)
+    assert result.document == "{\"title.department EQUALS 'Sales'\":true}"
+
+
+@pytest.mark.req("REQ-P-048")
+def test_the_result_is_json_whatever_the_filter_says() -> None:
+    groups = [{"name": 'the "best"', "clauses": clause("REGEX MATCH", r"R\.D")[0] + clause("EQUALS", '"')[0]}]
+    result = compile_filter(msgspec.convert({"groups": groups}, Filter)).evaluate({"department": "R.D"})
+    told = {r"""the "best".department REGEX MATCH 'R\.D'""": True, """the "best".department EQUALS '"'""": False}
+    assert json.loads(result.document) == told
+    assert result.failed == ("""the "best" department EQUALS '"'""",)
 
 
 @pytest.mark.req("REQ-P-037", "REQ-P-038", "REQ-P-039", "REQ-P-040", "REQ-P-041", "REQ-P-043", "REQ-P-044")

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from joiner.provisioning.decision import Action, Decision, Exit, Link, Scope, SourceObject, Status
-from joiner.provisioning.planning.causes import failed_clauses
 
 WHY_NOT: Final[Mapping[Exit, str]] = {
     Exit.PURGED: "it was permanently deleted from the directory",
@@ -86,7 +85,7 @@ def _out_of_scope(known: Known) -> tuple[str, str]:
 
 
 def _filtered(scope: Scope) -> str:
-    return f"it does not pass the scoping filter ({', '.join(failed_clauses(scope))} is false)"
+    return f"it does not pass the scoping filter ({', '.join(scope.failed_clauses)} is false)"
 
 
 def _not_yet(known: Known) -> tuple[str, str]:

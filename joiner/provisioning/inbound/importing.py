@@ -316,11 +316,10 @@ def _source(source_id: str, attributes: Mapping[str, Any]) -> SourceObject:
 
 def _judged(attributes: Mapping[str, Any], plan: InboundPlan) -> Scope:
     result = plan.users.scope.evaluate(attributes)
-    clauses = ", ".join(f'"{label}":{str(value).lower()}' for label, value in result.clauses)
     details = {
         "Scoping filter evaluation passed": str(result.passed),
-        "ScopeEvaluationResult": f"{{{clauses}}}",
+        "ScopeEvaluationResult": result.document,
     }
     if result.passed:
         return Scope(None, "in scope", details)
-    return Scope(Exit.FILTERED, "the scoping filter is not passed", details)
+    return Scope(Exit.FILTERED, "the scoping filter is not passed", details, result.failed)

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 import msgspec
-import orjson
 
 from joiner.provisioning.decision import Action, Decision, Exit, Scope
 from joiner.provisioning.plan import ObjectPlan
@@ -60,17 +59,9 @@ def explanation_of_skip(decision: Decision, scope: Scope) -> str:
     return decision.problem.reason if decision.problem else "nothing to do"
 
 
-def failed_clauses(scope: Scope) -> list[str]:
-    """The clauses of the scoping filter that do not hold."""
-    results: Mapping[str, bool] = orjson.loads(scope.details.get("ScopeEvaluationResult") or "{}")
-    return [label for label, holds in results.items() if not holds]
-
-
 def _leaving(scope: Scope) -> list[Cause]:
     if scope.exit is Exit.FILTERED:
-        return [Cause("filter", f"the filter is not passed: {label}") for label in failed_clauses(scope)] or [
-            Cause("filter", "the scoping filter is not passed")
-        ]
+        return [Cause("filter", f"the filter is not passed: {label}") for label in scope.failed_clauses]
     assert scope.exit is not None
     kind: Kind = "assignment" if scope.exit is Exit.UNASSIGNED else "directory"
     return [Cause(kind, EXITS[scope.exit])]
