@@ -213,16 +213,16 @@ def _leave(
             return _disable(source, values, scope, link, target, plan, steps, released=True)
         reason = f"{scope.explanation}; the job no longer manages the object"
         return skip(Action.OTHER, steps, "NotEffectivelyEntitled", reason, target_id=link.target_id)
-    left_scope = scope.exit in (Exit.UNASSIGNED, Exit.FILTERED)
-    if left_scope and settings.skip_out_of_scope_deletions:
+    deletes = source.object_type == "Group" or not settings.supports_soft_delete
+    if scope.exit in (Exit.UNASSIGNED, Exit.FILTERED) and settings.skip_out_of_scope_deletions:
         reason = f"{scope.explanation}; SkipOutOfScopeDeletions leaves such objects alone"
         return skip(
-            Action.DISABLE, steps, "EntrySynchronizationSkipped", reason,
+            Action.DELETE if deletes else Action.DISABLE, steps, "EntrySynchronizationSkipped", reason,
             link=LinkChange.RELEASE, target_id=link.target_id,
         )  # fmt: skip
-    if source.object_type == "Group" or not settings.supports_soft_delete:
+    if deletes:
         return _delete(source, link, plan, steps, scope.explanation)
-    return _disable(source, values, scope, link, target, plan, steps, released=left_scope)
+    return _disable(source, values, scope, link, target, plan, steps, released=scope.has_left)
 
 
 def _disable(

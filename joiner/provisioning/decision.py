@@ -91,6 +91,8 @@ class Scope(msgspec.Struct, frozen=True, gc=False):
     details: Mapping[str, str]
     failed_clauses: tuple[str, ...] = ()
     """Labels of the clauses of the scoping filter that do not hold."""
+    has_left: bool = False
+    """Not assigned or filtered out, be it disabled besides: the job ceases to manage the object (REQ-P-090)."""
 
     @property
     def in_scope(self) -> bool:

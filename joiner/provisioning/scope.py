@@ -36,7 +36,9 @@ def judge_scope(source: SourceObject, entitlement: Entitlement, plan: ObjectPlan
     }
     exit_ = _first_exit(source, is_entitled, result.passed)
     explanation = "in scope" if exit_ is None else EXPLANATIONS[exit_]
-    return Scope(exit_, explanation, details, result.failed)
+    # Who is deleted stays managed, so that the account ends with the recycle bin.
+    has_left = source.exists and not source.is_soft_deleted and not (is_entitled and result.passed)
+    return Scope(exit_, explanation, details, result.failed, has_left)
 
 
 def source_values(

@@ -29,7 +29,7 @@ class Person:
     was_entitled: bool = False
     """At some time the job could have provisioned it."""
     was_outside: bool = False
-    """At some time it was active and not entitled: the job may have ceased to manage it."""
+    """At some time it was not entitled while it was not deleted: the job may have ceased to manage it."""
     is_vandalised: bool = False
     """Somebody deleted its account in the application."""
     is_altered: bool = False
@@ -79,11 +79,9 @@ class Intention:
     def note(self) -> None:
         """Remembers who is entitled now; call it after every change."""
         for person in self.people.values():
-            if person.is_active:
-                if self._is_entitled(person):
-                    person.was_entitled = True
-                else:
-                    person.was_outside = True
+            is_entitled = self._is_entitled(person)
+            person.was_entitled |= is_entitled and person.is_active
+            person.was_outside |= not is_entitled and person.deleted_at is None and not person.is_purged
         for team in self.teams.values():
             team.was_outside |= not team.is_deleted and not self.is_team_in_scope(team)
 
