@@ -7,7 +7,7 @@ Sources: provisioning service §6 (cycles), §7 (matching), §9 (deprovisioning)
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from joiner.provisioning import wire
 from joiner.provisioning.decision import (
@@ -22,6 +22,7 @@ from joiner.provisioning.decision import (
     Modification,
     Modify,
     Problem,
+    QueryMatch,
     Scope,
     Settings,
     SourceObject,
@@ -30,11 +31,15 @@ from joiner.provisioning.decision import (
     TargetState,
 )
 from joiner.provisioning.differences import Difference, differences
+from joiner.provisioning.journal import REDACTED
 from joiner.provisioning.matching import is_of_the_attempt
 from joiner.provisioning.plan import ASSIGNMENTS, Computed, ObjectPlan
 from joiner.provisioning.refusals import fail, mapping_problem, missing_problem, skip
 from joiner.provisioning.scope import scoping_step
 from joiner.provisioning.unique import add_unique
+
+MOST_FOUND: Final = 10
+"""Ids of matches that the log names."""
 
 
 def decide(
@@ -47,10 +52,10 @@ def decide(
     settings: Settings,
 ) -> Decision:
     """The decision on one object; `values` are `scope.source_values`, `target` the answers to `next_lookup`."""
-    steps = (scoping_step(source, scope), *_matching_steps(source, link, target))
+    steps = (scoping_step(source, scope), *_matching_steps(source, link, target, plan))
     if not scope.in_scope:
         if link is None and target.is_ambiguous:
-            return fail(Action.OTHER, steps, _ambiguous(source, target))
+            return fail(Action.OTHER, steps, _ambiguous(source, target, plan))
         link = link or _left_behind(target, plan)
         if link is None:
             return skip(Action.CREATE, steps, "NotEffectivelyEntitled", scope.explanation)
@@ -58,9 +63,9 @@ def decide(
     if target.is_gone:
         return fail(Action.UPDATE, steps, _gone(source, link))
     if target.is_ambiguous:
-        return fail(Action.OTHER, steps, _ambiguous(source, target))
+        return fail(Action.OTHER, steps, _ambiguous(source, target, plan))
     if target.linked_to is not None:
-        return fail(Action.OTHER, steps, _taken(source, target))
+        return fail(Action.OTHER, steps, _taken(source, target, plan))
     if target.resource is not None:
         return _update(source, values, link, target.resource, target.was_intended, plan, steps)
     return _create(source, values, target, plan, settings, steps)
@@ -383,24 +388,35 @@ def _gone(source: SourceObject, link: Link | None) -> Problem:
     )
 
 
-def _ambiguous(source: SourceObject, target: TargetState) -> Problem:
+def _ambiguous(source: SourceObject, target: TargetState, plan: ObjectPlan) -> Problem:
     query, number = target.queries[-1]
     return Problem(
         "DuplicateTargetEntries",
-        f"{number} target objects have {query.attribute} '{query.value}'; '{source.name}' can be matched to one only",
+        f"{number} target objects have {query.attribute} '{_shown(query, plan)}' ({_ids(target)}); '{source.name}' can"
+        " be matched to one only",
     )
 
 
-def _taken(source: SourceObject, target: TargetState) -> Problem:
+def _taken(source: SourceObject, target: TargetState, plan: ObjectPlan) -> Problem:
     query, _ = target.queries[-1]
     return Problem(
         "DuplicateSourceEntries",
-        f"the target object with {query.attribute} '{query.value}' is already linked to the source object "
+        f"the target object with {query.attribute} '{_shown(query, plan)}' is already linked to the source object "
         f"'{target.linked_to}', so '{source.name}' cannot have it too",
     )
 
 
-def _matching_steps(source: SourceObject, link: Link | None, target: TargetState) -> tuple[Step, ...]:
+def _shown(query: QueryMatch, plan: ObjectPlan) -> str:
+    is_secret = any(flow.is_secret for flow in plan.matching if flow.target == query.attribute)
+    return REDACTED if is_secret else query.value
+
+
+def _ids(target: TargetState) -> str:
+    """Of what the last query found."""
+    return ", ".join(target.found[:MOST_FOUND]) + (", …" if len(target.found) > MOST_FOUND else "")
+
+
+def _matching_steps(source: SourceObject, link: Link | None, target: TargetState, plan: ObjectPlan) -> tuple[Step, ...]:
     if link is not None:
         if target.resource is None and not target.is_gone:
             return ()
@@ -415,7 +431,7 @@ def _matching_steps(source: SourceObject, link: Link | None, target: TargetState
                 {"id": link.target_id},
             ),
         )
-    return (*_forgotten_steps(target), *_query_steps(source, target))
+    return (*_forgotten_steps(target), *_query_steps(source, target, plan))
 
 
 def _forgotten_steps(target: TargetState) -> tuple[Step, ...]:
@@ -425,14 +441,14 @@ def _forgotten_steps(target: TargetState) -> tuple[Step, ...]:
     return (Step("EntryImport", "matching", Status.WARNING, text, {"id": target.forgotten}),)
 
 
-def _query_steps(source: SourceObject, target: TargetState) -> tuple[Step, ...]:
+def _query_steps(source: SourceObject, target: TargetState, plan: ObjectPlan) -> tuple[Step, ...]:
     return tuple(
         Step(
             "EntryImport",
             "matching",
             Status.SUCCESS if number <= 1 else Status.FAILURE,
             f"Searched the target for '{source.name}' by {query.attribute}: {number} found",
-            {query.attribute: query.value},
+            {query.attribute: _shown(query, plan), **({"id": _ids(target)} if number else {})},
         )
         for query, number in target.queries
     )

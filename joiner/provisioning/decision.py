@@ -132,6 +132,8 @@ class TargetState(msgspec.Struct, frozen=True, gc=False):
     """The linked or matched target object."""
     queries: tuple[tuple[QueryMatch, int], ...] = ()
     """Every matching query asked, with the number of objects found."""
+    found: tuple[str, ...] = ()
+    """Ids of what the last of them found."""
     unique: tuple[QueryUnique, ...] = ()
     """Every candidate for a unique value asked about, with the answer, in the order of asking."""
     is_gone: bool = False

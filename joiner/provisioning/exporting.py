@@ -218,7 +218,12 @@ async def _match(run: Run, plan: ObjectPlan, item: Item, query: QueryMatch) -> T
 
 
 def _matched(state: TargetState, query: QueryMatch, found: Sequence[Mapping[str, Any]]) -> TargetState:
-    return replace(state, queries=(*state.queries, (query, len(found))), resource=found[0] if len(found) == 1 else None)
+    return replace(
+        state,
+        queries=(*state.queries, (query, len(found))),
+        found=tuple(str(resource["id"]) for resource in found),
+        resource=found[0] if len(found) == 1 else None,
+    )
 
 
 def _claim(run: Run, object_type: ObjectType, items: Iterable[Item], known: Known) -> None:
