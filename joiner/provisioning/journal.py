@@ -44,6 +44,9 @@ class LogContext:
     target_system: Mapping[str, Any]
     target_types: Mapping[str, str]
     """Source object type → name of the target's object."""
+    reads: Mapping[str, Mapping[str, bool]] | None = None
+    """Source object type → attributes that the import step shows, and whether as `REDACTED`; None: the object was not
+    read because somebody asked for it, but received as a change."""
     only_failures: bool = False
     """Nobody reads what went well: the log of a cycle that is run to make a plan."""
 
@@ -167,6 +170,13 @@ def given_up(source: SourceObject) -> Step:
 
 
 def _import_step(context: LogContext, kind: str, source: SourceObject) -> Step:
+    details = {"objectId": source.id, "accountEnabled": str(source.is_enabled)}
+    if context.reads is not None:
+        hidden = context.reads.get(source.object_type, {})
+        values = {name: source.attributes.get(name) for name in sorted(hidden)}
+        shown = {name: _text(value, hidden[name]) for name, value in values.items() if value is not None}
+        text = f"Retrieved {source.object_type} '{source.name}' from {context.source_system['displayName']}"
+        return Step("EntryImport", "import", Status.SUCCESS, text, {**details, **shown})
     name, change = ("EntryImportDelete", "Delete") if not source.exists else IMPORT_STEPS[kind]
     return Step(
         name,
@@ -174,7 +184,7 @@ def _import_step(context: LogContext, kind: str, source: SourceObject) -> Step:
         Status.SUCCESS,
         f"Received {source.object_type} '{source.name}' change of type ({change})"
         f" from {context.source_system['displayName']}",
-        {"objectId": source.id, "accountEnabled": str(source.is_enabled)},
+        details,
     )
 
 
@@ -209,8 +219,8 @@ def change_parts(changes: Iterable[Change]) -> list[ChangeParts]:
     return [
         (
             change.attribute,
-            None if change.old is None else _text(change.old, change),
-            None if change.new is None else _text(change.new, change),
+            None if change.old is None else _text(change.old, change.is_secret),
+            None if change.new is None else _text(change.new, change.is_secret),
         )
         for change in changes
     ]
@@ -221,8 +231,8 @@ def properties_of(changes: Iterable[Change]) -> list[dict[str, Any]]:
     return [dict(zip(CHANGE, change, strict=True)) for change in change_parts(changes)]
 
 
-def _text(value: Any, change: Change) -> str:
-    if change.is_secret:
+def _text(value: Any, is_secret: bool) -> str:
+    if is_secret:
         return REDACTED
     text: str = value
     if type(value) is not str:

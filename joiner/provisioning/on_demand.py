@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from joiner.clock import Clock, to_iso
+from joiner.clock import Clock, from_iso, to_iso
 from joiner.directory import users
 from joiner.directory.store import DirectoryStore
 from joiner.errors import InvalidStateError, InvalidValueError, NotFoundError
@@ -24,12 +24,13 @@ from joiner.provisioning.decision import Action, Decision, ObjectType, Problem, 
 from joiner.provisioning.failures import TargetError
 from joiner.provisioning.inbound.service import Inbound
 from joiner.provisioning.jobs import Job
-from joiner.provisioning.journal import Entry, LogContext, Outcome
+from joiner.provisioning.journal import ERROR, Entry, LogContext, Outcome
 from joiner.provisioning.journal_packing import packed_row
 from joiner.provisioning.journal_rows import Journal, entries_of
 from joiner.provisioning.modes import is_on
 from joiner.provisioning.objects import one_object
 from joiner.provisioning.rate import RequestLimit
+from joiner.provisioning.read_attributes import read_by
 from joiner.provisioning.run import JobContext, PageResult, Run
 from joiner.provisioning.sources import sources_by_id
 from joiner.provisioning.target import ScimTarget
@@ -107,7 +108,7 @@ class OnDemand:
                 fence=None,
                 context=context,
                 target=target,
-                log=self._describe_log(job, cycle, by),
+                log=replace(self._describe_log(job, cycle, by), reads=read_by(context.plan)),
                 clock=self._clock,
             )
             source = _source(run, subject)
@@ -132,6 +133,7 @@ class OnDemand:
         """The key and the value of the API's answer (Graph API §10.6)."""
         info, error = entry["provisioningStatusInfo"], entry["provisioningStatusInfo"]["errorInformation"]
         ended = entry["activityDateTime"]
+        began = to_iso(from_iso(ended) - timedelta(milliseconds=entry["durationInMilliseconds"]))
         details = {"errorCode": error["errorCode"], "errorMessage": error["reason"]} if error else {}
         outcome = {"failure": "Failure", "skipped": "Skipped"}.get(info["status"], "Success")
         steps = [
@@ -148,12 +150,12 @@ class OnDemand:
         value = {
             "action": _capital(entry["provisioningAction"]),
             "changeId": entry["changeId"],
-            "startTime": ended,
+            "startTime": began,
             "endTime": ended,
             "reportableIdentifier": _name(entry),
             "statusInfo": {
                 "status": _capital(info["status"]),
-                **(error or dict.fromkeys(("errorCode", "reason", "additionalDetails", "errorCategory"))),
+                **(error or dict.fromkeys(ERROR)),
             },
             "modifiedProperties": entry["modifiedProperties"],
             "provisioningSteps": steps,

@@ -11,8 +11,9 @@ import pytest
 
 from joiner.directory import users
 from tests.job_api import JobApi, opened_api
+from tests.mappings import add_mappings, mapping
 
-STEPS = ["EntryImportUpdate", "EntrySynchronizationScoping", "EntryImport", "EntrySynchronizationAdd", "EntryExportAdd"]
+STEPS = ["EntryImport", "EntrySynchronizationScoping", "EntrySynchronizationAdd", "EntryExportAdd"]
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ async def test_one_user_is_created_with_every_step_told_linked_and_logged_in_the
     api: JobApi,
 ) -> None:
     world = api.world
-    ada = await world.add_user("ada", jobTitle="Engineer")
+    ada = await world.add_user("ada", jobTitle="Engineer", hireYear="unmapped")
     await world.add_user("bea")
     await world.assign(ada)
     watermark = world.job().watermark
@@ -51,6 +52,13 @@ async def test_one_user_is_created_with_every_step_told_linked_and_logged_in_the
     assert (value["action"], value["statusInfo"]["status"]) == ("Create", "Success")
     assert [step["name"] for step in value["provisioningSteps"]][:1] == STEPS[:1]
     assert {step["name"] for step in value["provisioningSteps"]} == set(STEPS)
+    read = value["provisioningSteps"][0]["details"]
+    assert (read["accountEnabled"], read["userPrincipalName"], read["jobTitle"]) == (
+        "True",
+        "ada@fjord.example",
+        "Engineer",
+    )
+    assert not {"department", "hireYear"} & set(read), "empty, and not mapped"
     kinds = [step["type"] for step in value["provisioningSteps"]]
     assert (kinds[0], kinds[-1]) == ("Import", "Export")
     scoping = next(step for step in value["provisioningSteps"] if step["type"] == "Scoping")
@@ -93,6 +101,16 @@ async def test_a_refusal_is_told_with_what_was_attempted(api: JobApi) -> None:
     key, value = await provision(api, ada)
     assert (key["result"], key["details"]["errorCode"]) == ("Failure", "UnprocessableEntity")
     assert any(change["displayName"] == "userName" for change in value["modifiedProperties"])
+
+
+async def test_what_only_a_mapping_with_redact_reads_is_not_shown_of_the_source(api: JobApi) -> None:
+    hidden = mapping("nickName", "Redact([extensionAttribute1])")
+    await api.world.set_schema(lambda document: add_mappings(document, hidden, nickName={"type": "String"}))
+    ada = await api.world.add_user("ada", extensionAttribute1="s3cret")
+    await api.world.assign(ada)
+    _, value = await provision(api, ada)
+    assert value["provisioningSteps"][0]["details"]["extensionAttribute1"] == "[Redact]"
+    assert "s3cret" not in json.dumps(value)
 
 
 @pytest.mark.req("REQ-P-121")

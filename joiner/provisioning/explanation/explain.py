@@ -10,7 +10,6 @@ from joiner.clock import Clock, to_iso
 from joiner.directory.assignment_paths import assignment_paths
 from joiner.directory.store import DirectoryStore
 from joiner.errors import JoinerError, NotFoundError
-from joiner.expressions.compiler import compile_expression
 from joiner.ids import new_id
 from joiner.provisioning import journal_rows
 from joiner.provisioning.client.profile import DEFAULT_PROFILE
@@ -26,6 +25,7 @@ from joiner.provisioning.jobs import Job
 from joiner.provisioning.journal import REDACTED, properties_of
 from joiner.provisioning.plan import ASSIGNMENTS, SOFT_DELETED, ObjectPlan
 from joiner.provisioning.ports import Target, TargetReads
+from joiner.provisioning.read_attributes import attributes_read
 from joiner.provisioning.run import JobContext, Run
 from joiner.provisioning.sources import sources_by_id
 from joiner.storage.sqlite import Database
@@ -189,13 +189,9 @@ def _clauses(plan: ObjectPlan, source: SourceObject) -> list[dict[str, Any]]:
 
 def _attributes(plan: ObjectPlan, item: Item) -> dict[str, Any]:
     """What the mappings see; what only secret mappings read is masked."""
-    read: dict[bool, set[str]] = {True: set(), False: set()}
-    for flow in plan.flows:
-        if flow.expression:
-            read[flow.is_secret] |= compile_expression(flow.expression).attributes
-    hidden = read[True] - read[False]
+    hidden = attributes_read(plan)
     return {
-        name: REDACTED if name in hidden else for_json(value)
+        name: REDACTED if hidden.get(name) else for_json(value)
         for name, value in item.values.items()
         if value is not None and (name in item.source.attributes or name in (SOFT_DELETED, ASSIGNMENTS))
     }
