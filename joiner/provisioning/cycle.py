@@ -273,7 +273,6 @@ class CycleRunner:
         if cycles.cycle_by_id(connection, run.cycle.id).is_held:
             counts["staged"] = deletions.count_undecided(connection, run.job.id)
         cycles.set_counts(connection, run.cycle.id, counts)
-        cycles.count_synchronized(connection, run.job.id)
         cycle = cycles.cycle_by_id(connection, run.cycle.id)
         if cycle.plan is not None:
             applying.finish(connection, cycle, self._clock())

@@ -190,16 +190,6 @@ def set_counts(connection: sqlite3.Connection, cycle_id: str, counts: Mapping[st
     connection.execute("UPDATE cycle SET counts = ? WHERE id = ?", (to_json({**cycle.counts, **counts}), cycle_id))
 
 
-def count_synchronized(connection: sqlite3.Connection, job_id: str) -> None:
-    """Raises the numbers of users and groups ever synchronized; they never fall (REQ-P-127)."""
-    connection.execute(
-        "UPDATE job SET users_synchronized = max(users_synchronized, (SELECT count(*) FROM link WHERE job_id = ?1"
-        " AND object_type = 'User')), groups_synchronized = max(groups_synchronized, (SELECT count(*) FROM link"
-        " WHERE job_id = ?1 AND object_type = 'Group')) WHERE id = ?1",
-        (job_id,),
-    )
-
-
 def end_cycle(
     connection: sqlite3.Connection,
     cycle: Cycle,

@@ -22,6 +22,7 @@ STATES: Final[Mapping[LinkChange, tuple[bool, bool]]] = {
     LinkChange.RELEASE_UNSEEN: (False, False),
 }
 """`is_managed` and `is_disabled` after the change."""
+COUNTS: Final[Mapping[ObjectType, str]] = {"User": "users_synchronized", "Group": "groups_synchronized"}
 
 
 def links_of(connection: sqlite3.Connection, job_id: str, source_ids: Sequence[str]) -> dict[str, Link]:
@@ -61,7 +62,13 @@ def change_links(
     now: datetime,
 ) -> None:
     """Makes, changes or drops links, given source id and target id; a dropped one takes its references with it, also
-    those that failed."""
+    those that failed. New ones are counted as synchronized, and stay so (REQ-P-127)."""
+    kept = [each for each in changes if each[2] in STATES]
+    entering = {source_id for source_id, _, _ in kept} - links_of(connection, job_id, [each[0] for each in kept]).keys()
+    if entering:
+        connection.execute(
+            f"UPDATE job SET {COUNTS[object_type]} = {COUNTS[object_type]} + ? WHERE id = ?", (len(entering), job_id)
+        )
     dropped = [(job_id, source_id) for source_id, _, change in changes if change is LinkChange.DROP]
     for table in OF_LINKS:
         connection.executemany(f"DELETE FROM {table} WHERE job_id = ? AND source_id = ?", dropped)
@@ -73,11 +80,7 @@ def change_links(
         "INSERT INTO link (job_id, source_id, object_type, target_id, is_managed, is_disabled, linked_at)"
         " VALUES {rows} ON CONFLICT (job_id, source_id) DO UPDATE SET target_id = excluded.target_id,"
         " is_managed = excluded.is_managed, is_disabled = excluded.is_disabled",
-        [
-            (job_id, source_id, object_type, target_id, *STATES[change], moment)
-            for source_id, target_id, change in changes
-            if change in STATES
-        ],
+        [(job_id, source_id, object_type, target_id, *STATES[change], moment) for source_id, target_id, change in kept],
     )
 
 
@@ -87,7 +90,7 @@ class ObjectConnection(msgspec.Struct, frozen=True, kw_only=True, rename="camel"
     object_id: str
     source_anchor: str
     target_anchor: str
-    object_type_name: str
+    object_type_name: ObjectType
 
 
 def connection_of(connection: sqlite3.Connection, job_id: str, anchor: str) -> ObjectConnection | None:
@@ -107,8 +110,10 @@ def connection_of(connection: sqlite3.Connection, job_id: str, anchor: str) -> O
     )
 
 
-def forget_connection(connection: sqlite3.Connection, job_id: str, source_id: str) -> None:
+def forget_connection(connection: sqlite3.Connection, job_id: str, object_type: ObjectType, source_id: str) -> None:
     """The object is matched anew when it is looked at, and is due at once; neither side's object is touched."""
+    count = COUNTS[object_type]
+    connection.execute(f"UPDATE job SET {count} = max({count} - 1, 0) WHERE id = ?", (job_id,))
     for table in (*OF_LINKS, "intent"):
         connection.execute(f"DELETE FROM {table} WHERE job_id = ? AND source_id = ?", (job_id, source_id))
     connection.execute(

@@ -39,7 +39,7 @@ class ObjectConnections:
                 raise InvalidStateError("pause the job first: a cycle could be using the object connection")
             found = links.connection_of(connection, job_id, anchor)
             if found is not None:
-                links.forget_connection(connection, job_id, found.source_anchor)
+                links.forget_connection(connection, job_id, found.object_type_name, found.source_anchor)
                 told = (AuditChange(f"object connection of {found.source_anchor}", found.target_anchor, None),)
                 audit.note(
                     connection, "Other", self._clock(), by, job.service_principal_id, job_id=job.id, changes=told

@@ -16,7 +16,7 @@ from joiner.directory import users
 from joiner.directory.store import DirectoryStore
 from joiner.errors import InvalidStateError, InvalidValueError, NotFoundError
 from joiner.ids import new_id
-from joiner.provisioning import audit, cycles, jobs, pending_references, references
+from joiner.provisioning import audit, jobs, pending_references, references
 from joiner.provisioning.audit import Actor
 from joiner.provisioning.connection_check import checks_of, probe
 from joiner.provisioning.cycles import Cycle
@@ -195,11 +195,7 @@ class OnDemand:
             await self._log_failure(run, source, error, "The application could not be used")
 
     async def _keep(self, run: Run, result: PageResult) -> None:
-        def work(connection: sqlite3.Connection) -> None:
-            result.commit(connection)
-            cycles.count_synchronized(connection, run.job.id)
-
-        await self._db.write(work)
+        await self._db.write(result.commit)
         if result.failure is not None:
             raise result.failure
 

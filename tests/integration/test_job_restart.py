@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from joiner.directory import users
 from joiner.errors import InvalidValueError
 from joiner.provisioning import cycles, jobs, links
 from joiner.provisioning.decision import Problem
-from tests.world import World, code_of, opened
+from tests.world import World, code_of, joined, opened
 
 MINUTES, HOURS, DAYS = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
@@ -60,6 +61,37 @@ async def test_a_restart_forgets_what_its_scope_names_and_nothing_else(
     assert jobs.due_jobs(world.db.reader, world.clock()) == [world.job_id]
     counted = world.status()["synchronizedEntryCountByType"]
     assert bool(counted) is bool(links_left), "counted anew once the links are forgotten"
+
+
+@pytest.mark.req("REQ-P-127")
+async def test_who_is_deleted_stays_counted_and_who_comes_is_counted_besides(world: World) -> None:
+    def counted() -> list[int]:
+        return [each["value"] for each in world.status()["synchronizedEntryCountByType"]]
+
+    ada, _, team = await joined(world)
+    assert counted() == [2, 1]
+    await world.directory.change(lambda c, now: users.delete_user(c, ada, now))
+    await world.directory.change(lambda c, now: users.purge_user(c, ada, now))
+    await world.unassign(team)
+    await world.run()
+    assert counted() == [2, 1]
+    dan = await world.add_user("dan")
+    await world.assign(dan, await world.add_group("Crew"))
+    await world.run()
+    assert counted() == [3, 2]
+    await world.service.restart(world.job_id, None)
+    await world.run()
+    assert counted() == [3, 2]
+    await world.service.pause(world.job_id)
+    await world.service.object_connections.forget(world.job_id, dan)
+    assert counted() == [2, 2]
+    assert await world.run() == {}
+    await world.change_user(dan, jobTitle="Clerk")
+    assert await world.run() == {"dan": "update success"}
+    assert counted() == [3, 2], "matched again, and counted once"
+    await world.service.restart(world.job_id, "ConnectorDataStore")
+    await world.run()
+    assert counted() == [1, 1], "who is provisioned now"
 
 
 async def test_an_unknown_scope_is_refused_and_changes_nothing(world: World) -> None:

@@ -59,7 +59,7 @@ def find(
             )
             return _matched(user, (step,), is_managed=link.is_managed)
         # Purged: whoever has the employee id now is the one.
-        links.forget_connection(connection, job_id, source_id)
+        links.forget_connection(connection, job_id, "User", source_id)
     match = _searched(connection, name, plan.users, attributes)
     if match.user_id is None:
         return match

@@ -183,7 +183,6 @@ class InboundRunner:
             connection.execute("REPLACE INTO inbound_watermark VALUES (?, ?)", (cycle.job_id, cycle.began_at))
         if cycles.cycle_by_id(connection, cycle.id).is_held:
             cycles.set_counts(connection, cycle.id, {"staged": deletions.count_undecided(connection, job.id)})
-        cycles.count_synchronized(connection, cycle.job_id)
         standing.settle(connection, cycles.cycle_by_id(connection, cycle.id), self._clock())
 
 

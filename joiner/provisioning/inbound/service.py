@@ -9,7 +9,7 @@ from typing import Final
 
 from joiner.clock import Clock
 from joiner.errors import InvalidStateError, InvalidValueError, TooManyRequestsError
-from joiner.provisioning import cycles, jobs
+from joiner.provisioning import jobs
 from joiner.provisioning.cycles import Cycle
 from joiner.provisioning.inbound.importing import Arrival, Importing
 from joiner.provisioning.inbound.messages import MOST_OPERATIONS, parse_upload
@@ -93,7 +93,6 @@ class Inbound:
             def work(connection: sqlite3.Connection) -> None:
                 importing = Importing(connection, context, self._clock())
                 importing.take([Arrival(user_id, resource, is_whole=True)])
-                cycles.count_synchronized(connection, job.id)
 
             await self._db.write(work)
         entries = {entry["sourceIdentity"]["id"]: entry for entry in entries_of(self._db.reader, cycle.id)}
