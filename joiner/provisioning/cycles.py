@@ -136,6 +136,17 @@ def last_cycle(
     return from_row(row, Cycle, JSON_COLUMNS) if row else None
 
 
+def latest_ends(connection: sqlite3.Connection, job_id: str, number: int, *, idle: bool) -> list[CycleState]:
+    """How the job's latest cycles ended, newest first; `idle`: also those that had nothing to write."""
+    rows = connection.execute(
+        "SELECT state FROM cycle WHERE job_id = ? AND plan IS NULL AND (state = 'failed'"
+        " OR state IN ('succeeded', 'entry_level_errors') AND (? OR counts ->> 'exports' > 0))"
+        " ORDER BY began_at DESC, rowid DESC LIMIT ?",
+        (job_id, idle, number),
+    )
+    return [row[0] for row in rows]
+
+
 def take_fence(connection: sqlite3.Connection, job_id: str) -> int:
     """A new fencing number: from now on, whoever holds an older one cannot commit to this job."""
     row = connection.execute("UPDATE job SET fence = fence + 1 WHERE id = ? RETURNING fence", (job_id,)).fetchone()

@@ -47,8 +47,8 @@ def settle(connection: sqlite3.Connection, cycle: Cycle, now: datetime) -> None:
     if is_steady:
         cycles.note_steady(connection, job.id, now)
     attempted, exported = cycle.counts.get("exports", 0), cycle.counts.get("exported", 0)
-    if attempted:
-        jobs.count_complete_failure(connection, job.id, failed=not exported)
+    if attempted or "failed" in cycles.latest_ends(connection, job.id, 2, idle=True):
+        jobs.count_complete_failure(connection, job.id, failed=attempted > 0 and not exported)
     _note_work(connection, job, cycle, now)
     job = jobs.job_by_id(connection, job.id)
     if job.quarantine is not None and job.quarantine["reason"] == BY_HAND:
@@ -56,7 +56,7 @@ def settle(connection: sqlite3.Connection, cycle: Cycle, now: datetime) -> None:
         impose(connection, job, BY_HAND, job.quarantine["error"], now)
     elif error is not None:
         impose(connection, job, "TooManyDeletes", error, now)
-    elif (found := _judge(job, cycle, tally)) is not None:
+    elif (found := _judge(connection, job, cycle, tally)) is not None:
         reason, message = found
         if cycle.kind == "initial" and reason in BY_NUMBERS and not is_on(job.settings, "quarantineAfterInitialCycle"):
             _prune(connection, job, now)
@@ -77,9 +77,11 @@ def fail(connection: sqlite3.Connection, cycle: Cycle, error: TargetError, now: 
     failures = jobs.count_complete_failure(connection, cycle.job_id, failed=True)
     job = jobs.job_by_id(connection, cycle.job_id)
     at_once = isinstance(error, TargetUnusableError) or not is_on(job.settings, "patientWhenUnreachable")
+    latest = cycles.latest_ends(connection, job.id, COMPLETE_FAILURES, idle=True)
+    is_third = failures >= COMPLETE_FAILURES and set(latest) == {"failed"}
     if job.quarantine is not None and job.quarantine["reason"] == BY_HAND:
         impose(connection, job, BY_HAND, job.quarantine["error"], now)
-    elif at_once or failures >= COMPLETE_FAILURES or job.quarantine is not None:
+    elif at_once or is_third or job.quarantine is not None:
         impose(connection, job, "EncounteredQuarantineException", told, now)
 
 
@@ -135,13 +137,14 @@ def tally_of(connection: sqlite3.Connection, cycle: Cycle) -> Tally:
     return Tally(failures, references, max(in_step, done))
 
 
-def _judge(job: Job, cycle: Cycle, tally: Tally) -> tuple[Reason, str] | None:
+def _judge(connection: sqlite3.Connection, job: Job, cycle: Cycle, tally: Tally) -> tuple[Reason, str] | None:
     limits = thresholds(job.settings)
     found = verdict(tally, limits)
     if found is not None or not is_on(job.settings, "smallTenantQuarantine"):
         return found
-    # A cycle that had nothing to send proves nothing either way.
-    if cycle.counts.get("exports") and fails_completely(job.complete_failures, tally, limits):
+    # A cycle that had nothing to send proves nothing either way, nor does one that could not reach the target.
+    tried = "failed" not in cycles.latest_ends(connection, job.id, COMPLETE_FAILURES, idle=False)
+    if cycle.counts.get("exports") and tried and fails_completely(job.complete_failures, tally, limits):
         text = f"every export of {job.complete_failures} cycles in a row failed"
         return "EncounteredEscrowProportionThreshold", text
     return None

@@ -22,6 +22,14 @@ def no_creates(method: str, path: str) -> int | None:
     return 400 if method == "POST" else None
 
 
+async def out_of_reach(world: World) -> list[tuple[str, str | None]]:
+    """The address is one where nobody listens; returns the credentials that were good."""
+    token, _ = await world.application.tokens.create()
+    wrong = [("BaseAddress", "http://127.0.0.1:9/scim"), ("SecretToken", token)]
+    await world.service.connections.put_credentials(world.principal_id, wrong)
+    return [("BaseAddress", f"{world.url}/scim"), ("SecretToken", token)]
+
+
 def quarantine(world: World) -> Any:
     return world.status()["quarantine"]
 
@@ -126,6 +134,41 @@ async def test_one_bad_record_in_a_quiet_tenant_quarantines_nothing(world: World
     assert quarantine(world) is None
 
 
+async def test_only_cycles_that_could_not_reach_the_application_count_as_such(world: World) -> None:
+    await assigned(world, "ada", "bea", "cid")
+    await world.run()
+    await assigned(world, "bad")
+    world.fail(no_creates)
+    for hours in (0, 0, 6):
+        world.clock.move(hours * HOURS)
+        await world.run()
+    assert world.status()["countSuccessiveCompleteFailures"] == 3
+    good = await out_of_reach(world)
+    for _ in range(2):
+        await world.run()
+    await world.service.connections.put_credentials(world.principal_id, good)
+    assert await world.run() == {}
+    assert world.status()["countSuccessiveCompleteFailures"] == 0, "it was reached"
+    await out_of_reach(world)
+    for expected in (None, None, "EncounteredQuarantineException"):
+        await world.run()
+        assert (quarantine(world) and quarantine(world)["reason"]) == expected
+
+
+@pytest.mark.req("REQ-P-082")
+async def test_cycles_that_could_not_reach_the_application_are_not_taken_for_failed_exports(world: World) -> None:
+    await assigned(world, "ada", "bea")
+    address = await out_of_reach(world)
+    for _ in range(2):
+        await world.run()
+    await world.service.connections.put_credentials(world.principal_id, address)
+    world.fail(no_creates)
+    for expected in (None, None, "EncounteredEscrowProportionThreshold"):
+        await world.service.restart(world.job_id, "Watermark")
+        await world.run()
+        assert (quarantine(world) and quarantine(world)["reason"]) == expected
+
+
 async def test_as_documented_an_initial_cycle_forgets_its_failures_and_pauses_the_job(world: World) -> None:
     await world.configure(**SMALL_NUMBERS, parity_quarantineAfterInitialCycle="off")
     await assigned(world, "ada", "bea", "cid")
@@ -140,10 +183,7 @@ async def test_as_documented_an_initial_cycle_forgets_its_failures_and_pauses_th
 @pytest.mark.req("REQ-P-075")
 async def test_as_documented_an_application_that_cannot_be_reached_quarantines_at_once(world: World) -> None:
     await world.configure(parity_patientWhenUnreachable="off")
-    token, _ = await world.application.tokens.create()
-    await world.service.connections.put_credentials(
-        world.principal_id, [("BaseAddress", "http://127.0.0.1:9/scim"), ("SecretToken", token)]
-    )
+    await out_of_reach(world)
     await world.run()
     assert quarantine(world)["reason"] == "EncounteredQuarantineException"
 
