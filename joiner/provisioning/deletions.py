@@ -18,6 +18,8 @@ from joiner.errors import NotFoundError
 from joiner.provisioning.job_settings import deletion_limits
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.modes import is_on
+from joiner.provisioning.pending_references import is_mapped
+from joiner.provisioning.reference import MEMBERS
 from joiner.provisioning.run import Run
 
 CODE: Final = "TooManyDeletes"
@@ -111,9 +113,7 @@ def not_weighed(run: Run) -> set[tuple[str, str]]:
 
 
 def _guards_memberships(run: Run) -> bool:
-    plan = run.plan_of("Group")
-    writes = plan is not None and any(flow.source_attribute == "members" for flow in plan.references)
-    return writes and is_on(run.job.settings, "guardMemberships")
+    return is_mapped(run, MEMBERS) and is_on(run.job.settings, "guardMemberships")
 
 
 def held_objects(connection: sqlite3.Connection, job_id: str, source_ids: Sequence[str]) -> set[str]:

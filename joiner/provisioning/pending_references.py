@@ -58,9 +58,12 @@ def count_pending(connection: sqlite3.Connection, job_id: str) -> int:
 
 
 def is_mapped(run: Run, attribute: str) -> bool:
+    """Managers and members are users: while those are not mapped, no reference to them is written."""
     object_type: ObjectType = "Group" if attribute == MEMBERS else "User"
     plan = run.plan_of(object_type)
-    return plan is not None and any(flow.source_attribute == attribute for flow in plan.references)
+    if plan is None or run.plan_of("User") is None:
+        return False
+    return any(flow.source_attribute == attribute for flow in plan.references)
 
 
 FORMER_MEMBERS: Final = (
