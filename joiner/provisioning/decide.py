@@ -226,7 +226,8 @@ def _leave(
             link=LinkChange.RELEASE, target_id=link.target_id,
         )  # fmt: skip
     if deletes:
-        return _delete(source, link, plan, steps, scope.explanation)
+        after = LinkChange.RELEASE if scope.has_left else LinkChange.KEEP
+        return _delete(source, link, plan, steps, scope.explanation, after_skip=after)
     return _disable(source, values, scope, link, target, plan, steps, released=scope.has_left)
 
 
@@ -280,14 +281,17 @@ def _purge(source: SourceObject, link: Link, plan: ObjectPlan, steps: tuple[Step
             link=LinkChange.DROP,
             target_id=link.target_id,
         )
-    return _delete(source, link, plan, steps, "permanently deleted from the directory")
+    return _delete(source, link, plan, steps, "permanently deleted from the directory", after_skip=LinkChange.DROP)
 
 
-def _delete(source: SourceObject, link: Link, plan: ObjectPlan, steps: tuple[Step, ...], why: str) -> Decision:
+def _delete(
+    source: SourceObject, link: Link, plan: ObjectPlan, steps: tuple[Step, ...], why: str, *, after_skip: LinkChange
+) -> Decision:
     if not plan.deletes:
         reason = f"{why}; the mapping does not allow to delete"
-        after = LinkChange.DROP if not source.exists else LinkChange.RELEASE
-        return skip(Action.DELETE, steps, "EntrySynchronizationSkipped", reason, link=after, target_id=link.target_id)
+        return skip(
+            Action.DELETE, steps, "EntrySynchronizationSkipped", reason, link=after_skip, target_id=link.target_id
+        )
     evaluated = Step(
         "EntrySynchronizationDelete",
         "matching",

@@ -387,6 +387,25 @@ def test_without_delete_a_purge_sends_nothing() -> None:
     assert (decision.action, decision.status, decision.request) == (Action.DELETE, Status.SKIPPED, None)
 
 
+@pytest.mark.req("REQ-P-023", "REQ-P-090")
+@pytest.mark.parametrize(
+    ("source", "entitlement", "after"),
+    [(ADA, UNASSIGNED, LinkChange.RELEASE), (DISABLED, ASSIGNED, LinkChange.KEEP), (PURGED, ASSIGNED, LinkChange.DROP)],
+)
+def test_without_delete_and_soft_delete_only_who_left_the_scope_is_released(
+    source: SourceObject, entitlement: Entitlement, after: LinkChange
+) -> None:
+    decision = decision_on(
+        source,
+        entitlement=entitlement,
+        link=LINKED,
+        target=TargetState(resource=IN_TARGET),
+        plan=replace(USERS, deletes=False),
+        settings=Settings(supports_soft_delete=False),
+    )
+    assert (decision.action, decision.request, decision.link) == (Action.DELETE, None, after)
+
+
 @pytest.mark.req("REQ-P-096")
 @pytest.mark.parametrize(
     ("source", "entitlement"), [(ADA, UNASSIGNED), (DISABLED, ASSIGNED), (SOFT_DELETED, ASSIGNED), (PURGED, ASSIGNED)]
