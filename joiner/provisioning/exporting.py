@@ -129,12 +129,14 @@ async def _announce(run: Run, plan: ObjectPlan, items: Sequence[Item], gate: Pag
     queries = {item.source.id: [query for query, _ in item.state.queries] for item in creates}
     links = [(id_, target_id, LinkChange.MANAGE) for id_, (_, target_id) in entering.items()]
     enabled = [id_ for id_, (item, _) in entering.items() if item.is_entering]
+    returned = [id_ for id_, (item, _) in entering.items() if item.link is not None]
     object_type, now = plan.object_type, run.clock()
 
     def announce(connection: sqlite3.Connection) -> None:
         run.check_owned(connection)
         intend(connection, run.job.id, object_type, queries)
         change_links(connection, run.job.id, object_type, links, now)
+        pending_references.note_returned(connection, run, object_type, returned)
         pending_references.note_linked(connection, run, object_type, enabled)
 
     await run.db.write(announce)

@@ -63,7 +63,7 @@ SWITCHES: Final = (
     ),
     Switch(
         "restartOnNarrowerScope",
-        "a change from all users to assigned ones takes effect when the job is restarted",
+        "a change from all users to assigned ones reaches those who do not change when the job is restarted",
         "the change restarts the job",
     ),
     Switch(

@@ -25,6 +25,14 @@ def note_linked(connection: sqlite3.Connection, run: Run, object_type: ObjectTyp
         connection.execute(sql.format(marks=marks), (run.job.id, *source_ids))
 
 
+def note_returned(connection: sqlite3.Connection, run: Run, object_type: ObjectType, source_ids: Sequence[str]) -> None:
+    """Users who are enabled again: their memberships are taken to be there still, until the next initial cycle writes
+    them once more (provisioning service §9)."""
+    if source_ids and object_type == "User":
+        marks = ", ".join("?" * len(source_ids))
+        connection.execute(RETURNED.format(marks=marks), (run.job.id, *source_ids))
+
+
 def note_seen(connection: sqlite3.Connection, run: Run, object_type: ObjectType, source_ids: Sequence[str]) -> None:
     """Objects that were looked at: a reference that differs from what was exported is pending."""
     if not source_ids:
@@ -87,7 +95,10 @@ LINKED: Final[dict[ObjectType, tuple[str, ...]]] = {
     "User": (
         *MANAGERS_OF_LINKED,
         "INSERT OR IGNORE INTO pending_reference SELECT ?1, m.group_id, 'members', m.member_id FROM membership m"
-        " CROSS JOIN link ON link.job_id = ?1 AND link.source_id = m.group_id WHERE m.member_id IN ({marks})",
+        " CROSS JOIN link ON link.job_id = ?1 AND link.source_id = m.group_id"
+        " CROSS JOIN link own ON own.job_id = ?1 AND own.source_id = m.member_id"
+        " LEFT JOIN exported_reference e ON e.job_id = ?1 AND e.source_id = m.group_id AND e.attribute = 'members'"
+        " AND e.related_id = m.member_id WHERE m.member_id IN ({marks}) AND e.target_value IS NOT own.target_id",
     ),
     "Group": (
         "INSERT OR IGNORE INTO pending_reference SELECT ?1, group_id, 'members', member_id FROM membership"
@@ -96,6 +107,12 @@ LINKED: Final[dict[ObjectType, tuple[str, ...]]] = {
     ),
 }
 LINKED_USERS_ONLY: Final[dict[ObjectType, tuple[str, ...]]] = {"User": MANAGERS_OF_LINKED, "Group": ()}
+RETURNED: Final = (
+    "INSERT OR IGNORE INTO reference_intent SELECT ?1, e.source_id, 'members', e.related_id, e.target_value"
+    " FROM membership m CROSS JOIN exported_reference e ON e.job_id = ?1 AND e.source_id = m.group_id"
+    " AND e.attribute = 'members' AND e.related_id = m.member_id WHERE m.member_id IN ({marks})"
+)
+"""What was written once, and may have been lost with the access."""
 SEEN_MANAGERS: Final = (
     "INSERT OR IGNORE INTO pending_reference SELECT ?1, u.id, 'manager', '' FROM user u"
     " LEFT JOIN exported_reference e ON e.job_id = ?1 AND e.source_id = u.id AND e.attribute = 'manager'"
@@ -105,6 +122,8 @@ SEEN_MANAGERS: Final = (
 SEEN_MEMBERS: Final = (
     "INSERT OR IGNORE INTO pending_reference SELECT ?1, m.group_id, 'members', m.member_id FROM membership m"
     " LEFT JOIN exported_reference e ON e.job_id = ?1 AND e.source_id = m.group_id AND e.attribute = 'members'"
-    " AND e.related_id = m.member_id WHERE m.group_id IN ({marks}) AND e.target_value IS NULL",
+    " AND e.related_id = m.member_id LEFT JOIN reference_intent i ON i.job_id = ?1 AND i.source_id = m.group_id"
+    " AND i.attribute = 'members' AND i.related_id = m.member_id"
+    " WHERE m.group_id IN ({marks}) AND (e.target_value IS NULL OR i.target_value IS NOT NULL)",
     FORMER_MEMBERS,
 )

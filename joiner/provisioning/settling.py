@@ -28,6 +28,8 @@ def commit_of(run: Run, plan: ObjectPlan, items: list[Item], listed: Answers | N
     now, request_log = run.clock(), run.request_log(object_type)
     rows: list[PackedRow] = []
     linked: list[str] = []
+    returned: list[str] = []
+    """Those who had an account, and have it again."""
     changes: list[tuple[str, str, LinkChange]] = []
     succeeded: list[str] = []
     """Those that had failed before."""
@@ -43,6 +45,8 @@ def commit_of(run: Run, plan: ObjectPlan, items: list[Item], listed: Answers | N
         if not failed and not item.is_held and outcome.target_id is not None:
             if item.is_entering:
                 linked.append(item.source.id)
+                if item.link is not None and item.link.target_id == outcome.target_id:
+                    returned.append(item.source.id)
             if is_changed(item.link, outcome.target_id, decision.link):
                 changes.append((item.source.id, outcome.target_id, decision.link))
         if failed and item.is_linked_ahead and item.is_gone:
@@ -73,6 +77,7 @@ def commit_of(run: Run, plan: ObjectPlan, items: list[Item], listed: Answers | N
         seen_references.note_read(connection, run, held)
         seen_references.note_unwanted(connection, run, unwanted)
         seen_references.note_gone(connection, run, [id_ for id_, _, change in changes if change is LinkChange.DROP])
+        pending_references.note_returned(connection, run, object_type, returned)
         pending_references.note_linked(connection, run, object_type, linked)
         pending_references.note_seen(connection, run, object_type, [i.source.id for i in items if i.scope.in_scope])
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from joiner.directory import groups, users
-from tests.world import World, opened
+from tests.world import World, joined, opened
 
 Leave = Callable[[World, str], Awaitable[None]]
 DISABLE = ("PATCH", [{"op": "replace", "path": "active", "value": False}])
@@ -98,6 +98,26 @@ async def test_who_is_unassigned_while_disabled_is_not_managed_any_more(world: W
     assert await sent_for(world, ada, unassign) == []
     assert await sent_for(world, ada, purge) == []
     assert "ada" in await world.accounts()
+
+
+@pytest.mark.req("REQ-P-058", "REQ-P-094", "REQ-P-109")
+async def test_memberships_of_who_comes_back_are_written_once_more_by_a_restart(world: World) -> None:
+    _, bea, _ = await joined(world)
+    account = (await world.accounts())["bea"]["id"]
+    assert await sent_for(world, bea, disable) == [DISABLE]
+    assert await world.held_groups() == {"Team": {"ada", "bea"}}
+    # As applications do that take disabled accounts out of their groups.
+    [group] = await world._held("Groups")
+    left = {"op": "remove", "path": f'members[value eq "{account}"]'}
+    await world._by_hand("PATCH", f"Groups/{group['id']}", {"Operations": [left]})
+    await world.change_user(bea, account_enabled=True)
+    world.sent.clear()
+    await world.run()
+    assert [sent.path for sent in world.sent] == [f"/scim/Users/{account}"]
+    for outcome in ("update success", "other skipped"):
+        await world.service.restart(world.job_id, None)
+        assert (await world.run())["Team"] == outcome
+        assert await world.held_groups() == {"Team": {"ada", "bea"}}
 
 
 @pytest.mark.req("REQ-P-095")

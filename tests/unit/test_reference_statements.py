@@ -11,6 +11,7 @@ from joiner.storage.sqlite import Database
 
 STATEMENTS = [
     *(sql for statements in pending_references.LINKED.values() for sql in statements),
+    pending_references.RETURNED,
     pending_references.SEEN_MANAGERS,
     *pending_references.SEEN_MEMBERS,
 ]
