@@ -59,6 +59,7 @@ def settle(connection: sqlite3.Connection, cycle: Cycle, now: datetime) -> None:
     elif (found := _judge(connection, job, cycle, tally)) is not None:
         reason, message = found
         if cycle.kind == "initial" and reason in BY_NUMBERS and not is_on(job.settings, "quarantineAfterInitialCycle"):
+            lift(connection, job, now, SERVICE_ITSELF)
             _prune(connection, job, now)
         else:
             impose(connection, job, reason, _error(reason, message), now)

@@ -172,8 +172,12 @@ async def test_cycles_that_could_not_reach_the_application_are_not_taken_for_fai
 async def test_as_documented_an_initial_cycle_forgets_its_failures_and_pauses_the_job(world: World) -> None:
     await world.configure(**SMALL_NUMBERS, parity_quarantineAfterInitialCycle="off")
     await assigned(world, "ada", "bea", "cid")
-    world.fail(no_creates)
+    world.fail(lambda method, path: 401)
     await world.service.start(world.job_id)
+    await world.run_due()
+    assert quarantine(world)["reason"] == "EncounteredQuarantineException"
+    world.fail(no_creates)
+    world.clock.move(6 * HOURS)
     await world.run_due()
     assert (quarantine(world), world.status()["escrowsPruned"]) == (None, True)
     assert world.job().schedule_state == "Paused"
