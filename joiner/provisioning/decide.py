@@ -118,7 +118,7 @@ def _create(
         "EntrySynchronizationAdd",
         "matching",
         Status.SUCCESS,
-        f"{source.object_type} '{source.name}' will be created: it is active, assigned, and has no match in the target",
+        f"{source.object_type} '{source.name}' will be created: it is active, in scope, and has no match in the target",
     )
     return Decision(
         Action.CREATE,

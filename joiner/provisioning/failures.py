@@ -47,6 +47,7 @@ RECOMMENDATIONS: Final[Mapping[str, str]] = {
     "Timeout": "Nothing to do: it is tried again. If it persists, ask the application's operator.",
     "TooManyDeletes": "Look at what is held back, then allow it, or put right what caused it.",
     "TooManyRequests": "Nothing to do: it is tried again more slowly.",
+    "UnableToResolveReferenceAttributeValue": "Bring those who are named into scope, if they should be written.",
     "Unauthorized": "Enter a valid secret token and test the connection.",
     "UnprocessableEntity": "Read the application's message; correct the value or the mapping.",
     "WebExceptionProtocolError": "Check that the Tenant URL is right and that the application can be reached.",

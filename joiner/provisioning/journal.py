@@ -170,7 +170,9 @@ def given_up(source: SourceObject) -> Step:
 
 
 def _import_step(context: LogContext, kind: str, source: SourceObject) -> Step:
-    details = {"objectId": source.id, "accountEnabled": str(source.is_enabled)}
+    details = {"objectId": source.id}
+    if source.object_type == "User":
+        details["accountEnabled"] = str(source.is_enabled)
     if context.reads is not None:
         hidden = context.reads.get(source.object_type, {})
         values = {name: source.attributes.get(name) for name in sorted(hidden)}

@@ -179,39 +179,32 @@ class Work:
     def _held_steps(self) -> list[Step]:
         if not self._held:
             return []
-        names = ", ".join(item.related_name for item in self._held[:NAMED_AT_MOST])
-        more = f" and {len(self._held) - NAMED_AT_MOST} more" if len(self._held) > NAMED_AT_MOST else ""
-        text = f"the removal of {names}{more} from {self._first.own_name} is held back until an administrator allows it"
+        names = _names(self._held)
+        text = f"the removal of {names} from {self._first.own_name} is held back until an administrator allows it"
         details = {"SkipReason": "TooManyDeletes"}
         return [Step("EntrySynchronizationSkip", "referenceResolution", Status.SKIPPED, text, details)]
 
     def _unresolved_problem(self) -> Problem | None:
         unresolved = [item for item in self._references if item.is_unresolved or _is_skipped_group(item)]
-        if not unresolved:
-            return None
-        names = ", ".join(item.related_name for item in unresolved[:NAMED_AT_MOST])
-        more = f" and {len(unresolved) - NAMED_AT_MOST} more" if len(unresolved) > NAMED_AT_MOST else ""
-        return Problem(
-            UNRESOLVED,
-            f"unable to assign {names}{more} as the {self._first.attribute} of {self._first.own_name}",
-        )
+        return Problem(UNRESOLVED, self._unable(unresolved)) if unresolved else None
 
     def _unresolved_steps(self) -> list[Step]:
-        problem = self._unresolved
-        if problem is None:
-            return []
-        nested = any(_is_skipped_group(item) for item in self._references)
-        why = "groups inside of groups are not provisioned" if nested else "not in scope"
-        text = f"{problem.reason}: {why}"
+        nested = [item for item in self._references if _is_skipped_group(item)]
+        outside = [item for item in self._references if item.is_unresolved and not _is_skipped_group(item)]
         return [
             Step(
                 "EntrySynchronizationUpdate",
                 "referenceResolution",
                 Status.WARNING,
-                text,
+                f"{self._unable(items)}: {why}",
                 {"ErrorCode": UNRESOLVED},
             )
+            for items, why in ((outside, "not in scope"), (nested, "groups inside of groups are not provisioned"))
+            if items
         ]
+
+    def _unable(self, items: Sequence[Reference]) -> str:
+        return f"unable to assign {_names(items)} as the {self._first.attribute} of {self._first.own_name}"
 
     def _export_steps(self) -> list[Step]:
         steps = []
@@ -234,6 +227,11 @@ def _changes(attribute: str, written: Sequence[Reference]) -> list[Change]:
         Change(attribute, None, item.related_name) if item.adds else Change(attribute, item.related_name, None)
         for item in written
     ]
+
+
+def _names(items: Sequence[Reference]) -> str:
+    more = f" and {len(items) - NAMED_AT_MOST} more" if len(items) > NAMED_AT_MOST else ""
+    return ", ".join(item.related_name for item in items[:NAMED_AT_MOST]) + more
 
 
 def _is_skipped_group(item: Reference) -> bool:

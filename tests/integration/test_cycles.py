@@ -219,11 +219,18 @@ async def test_a_member_out_of_scope_is_left_out_and_named_in_the_log(world: Wor
 async def test_a_group_in_a_group_is_named_in_the_log_and_not_written(world: World) -> None:
     ada = await world.add_user("ada")
     bea = await world.add_user("bea")
+    cid = await world.add_user("cid")
+    await world.change_user(cid, account_enabled=False)
     inner = await world.add_group("Inner", ada)
-    outer = await world.add_group("Outer", bea, inner)
+    outer = await world.add_group("Outer", bea, cid, inner)
     await world.assign(outer)
     outcome = await world.run()
     assert outcome["Outer"] == "create warning"
+    steps = [step for step in world.entries()["Outer"]["provisioningSteps"] if step["status"] == "warning"]
+    assert [step["description"] for step in steps] == [
+        "unable to assign cid@fjord.example as the members of Outer: not in scope",
+        "unable to assign Inner as the members of Outer: groups inside of groups are not provisioned",
+    ]
     assert set(await world.accounts()) == {"bea"}
     assert await world.held_groups() == {"Outer": {"bea"}}
 
