@@ -106,7 +106,7 @@ def _create(
     if computed.is_ignored:
         return _ignore(source, Action.CREATE, steps)
     problem = mapping_problem(computed.errors)
-    if not target.queries and problem is None:
+    if not target.queries and not any(flow.matching_priority for flow, _ in computed.errors):
         names = ", ".join(flow.target for flow in plan.matching)
         return skip(Action.OTHER, steps, "ImportSkipped", f"no value for any matching attribute ({names})")
     if not plan.adds:

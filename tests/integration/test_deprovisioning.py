@@ -72,7 +72,9 @@ TABLE: list[tuple[Leave, list[Any], list[Any], list[Any]]] = [
 """Way to leave → what is sent, what with SkipOutOfScopeDeletions, and what when the user is purged afterwards."""
 
 
-@pytest.mark.req("REQ-P-090", "REQ-P-091", "REQ-P-092", "REQ-P-093", "REQ-P-096", "REQ-P-097", "REQ-P-098", "REQ-P-099")
+@pytest.mark.req(
+    "REQ-P-020", "REQ-P-090", "REQ-P-091", "REQ-P-092", "REQ-P-093", "REQ-P-096", "REQ-P-097", "REQ-P-098", "REQ-P-099"
+)
 @pytest.mark.parametrize("soft_deletes", [True, False])
 @pytest.mark.parametrize("skips", [True, False])
 async def test_each_way_to_leave_sends_what_the_table_says(tmp_path: Path, skips: bool, soft_deletes: bool) -> None:

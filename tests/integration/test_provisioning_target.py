@@ -124,14 +124,20 @@ async def test_refused_credentials_and_a_wrong_address_make_the_target_unusable(
         (400, {"detail": "Missing userName"}, "MandatoryFieldsMissing"),
         (400, {"scimType": "invalidSyntax", "detail": "missing brace"}, "UnprocessableEntity"),
         (400, {"scimType": "invalidValue", "detail": "too long"}, "UnprocessableEntity"),
+        (408, {}, "Timeout"),
         (422, {}, "UnprocessableEntity"),
+        (429, {}, "TooManyRequests"),
+        (500, {}, "InternalServerError"),
         (501, {}, "NotImplemented"),
+        (502, {}, "InternalServerError"),
+        (503, {}, "InternalServerError"),
+        (504, {}, "Timeout"),
     ],
 )
 async def test_a_refusal_has_the_error_code_of_the_provisioning_log(
     status: int, body: dict[str, Any], code: str
 ) -> None:
-    async with talking_to(Script(json(body, status))) as target:
+    async with talking_to(Script(*[json(body, status)] * 20)) as target:
         with pytest.raises(TargetError) as caught:
             await target.modify("/Users", "u1", {})
     assert (caught.value.code, caught.value.status) == (code, status)

@@ -190,10 +190,19 @@ def test_an_object_that_a_mapping_ignores_is_left_alone() -> None:
         assert "IgnoreObjectFlow" in decision.problem.reason
 
 
-def test_a_matching_mapping_that_fails_fails_its_object_alone() -> None:
-    def fail(attributes: Mapping[str, Any]) -> Any:
-        raise EvaluationError("no")
+def fail(attributes: Mapping[str, Any]) -> Any:
+    raise EvaluationError("no")
 
+
+@pytest.mark.req("REQ-P-066")
+def test_nothing_else_is_said_of_an_object_without_a_matching_value() -> None:
+    flows = tuple(replace(flow, evaluate=fail) if flow.target == "active" else flow for flow in USERS.flows)
+    decision = decision_on(replaced(ADA, objectId=None, userPrincipalName=None), plan=replace(USERS, flows=flows))
+    assert decision.problem is not None
+    assert (decision.status, decision.problem.code) == (Status.SKIPPED, "ImportSkipped")
+
+
+def test_a_matching_mapping_that_fails_fails_its_object_alone() -> None:
     broken = {flow.target: replace(flow, evaluate=fail) for flow in USERS.matching}
     flows = tuple(broken.get(flow.target, flow) for flow in USERS.flows)
     decision = decision_on(plan=replace(USERS, flows=flows, matching=tuple(broken.values())))
