@@ -181,6 +181,14 @@ def reset_job(connection: sqlite3.Connection, job_id: str, resets: frozenset[Res
         # Counted anew with the links (REQ-P-127).
         connection.execute("UPDATE job SET users_synchronized = 0, groups_synchronized = 0 WHERE id = ?", (job_id,))
     if "escrows" in resets:
+        # What is forgotten is not tried again; what may have been written is, since nobody else would find it.
+        connection.execute(
+            "DELETE FROM pending_reference AS p WHERE job_id = ?1 AND source_id IN"
+            " (SELECT source_id FROM escrow WHERE job_id = ?1 AND is_reference) AND NOT EXISTS (SELECT 1 FROM"
+            " reference_intent i WHERE i.job_id = ?1 AND i.source_id = p.source_id AND i.attribute = p.attribute"
+            " AND i.related_id = p.related_id)",
+            (job_id,),
+        )
         for table in ("escrow", "inbound_escrow"):
             connection.execute(f"DELETE FROM {table} WHERE job_id = ?", (job_id,))
         connection.execute("UPDATE job SET escrows_pruned = 0, complete_failures = 0 WHERE id = ?", (job_id,))

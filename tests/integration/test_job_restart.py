@@ -229,6 +229,23 @@ async def test_references_that_fail_are_counted_apart_and_tried_at_their_times(w
     assert links.count_escrows(world.db.reader, world.job_id) == (0, 0)
 
 
+async def test_failures_that_are_forgotten_are_not_tried_again_before_the_next_initial_cycle(world: World) -> None:
+    team = await world.add_group("Team", await world.add_user("ada"))
+    await world.assign(team)
+    for refused in ("POST", "PATCH"):
+        world.fail(lambda method, path, refused=refused: 400 if method == refused else None)  # type: ignore[misc] # binds it
+        await world.service.restart(world.job_id, "Watermark")
+        assert any(outcome.endswith("failure") for outcome in (await world.run()).values())
+        await world.service.restart(world.job_id, "Escrows")
+        world.sent.clear()
+        assert await world.run() == {}
+        assert world.sent == []
+    world.fail(None)
+    await world.service.restart(world.job_id, "Watermark")
+    await world.run()
+    assert await world.held_groups() == {"Team": {"ada"}}
+
+
 async def test_a_stop_at_once_ends_the_cycle_at_its_page_and_start_does_the_rest(world: World) -> None:
     ada = await provisioned(world)
     await world.change_user(ada, jobTitle="Late")
