@@ -65,11 +65,7 @@ class RequestLog:
 
     def _masking_of(self, changes: Iterable[Change]) -> Masking:
         """Redacted attributes are hidden as a whole, by their name, and their values wherever they stand."""
-        texts = {
-            text for change in changes if change.is_secret for text in (*texts_in(change.old), *texts_in(change.new))
-        }
-        longest_first = sorted((text for text in texts if len(text) >= SHORTEST_SECRET), key=len, reverse=True)
-        return Masking(self._names, longest_first)
+        return Masking(self._names, redacted_texts(changes))
 
     def _text(self, said: Said, masking: Masking) -> bytes:
         path, answer = said.path, said.answer
@@ -101,6 +97,12 @@ class RequestLog:
         short = _short(document, 0)
         text = orjson.dumps(short)
         return short if len(text) <= LONGEST_BODY else text[:LONGEST_BODY].decode("utf-8", "replace") + "…"
+
+
+def redacted_texts(changes: Iterable[Change]) -> list[str]:
+    """The values that nobody may see, the longest first."""
+    texts = {text for change in changes if change.is_secret for text in (*texts_in(change.old), *texts_in(change.new))}
+    return sorted((text for text in texts if len(text) >= SHORTEST_SECRET), key=len, reverse=True)
 
 
 def document_of(text: bytes) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from joiner.provisioning import census, pending_references, wire
 from joiner.provisioning.census import Answers
-from joiner.provisioning.client.recorder import listen
+from joiner.provisioning.client.recorder import Masking, listen
 from joiner.provisioning.decide import decide
 from joiner.provisioning.decision import (
     Action,
@@ -30,6 +30,7 @@ from joiner.provisioning.decision import (
     Step,
     TargetState,
 )
+from joiner.provisioning.exchanges import redacted_texts
 from joiner.provisioning.failures import TargetError, TargetUnusableError
 from joiner.provisioning.items import Item
 from joiner.provisioning.journal import Outcome
@@ -309,7 +310,10 @@ async def _send(run: Run, object_type: ObjectType, decision: Decision) -> str:
 
 def _failed(error: TargetError, item: Item, began: float) -> Outcome:
     target_id = item.link.target_id if item.link else None
-    return Outcome(Status.FAILURE, target_id, Problem(error.code, error.reason), _milliseconds(began))
+    # Some answer by repeating what they were sent.
+    hidden = redacted_texts(item.decision.changes) if item.decision is not None else []
+    problem = Problem(error.code, Masking((), hidden).text(error.reason))
+    return Outcome(Status.FAILURE, target_id, problem, _milliseconds(began))
 
 
 def _milliseconds(began: float) -> int:

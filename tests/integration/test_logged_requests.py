@@ -100,6 +100,18 @@ async def test_passwords_redacted_values_and_tokens_are_nowhere_in_the_log(world
         assert secret not in text
 
 
+async def test_a_redacted_value_that_a_refusal_repeats_is_not_in_the_log(world: World) -> None:
+    hidden = mapping("nickName", "Redact([extensionAttribute1])")
+    nick_name = {"name": "nickName", "type": "String"}
+    await world.set_schema(lambda document: add_mappings(document, hidden, nickName=nick_name))
+    await world.assign(await world.add_user("ada", extensionAttribute1="made to"))
+    world.fail(lambda method, path: 400 if method == "POST" else None)
+    await world.run()
+    error = world.entries()["ada"]["provisioningStatusInfo"]["errorInformation"]
+    assert error["reason"] == "the application answered HTTP 400: * fail"
+    assert b"made to" not in orjson.dumps(world.entries())
+
+
 @pytest.mark.req("REQ-C-034")
 async def test_long_lists_are_shortened_and_of_many_requests_the_first_and_last_are_kept(world: World) -> None:
     people = [await world.add_user(f"user{number:03}") for number in range(2 * (MOST + 5))]
