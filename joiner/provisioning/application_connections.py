@@ -89,7 +89,7 @@ class ApplicationConnections:
             now = self._clock()
             if told_settings:
                 for job in jobs.jobs_of(connection, service_principal_id):
-                    jobs.write_settings(connection, job.id, job_settings.merge(job.settings, told_settings))
+                    jobs.write_settings(connection, job.id, job_settings.merge(job.settings, told_settings), now)
             jobs.retry_quarantined(connection, service_principal_id, now)
             narrows = credentials.is_true(stored.get("SyncAll")) and not credentials.is_true(merged.get("SyncAll"))
             for job in jobs.jobs_of(connection, service_principal_id):

@@ -23,6 +23,8 @@ MOST: Final = 10**9
 MOST_HOURS: Final = 24 * 366
 DriftAction = Literal["report", "repair"]
 
+INTERVAL: Final = "IntervalMinutes"
+LONGEST_INTERVAL: Final = 24 * 60
 DELETES: Final = "QuarantineTooManyDeletesThreshold"
 DELETES_PERCENT: Final = "QuarantineTooManyDeletesPercent"
 DELETES_FLOOR: Final = "QuarantineTooManyDeletesPercentFloor"
@@ -46,6 +48,13 @@ def _number(text: str) -> str:
     if not text.strip().isdecimal() or int(text) > MOST:
         raise InvalidValueError("must be a whole number")
     return str(int(text))
+
+
+def _minutes(text: str) -> str:
+    number = _number(text)
+    if not 1 <= int(number) <= LONGEST_INTERVAL:
+        raise InvalidValueError(f"must be a number of minutes from 1 to {LONGEST_INTERVAL}")
+    return number
 
 
 def _hours(text: str) -> str:
@@ -102,6 +111,7 @@ class JobSetting:
 
 SETTINGS: Final = (
     JobSetting(MODE_SETTING, "improved", "`improved`, or `entra`: as the reference, gaps included", _one_of(*MODES)),
+    JobSetting(INTERVAL, "40", "minutes from the beginning of one cycle to that of the next", _minutes),
     JobSetting(PREVENT, "by mode", "the guard against accidental deletions; its threshold turns it on", YES_OR_NO),
     JobSetting(DELETES, "500", "a cycle that would take access from more objects is held back", _number),
     JobSetting(DELETES_PERCENT, "20", "the same in percent of the managed objects; 0: never", _percent),
@@ -235,6 +245,11 @@ def thresholds(settings: Mapping[str, str]) -> Thresholds:
 def recipients(settings: Mapping[str, str]) -> str:
     """To whom e-mails go; empty if nobody wants any (REQ-P-130)."""
     return settings.get(EMAIL, "") if _value(settings, SENDS_MAIL) == "true" else ""
+
+
+def interval(settings: Mapping[str, str]) -> timedelta:
+    """From the beginning of one cycle to that of the next."""
+    return timedelta(minutes=int(_value(settings, INTERVAL)))
 
 
 def prefetch(settings: Mapping[str, str]) -> str:

@@ -6,7 +6,7 @@ service §5.
 
 import sqlite3
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, Literal
 
 import msgspec
@@ -14,10 +14,9 @@ import msgspec
 from joiner.clock import to_iso
 from joiner.errors import InvalidValueError, NotFoundError
 from joiner.ids import new_id
+from joiner.provisioning import job_settings
 from joiner.provisioning.client.profile import changed_profile
 from joiner.provisioning.rows import from_row, to_json
-
-DEFAULT_INTERVAL: Final = timedelta(minutes=40)
 
 ScheduleState = Literal["Active", "Disabled", "Paused"]
 Reset = Literal["links", "escrows", "watermark", "quarantine", "held deletes"]
@@ -111,7 +110,7 @@ def add_job(
             service_principal_id,
             template_id,
             to_iso(now),
-            int(DEFAULT_INTERVAL.total_seconds()),
+            int(job_settings.interval({}).total_seconds()),
             to_json({**schema, "id": job_id, "version": "v1.0"}),
         ),
     )
@@ -210,9 +209,14 @@ def run_soon(connection: sqlite3.Connection, job_id: str, now: datetime) -> None
     )
 
 
-def write_settings(connection: sqlite3.Connection, job_id: str, settings: Mapping[str, str]) -> None:
-    """Stores exactly these."""
-    connection.execute("UPDATE job SET settings = ? WHERE id = ?", (to_json(dict(settings)), job_id))
+def write_settings(connection: sqlite3.Connection, job_id: str, settings: Mapping[str, str], now: datetime) -> None:
+    """Stores exactly these. A shorter interval counts from now on, unless the job is in quarantine."""
+    interval = job_settings.interval(settings)
+    connection.execute(
+        "UPDATE job SET settings = ?, interval_seconds = ?,"
+        " next_run_at = iif(quarantine IS NULL, min(next_run_at, ?), next_run_at) WHERE id = ?",
+        (to_json(dict(settings)), int(interval.total_seconds()), to_iso(now + interval), job_id),
+    )
 
 
 def reset_scope(text: str | None) -> frozenset[Reset]:

@@ -89,7 +89,8 @@ class ProvisioningService:
             now = self._clock()
             job = jobs.add_job(connection, service_principal_id, template_id, schema, now)
             stored = self.connections.stored(connection, service_principal_id)
-            jobs.write_settings(connection, job.id, job_settings.merge({}, job_settings.told_by_secrets(stored)))
+            settings = job_settings.merge({}, job_settings.told_by_secrets(stored))
+            jobs.write_settings(connection, job.id, settings, now)
             changes = provisioning_mode.set_mode(connection, service_principal_id, "Automatic", now)
             _note(connection, "Add provisioning configuration", now, by, job, changes)
             return jobs.job_by_id(connection, job.id)
@@ -145,10 +146,11 @@ class ProvisioningService:
         def work(connection: sqlite3.Connection) -> None:
             job = jobs.job_by_id(connection, job_id)
             settings = job_settings.merge(job.settings, changes)
-            jobs.write_settings(connection, job_id, settings)
+            now = self._clock()
+            jobs.write_settings(connection, job_id, settings, now)
             told = audit.differences(job.settings, settings)
             if told:
-                _note(connection, "Update provisioning setting or credentials", self._clock(), by, job, told)
+                _note(connection, "Update provisioning setting or credentials", now, by, job, told)
 
         await self._db.write(work)
         self._wake()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from joiner.directory import groups, users
-from joiner.errors import InvalidStateError
+from joiner.errors import InvalidStateError, InvalidValueError
 from joiner.provisioning import cycles, jobs
 from tests.world import World, code_of, joined, opened, status_of
 
@@ -553,6 +553,26 @@ async def test_a_started_job_is_due_at_once_and_then_every_40_minutes_until_it_i
     world.clock.move(timedelta(days=1))
     assert await world.side.begin_due_cycles() == []
     assert jobs.job_by_id(world.db.reader, world.job_id).schedule_state == "Paused"
+
+
+@pytest.mark.req("REQ-P-056")
+async def test_the_interval_can_be_set_down_to_a_minute_and_counts_at_once(world: World) -> None:
+    await world.service.start(world.job_id)
+    assert len(await world.run_due()) == 1
+    await world.configure(IntervalMinutes="1")
+    assert world.service.job_document(world.job())["schedule"]["interval"] == "PT1M"
+    for _ in range(2):
+        assert await world.run_due() == []
+        world.clock.move(timedelta(minutes=1))
+        assert await world.run_due() == [{}]
+    await world.configure(IntervalMinutes=None)
+    world.clock.move(timedelta(minutes=1))
+    assert await world.run_due() == [{}], "as was said when the last one began"
+    world.clock.move(timedelta(minutes=39))
+    assert await world.run_due() == []
+    for wrong in ("0", "1.5", "1441"):
+        with pytest.raises(InvalidValueError, match="IntervalMinutes must be a"):
+            await world.configure(IntervalMinutes=wrong)
 
 
 @pytest.mark.parametrize("turns", range(6))
