@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from joiner.directory import groups, users
-from joiner.errors import InvalidStateError, InvalidValueError
+from joiner.errors import InvalidStateError
 from joiner.provisioning import cycles, jobs
 from tests.world import World, code_of, joined, opened, status_of
 
@@ -392,54 +392,6 @@ async def test_an_application_that_cannot_be_reached_quarantines_the_job_at_the_
     assert (world.status()["quarantine"], world.status()["countSuccessiveCompleteFailures"]) == (None, 0)
 
 
-@pytest.mark.req("REQ-P-024")
-async def test_with_the_group_mapping_off_members_are_provisioned_and_no_group_is(world: World) -> None:
-    ada = await world.add_user("ada")
-    await world.assign(await world.add_group("Team", ada))
-    await world.set_schema(lambda document: switch(document, groups=False))
-    assert await world.run() == {"ada": "create success"}
-    assert not [asked.path for asked in world.asked if asked.path.startswith("/Groups")]
-
-
-def switch(document: dict[str, Any], *, users: bool = True, groups: bool = True) -> None:
-    """Turns the mappings on or off."""
-    for number, is_on in enumerate((users, groups)):
-        document["synchronizationRules"][0]["objectMappings"][number]["enabled"] = is_on
-
-
-async def test_with_the_group_mapping_off_groups_stay_linked_and_as_they_are(world: World) -> None:
-    _, bea, team = await joined(world)
-    await world.set_schema(lambda document: switch(document, groups=False))
-    await world.remove_member(team, bea)
-    await world.unassign(team)
-    world.asked.clear()
-    await world.run()
-    await world.service.restart(world.job_id, None)
-    await world.run()
-    assert not [asked.path for asked in world.asked if asked.path.startswith("/Groups")]
-    assert await world.held_groups() == {"Team": {"ada", "bea"}}
-    await world.assign(team)
-    await world.set_schema(switch)
-    await world.service.restart(world.job_id, None)
-    assert (await world.run())["Team"] == "update success"
-    assert await world.held_groups() == {"Team": {"ada"}}
-
-
-async def test_with_the_user_mapping_off_no_member_and_no_manager_is_written(world: World) -> None:
-    ada, bea, team = await joined(world)
-    await world.set_schema(lambda document: switch(document, users=False))
-    await world.remove_member(team, bea)
-    await world.change_user(ada, manager_id=bea)
-    world.sent.clear()
-    await world.run()
-    assert world.sent == []
-    await world.set_schema(switch)
-    await world.service.restart(world.job_id, None)
-    await world.run()
-    assert await world.held_groups() == {"Team": {"ada"}}
-    assert (await world.accounts())["ada"][ENTERPRISE]["manager"]["value"] == (await world.accounts())["bea"]["id"]
-
-
 @pytest.mark.req("REQ-P-027")
 async def test_sync_all_provisions_everybody(tmp_path: Path) -> None:
     async with opened(tmp_path, SyncAll="true") as world:
@@ -553,26 +505,6 @@ async def test_a_started_job_is_due_at_once_and_then_every_40_minutes_until_it_i
     world.clock.move(timedelta(days=1))
     assert await world.side.begin_due_cycles() == []
     assert jobs.job_by_id(world.db.reader, world.job_id).schedule_state == "Paused"
-
-
-@pytest.mark.req("REQ-P-056")
-async def test_the_interval_can_be_set_down_to_a_minute_and_counts_at_once(world: World) -> None:
-    await world.service.start(world.job_id)
-    assert len(await world.run_due()) == 1
-    await world.configure(IntervalMinutes="1")
-    assert world.service.job_document(world.job())["schedule"]["interval"] == "PT1M"
-    for _ in range(2):
-        assert await world.run_due() == []
-        world.clock.move(timedelta(minutes=1))
-        assert await world.run_due() == [{}]
-    await world.configure(IntervalMinutes=None)
-    world.clock.move(timedelta(minutes=1))
-    assert await world.run_due() == [{}], "as was said when the last one began"
-    world.clock.move(timedelta(minutes=39))
-    assert await world.run_due() == []
-    for wrong in ("0", "1.5", "1441"):
-        with pytest.raises(InvalidValueError, match="IntervalMinutes must be a"):
-            await world.configure(IntervalMinutes=wrong)
 
 
 @pytest.mark.parametrize("turns", range(6))

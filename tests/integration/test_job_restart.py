@@ -101,6 +101,26 @@ async def test_an_unknown_scope_is_refused_and_changes_nothing(world: World) -> 
     assert world.job().watermark is not None
 
 
+@pytest.mark.req("REQ-P-056")
+async def test_the_interval_can_be_set_down_to_a_minute_and_counts_at_once(world: World) -> None:
+    await world.service.start(world.job_id)
+    assert len(await world.run_due()) == 1
+    await world.configure(IntervalMinutes="1")
+    assert world.service.job_document(world.job())["schedule"]["interval"] == "PT1M"
+    for _ in range(2):
+        assert await world.run_due() == []
+        world.clock.move(timedelta(minutes=1))
+        assert await world.run_due() == [{}]
+    await world.configure(IntervalMinutes=None)
+    world.clock.move(timedelta(minutes=1))
+    assert await world.run_due() == [{}], "as was said when the last one began"
+    world.clock.move(timedelta(minutes=39))
+    assert await world.run_due() == []
+    for wrong in ("0", "1.5", "1441"):
+        with pytest.raises(InvalidValueError, match="IntervalMinutes must be a"):
+            await world.configure(IntervalMinutes=wrong)
+
+
 @pytest.mark.req("REQ-P-057")
 async def test_a_paused_job_goes_on_where_it_stopped(world: World) -> None:
     ada = await provisioned(world)

@@ -10,7 +10,7 @@ from joiner.directory.model import AppRole
 from joiner.errors import InvalidStateError
 from joiner.provisioning import cycles
 from tests.mappings import ENTERPRISE, FLOW_NULL, add_mappings, mapping, open_gates
-from tests.world import World, code_of
+from tests.world import World, code_of, joined
 
 CLERK = AppRole(id="06b07648-5ee6-4b8c-8a5b-0a2a2f4b1c01", display_name="The clerks", value="Clerk")
 BUYER = AppRole(id="06b07648-5ee6-4b8c-8a5b-0a2a2f4b1c02", display_name="Buyer", value="Buyer")
@@ -228,6 +228,57 @@ async def test_who_lacks_the_first_matching_value_is_matched_by_the_second(world
     await with_mappings(world, mapping("externalId", "[employeeId]", matchingPriority=1))
     assert await world.run() == {"ada": "update success"}
     assert len(await world.accounts()) == 1
+
+
+# Mappings that are off
+
+
+@pytest.mark.req("REQ-P-024")
+async def test_with_the_group_mapping_off_members_are_provisioned_and_no_group_is(world: World) -> None:
+    ada = await world.add_user("ada")
+    await world.assign(await world.add_group("Team", ada))
+    await world.set_schema(lambda document: switch(document, groups=False))
+    assert await world.run() == {"ada": "create success"}
+    assert not [asked.path for asked in world.asked if asked.path.startswith("/Groups")]
+
+
+def switch(document: dict[str, Any], *, users: bool = True, groups: bool = True) -> None:
+    """Turns the mappings on or off."""
+    for number, is_on in enumerate((users, groups)):
+        document["synchronizationRules"][0]["objectMappings"][number]["enabled"] = is_on
+
+
+async def test_with_the_group_mapping_off_groups_stay_linked_and_as_they_are(world: World) -> None:
+    _, bea, team = await joined(world)
+    await world.set_schema(lambda document: switch(document, groups=False))
+    await world.remove_member(team, bea)
+    await world.unassign(team)
+    world.asked.clear()
+    await world.run()
+    await world.service.restart(world.job_id, None)
+    await world.run()
+    assert not [asked.path for asked in world.asked if asked.path.startswith("/Groups")]
+    assert await world.held_groups() == {"Team": {"ada", "bea"}}
+    await world.assign(team)
+    await world.set_schema(switch)
+    await world.service.restart(world.job_id, None)
+    assert (await world.run())["Team"] == "update success"
+    assert await world.held_groups() == {"Team": {"ada"}}
+
+
+async def test_with_the_user_mapping_off_no_member_and_no_manager_is_written(world: World) -> None:
+    ada, bea, team = await joined(world)
+    await world.set_schema(lambda document: switch(document, users=False))
+    await world.remove_member(team, bea)
+    await world.change_user(ada, manager_id=bea)
+    world.sent.clear()
+    await world.run()
+    assert world.sent == []
+    await world.set_schema(switch)
+    await world.service.restart(world.job_id, None)
+    await world.run()
+    assert await world.held_groups() == {"Team": {"ada"}}
+    assert (await world.accounts())["ada"][ENTERPRISE]["manager"]["value"] == (await world.accounts())["bea"]["id"]
 
 
 # Failures
