@@ -71,7 +71,8 @@ def test_the_example_company_is_provisioned_and_every_kind_of_result_is_shown() 
     for word in ("created", "updated", "disabled", "skipped"):
         assert re.search(rf"^ +{word} +\d+ +\d+$", printed, re.MULTILINE), f"no count of what was {word}"
         assert re.search(rf"^ +{word} +\S+ \S+.*$", printed, re.MULTILINE), f"no row of what was {word}"
-    assert "refused the secret token" in printed, "a mistyped token stops at Test Connection, with the reason"
+    told = " ".join(printed.split())
+    assert "refused the secret token" in told, "a mistyped token stops at Test Connection, with the reason"
     assert "22 of a user and 3 of a group" in printed
     assert "not assigned to the application" in printed
     assert "active: True → False" in printed
