@@ -5,7 +5,7 @@ Functions run inside the transaction of a page.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from joiner.provisioning.rows import write_rows
@@ -22,15 +22,14 @@ OF_TAKEN: Final = (
     "FROM reference_intent i WHERE i.job_id = :job AND i.source_id = :source AND i.attribute = :attribute"
     " AND i.related_id = ''"
 )
-STILL_THERE: Final = (
-    f"INSERT OR IGNORE INTO pending_reference SELECT :job, :source, :attribute, ''"
-    f" {OF_TAKEN} AND i.target_value = :value",
+STILL_THERE: Final = f"INSERT OR IGNORE INTO pending_reference SELECT :job, :source, :attribute, '' {OF_TAKEN} AND i.target_value = :value"
+NO_LONGER_THERE: Final = (
     "DELETE FROM reference_intent WHERE (job_id, source_id, attribute, related_id) IN"
     f" (SELECT i.job_id, i.source_id, i.attribute, i.related_id {OF_TAKEN} AND i.target_value IS NOT :value)"
     " AND NOT EXISTS (SELECT 1 FROM pending_reference p WHERE p.job_id = :job AND p.source_id = :source"
-    " AND p.attribute = :attribute)",
+    " AND p.attribute = :attribute)"
 )
-"""The second: what is pending is written or taken away in any case, and the attempt is forgotten then."""
+"""What is pending is written or taken away in any case, and the attempt is forgotten then."""
 GONE: Final = (
     "DELETE FROM exported_reference WHERE job_id = ?1 AND attribute = 'members' AND related_id = ?2"
     " AND source_id IN (SELECT group_id FROM membership WHERE member_id = ?2)",
@@ -47,11 +46,22 @@ def note_read(connection: sqlite3.Connection, run: Run, held: Sequence[tuple[str
         "DELETE FROM exported_reference WHERE job_id = ? AND source_id = ? AND attribute = ? AND related_id = ''",
         ((run.job.id, *reference[:2]) for reference in held if reference[2] is None),
     )
+    for parameters in _remembered(connection, run, held):
+        connection.execute(NO_LONGER_THERE, parameters)
 
 
 def note_unwanted(connection: sqlite3.Connection, run: Run, held: Sequence[tuple[str, str, str | None]]) -> None:
     """(source id, attribute, value) that the target was seen to hold where the directory has nothing: what was taken
     away and is still there is taken away again; of what is gone nothing has to be remembered."""
+    for parameters in _remembered(connection, run, held):
+        connection.execute(STILL_THERE, parameters)
+        connection.execute(NO_LONGER_THERE, parameters)
+
+
+def _remembered(
+    connection: sqlite3.Connection, run: Run, held: Sequence[tuple[str, str, str | None]]
+) -> Iterator[dict[str, str | None]]:
+    """Those of `held` that something was taken away from, as parameters of statements."""
     rows = connection.execute(
         "SELECT source_id, attribute FROM reference_intent WHERE job_id = ? AND related_id = ''"
         f" AND source_id IN ({', '.join('?' * len(held))})",
@@ -60,9 +70,7 @@ def note_unwanted(connection: sqlite3.Connection, run: Run, held: Sequence[tuple
     remembered = {tuple(row) for row in rows}
     for source_id, attribute, value in held:
         if (source_id, attribute) in remembered:
-            parameters = {"job": run.job.id, "source": source_id, "attribute": attribute, "value": value}
-            for statement in STILL_THERE:
-                connection.execute(statement, parameters)
+            yield {"job": run.job.id, "source": source_id, "attribute": attribute, "value": value}
 
 
 def note_gone(connection: sqlite3.Connection, run: Run, source_ids: Sequence[str]) -> None:

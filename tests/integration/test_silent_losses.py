@@ -94,6 +94,21 @@ async def test_a_manager_whose_removal_was_lost_is_taken_away_also_when_a_leaver
     assert "manager" not in (await world.accounts())["ada"].get(ENTERPRISE, {})
 
 
+async def test_a_manager_is_taken_away_once_where_somebody_who_left_is_named_instead(world: World) -> None:
+    boss, chief = await world.add_user("boss"), await world.add_user("chief")
+    ada = await world.add_user("ada", manager=boss)
+    await world.assign(boss, chief, ada)
+    await world.run()
+    await world.unassign(chief)
+    await world.run()
+    await world.change_user(ada, manager_id=chief)
+    await world.run()
+    before = len(world.sent)
+    await restarted(world)
+    await restarted(world)
+    assert world.sent[before:] == []
+
+
 async def test_who_is_deleted_because_there_is_no_soft_delete_gets_the_manager_with_the_new_account(
     world: World,
 ) -> None:

@@ -48,6 +48,8 @@ REGRESSIONS: Final[Mapping[int, str]] = {
     408187: "the member that a group was to lose in vain, and who was purged, was expected to be found by a look",
     421280: "a plan was refused for what its own cut off attempt had linked",
     439024: "the account of who was purged was expected to be disabled although its deletion had been lost",
+    440489: "a manager was taken away in every initial cycle, because somebody who had left was named instead",
+    8850374: "as 440489, after a repair",
     432405: "that the manager was gone was believed unseen, because somebody who had left was named instead",
     401726: "what a group or a person held already, written again as a whole with a reference, was not in the plan",
     403544: "a member that a group was to lose in vain, and whose account is gone, was expected to be found by a look",
