@@ -135,7 +135,7 @@ async def _announce(run: Run, plan: ObjectPlan, items: Sequence[Item], gate: Pag
 
     def announce(connection: sqlite3.Connection) -> None:
         run.check_owned(connection)
-        intend(connection, run.job.id, object_type, queries)
+        intend(connection, run.job.id, run.cycle.id, object_type, queries)
         change_links(connection, run.job.id, object_type, links, now)
         pending_references.note_returned(connection, run, object_type, returned)
         pending_references.note_linked(connection, run, object_type, enabled)

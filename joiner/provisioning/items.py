@@ -48,6 +48,8 @@ class Item:
     outcome: Outcome | None = None
     is_refused: bool = False
     """A create certainly had no effect; of any other failure the next try must know that one may have been sent."""
+    is_under_way: bool = False
+    """A create that was sent by a worker which was overtaken in this very cycle may still arrive."""
     is_linked_ahead: bool = False
     """The link was written before the update was sent."""
     is_gone: bool = False
@@ -109,12 +111,25 @@ def items_of(run: Run, object_type: ObjectType, sources: list[SourceObject], pla
         entitlement = entitlements.get(source.id, UNASSIGNED)
         scope = judge_scope(source, entitlement, plan, run.context.settings)
         values = source_values(source, entitlement, scope, run.context.settings, environment)
-        state = TargetState(intended=lost[source.id]) if source.id in lost else UNKNOWN
+        intent = lost.get(source.id)
+        state = UNKNOWN if intent is None else TargetState(intended=intent.queries)
+        is_under_way = intent is not None and intent.cycle_id == run.cycle.id
         link = links.get(source.id)
         if link is not None and link.is_unseen and not run.is_initial:
             # What becomes of released objects between initial cycles is no concern of the job (REQ-P-090).
             link = replace(link, is_disabled=True)
-        items.append(Item(plan, source, values, scope, link, state, was_escrowed=source.id in waiting))
+        items.append(
+            Item(
+                plan,
+                source,
+                values,
+                scope,
+                link,
+                state,
+                was_escrowed=source.id in waiting,
+                is_under_way=is_under_way,
+            )
+        )
     return items
 
 

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import orjson
@@ -127,23 +127,46 @@ def forget_connection(connection: sqlite3.Connection, job_id: str, object_type: 
 def intend(
     connection: sqlite3.Connection,
     job_id: str,
+    cycle_id: str,
     object_type: ObjectType,
     creates: Mapping[str, Sequence[QueryMatch]],
 ) -> None:
     """Remembers, before anything is sent, that these objects are being created: source id → what finds them."""
-    rows = [(job_id, id_, object_type, msgspec.json.encode(queries).decode()) for id_, queries in creates.items()]
+    rows = [
+        (job_id, id_, object_type, msgspec.json.encode(queries).decode(), cycle_id) for id_, queries in creates.items()
+    ]
     write_rows(connection, "REPLACE INTO intent VALUES {rows}", rows)
 
 
-def intended(
-    connection: sqlite3.Connection, job_id: str, source_ids: Sequence[str]
-) -> dict[str, tuple[QueryMatch, ...]]:
-    """Those of `source_ids` whose create may have been sent by an attempt that broke off, with what finds them."""
+class Intent(NamedTuple):
+    """A create that may have been sent by an attempt that broke off."""
+
+    cycle_id: str
+    queries: tuple[QueryMatch, ...]
+    """What finds its account."""
+
+
+def intended(connection: sqlite3.Connection, job_id: str, source_ids: Sequence[str]) -> dict[str, Intent]:
+    """Those of `source_ids` whose create may have been sent."""
     rows = connection.execute(
-        f"SELECT source_id, queries FROM intent WHERE job_id = ? AND source_id IN ({_marks(source_ids)})",
+        f"SELECT source_id, cycle_id, queries FROM intent WHERE job_id = ? AND source_id IN ({_marks(source_ids)})",
         (job_id, *source_ids),
     )
-    return {row[0]: msgspec.json.decode(row[1], type=tuple[QueryMatch, ...]) for row in rows}
+    return {row[0]: Intent(row[1], msgspec.json.decode(row[2], type=tuple[QueryMatch, ...])) for row in rows}
+
+
+def intended_before(
+    connection: sqlite3.Connection, job_id: str, cycle_id: str, object_type: ObjectType, after: str, limit: int
+) -> list[str]:
+    """Ids of those whose create may have been sent by a cycle other than this one, in id order, after `after`; without
+    those that wait for another try."""
+    rows = connection.execute(
+        "SELECT source_id FROM intent WHERE job_id = ?1 AND object_type = ?2 AND cycle_id <> ?3 AND source_id > ?4"
+        " AND NOT EXISTS (SELECT 1 FROM escrow WHERE job_id = ?1 AND source_id = intent.source_id AND is_reference = 0)"
+        " ORDER BY source_id LIMIT ?5",
+        (job_id, object_type, cycle_id, after, limit),
+    )
+    return [row[0] for row in rows]
 
 
 def forget_intents(connection: sqlite3.Connection, job_id: str, source_ids: Sequence[str]) -> None:

@@ -22,7 +22,10 @@ OF_TAKEN: Final = (
     "FROM reference_intent i WHERE i.job_id = :job AND i.source_id = :source AND i.attribute = :attribute"
     " AND i.related_id = ''"
 )
-STILL_THERE: Final = f"INSERT OR IGNORE INTO pending_reference SELECT :job, :source, :attribute, '' {OF_TAKEN} AND i.target_value = :value"
+STILL_THERE: Final = (
+    "INSERT OR IGNORE INTO pending_reference SELECT :job, :source, :attribute, ''"
+    f" {OF_TAKEN} AND i.target_value = :value"
+)
 NO_LONGER_THERE: Final = (
     "DELETE FROM reference_intent WHERE (job_id, source_id, attribute, related_id) IN"
     f" (SELECT i.job_id, i.source_id, i.attribute, i.related_id {OF_TAKEN} AND i.target_value IS NOT :value)"

@@ -97,7 +97,10 @@ def _is_settled(item: Item) -> bool:
         return False
     if item.is_refused or item.is_linked_ahead:
         return True
-    return item.outcome is not None and item.outcome.status is not Status.FAILURE
+    if item.outcome is None or item.outcome.status is Status.FAILURE:
+        return False
+    # What was not found may still be made; the next cycle looks once more.
+    return not item.is_under_way or item.outcome.target_id is not None
 
 
 def _written(plan: ObjectPlan, item: Item) -> tuple[str, Sequence[QueryMatch]]:

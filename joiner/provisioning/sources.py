@@ -8,7 +8,7 @@ from joiner.directory.model import Group, User
 from joiner.provisioning.decision import ObjectType, SourceObject
 from joiner.provisioning.deletions import staged_ids
 from joiner.provisioning.journal_rows import last_name
-from joiner.provisioning.links import due_escrows
+from joiner.provisioning.links import due_escrows, intended_before
 from joiner.provisioning.planning.plans import chosen_ids
 from joiner.provisioning.run import OBJECTS_PER_PAGE, Run
 
@@ -17,8 +17,8 @@ FOREVER: Final = "9999"
 
 def page_of_sources(run: Run, object_type: ObjectType, after: str) -> list[SourceObject]:
     """The next objects to look at, in id order after `after`: all of them in an initial cycle; in an incremental one
-    those that changed, those that failed and are due, and those whose removal is held back; of a plan those that were
-    chosen."""
+    those that changed, those that failed and are due, those whose removal is held back, and those of whose create an
+    earlier cycle does not know what became of it; of a plan those that were chosen."""
     directory = run.directory
     if run.cycle.plan is not None:
         chosen = chosen_ids(run.reader, run.job.id, run.cycle.plan, object_type, after, OBJECTS_PER_PAGE)
@@ -33,7 +33,8 @@ def page_of_sources(run: Run, object_type: ObjectType, after: str) -> list[Sourc
     due_at = FOREVER if run.job.quarantine else run.cycle.began_at
     due = due_escrows(run.reader, run.job.id, object_type, due_at, after, OBJECTS_PER_PAGE)
     held = staged_ids(run.reader, run.job.id, object_type, after, OBJECTS_PER_PAGE)
-    ids = list(islice(dict.fromkeys(merge(changed, due, held)), OBJECTS_PER_PAGE))
+    lost = intended_before(run.reader, run.job.id, run.cycle.id, object_type, after, OBJECTS_PER_PAGE)
+    ids = list(islice(dict.fromkeys(merge(changed, due, held, lost)), OBJECTS_PER_PAGE))
     return sources_by_id(run, object_type, ids)
 
 

@@ -244,3 +244,24 @@ async def test_the_guard_also_holds_back_what_a_repair_would_take_away(world: Wo
     assert await apply(world, plan.number) == {"states": {"held": 2}, "refused": []}
     held = await world.accounts()
     assert (held["dan"]["active"], held["eve"]["active"]) == (True, True)
+
+
+async def test_an_account_that_is_there_after_all_stays_linked_when_its_repair_is_refused(world: World) -> None:
+    hidden: set[str] = set()
+    world.falsify = lambda body: {
+        **body,
+        "Resources": [each for each in body["Resources"] if each["id"] not in hidden],
+    }
+    accounts = await team(world)
+    [ada] = world.db.reader.execute("SELECT source_id FROM link WHERE target_id = ?", (accounts["ada"],)).fetchone()
+    hidden.add(accounts["ada"])
+    world.fail(lambda method, path: 404 if accounts["ada"] in path else None)
+    plan, drift = await look(world)
+    assert drift["missing"] == {"User": 1}
+    await world.change_user(ada, jobTitle="Boss")
+    await apply(world, plan.number)
+    world.fail(None)
+    hidden.clear()
+    await world.change_user(ada, account_enabled=False)
+    await world.run()
+    assert (await world.accounts())["ada"]["active"] is False

@@ -277,6 +277,8 @@ class Comparison:
         vandalised = any(p.is_vandalised for p in self.intention.people.values())
         if (missing := wanted - held) and "late references" not in self.excuses:
             yield f"{told} lacks the members {sorted(missing)}"
+        users = self.target.resources["Users"]
+        allowed |= {id_ for id_ in held if self._stays_half_taken_over(id_, users.get(id_, {}))}
         surplus = {id_ for id_ in held - allowed if self._exists(id_) and not self._may_be_held(id_, group)}
         if surplus and not vandalised:
             yield f"{told} has the members {sorted(surplus)}, whom the directory does not name"

@@ -83,7 +83,10 @@ def test_only_failures_whose_time_has_come_are_due_and_success_forgets_them(db: 
 
 
 def test_intents_survive_until_they_are_forgotten(db: Database, job_id: str) -> None:
-    db.write_now(lambda c: links.intend(c, job_id, "User", {"u1": [BY_NAME], "u2": [BY_NAME]}))
-    db.write_now(lambda c: links.intend(c, job_id, "User", {"u2": [BY_ID], "u3": [BY_ID]}))
+    db.write_now(lambda c: links.intend(c, job_id, "c1", "User", {"u1": [BY_NAME], "u2": [BY_NAME]}))
+    db.write_now(lambda c: links.intend(c, job_id, "c2", "User", {"u2": [BY_ID], "u3": [BY_ID]}))
     db.write_now(lambda c: links.forget_intents(c, job_id, ["u1"]))
-    assert links.intended(db.reader, job_id, ["u1", "u2", "u3", "u4"]) == {"u2": (BY_ID,), "u3": (BY_ID,)}
+    left = {"u2": links.Intent("c2", (BY_ID,)), "u3": links.Intent("c2", (BY_ID,))}
+    assert links.intended(db.reader, job_id, ["u1", "u2", "u3", "u4"]) == left
+    assert links.intended_before(db.reader, job_id, "c2", "User", "", 10) == []
+    assert links.intended_before(db.reader, job_id, "c3", "User", "u2", 10) == ["u3"]

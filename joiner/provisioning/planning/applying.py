@@ -137,6 +137,7 @@ def abandon(connection: sqlite3.Connection, cycle: Cycle) -> None:
     """The cycle ended before its time: what was not sent can be applied again."""
     key = (cycle.job_id, cycle.plan)
     connection.execute(WITHDRAW, key)
+    connection.execute(drift.RESTORE_CHOSEN, key)
     connection.execute(
         "UPDATE plan_item SET state = 'planned' WHERE job_id = ? AND number = ? AND state = 'chosen'", key
     )
@@ -215,6 +216,9 @@ class ApplyPage:
             "UPDATE plan_item SET state = iif(?1 IS NULL, 'sent', 'refused'), reason = ?1"
             " WHERE job_id = ?2 AND number = ?3 AND object_type = ?4 AND source_id = ?5",
             ((reason, self._plan.job_id, self._plan.number, *key) for key, reason in self._verdicts.items()),
+        )
+        connection.executemany(
+            drift.RESTORE_UNREPAIRED, ((self._plan.job_id, self._plan.number, *key) for key in self._verdicts)
         )
 
     def _refusal(self, considered: Considered) -> str | None:

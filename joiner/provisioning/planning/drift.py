@@ -107,6 +107,21 @@ def correct(connection: sqlite3.Connection, job_id: str, number: int) -> None:
     connection.execute(REMEMBER_FOUND, (job_id, number))
 
 
+RESTORE: Final = """
+INSERT OR IGNORE INTO link (job_id, source_id, object_type, target_id, is_managed, is_disabled, linked_at)
+SELECT i.job_id, i.source_id, i.object_type, i.missing_id, 1, 0, plan.applied_at FROM plan_item i
+JOIN plan ON plan.job_id = i.job_id AND plan.number = i.number
+WHERE i.job_id = ? AND i.number = ? AND i.missing_id IS NOT NULL AND {which}
+"""
+RESTORE_UNREPAIRED: Final = RESTORE.format(
+    which="i.object_type = ? AND i.source_id = ? AND (i.state = 'refused' OR (i.action <> 'release' AND NOT EXISTS"
+    " (SELECT 1 FROM intent WHERE intent.job_id = i.job_id AND intent.source_id = i.source_id)))"
+)
+RESTORE_CHOSEN: Final = RESTORE.format(which="i.state = 'chosen'")
+"""What was to be put right, and is refused or has failed: the link is as it was, so that an account that is there after
+all ends with whose it is. Where one may have been made, it is looked for."""
+
+
 def adopt(connection: sqlite3.Connection, job: Job, number: int, by: Actor, now: datetime) -> dict[str, int]:
     """Links the accounts that were found of entitled people, and forgets links to accounts that are gone."""
     plan = plans.plan_by_number(connection, job.id, number)
