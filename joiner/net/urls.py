@@ -44,7 +44,7 @@ def check_target_url(url: str, *, allow_loopback: bool, allow_private: bool, res
     host = parts.hostname or ""
     try:
         addresses = [ipaddress.ip_address(text.partition("%")[0]) for text in resolver(host)]
-    except OSError:
+    except (OSError, UnicodeError):
         addresses = []
     if not addresses:
         raise ForbiddenTargetError(f"the host '{host}' cannot be found")
@@ -58,19 +58,26 @@ def check_target_url(url: str, *, allow_loopback: bool, allow_private: bool, res
         raise ForbiddenTargetError(f"'{url}' is not encrypted; use https")
 
 
-NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
-"""Addresses that a gateway translates to the IPv4 address in their last 32 bits (RFC 6052)."""
+EMBEDDING: Final = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "::ffff:0:0:0/96", "::/96")))
+"""Addresses that lead to the IPv4 address in their last 32 bits: by a gateway (RFC 6052, RFC 2765), or as systems read
+them (RFC 4291 §2.5.5.1)."""
+LOCAL: Final = tuple(map(ipaddress.IPv6Network, ("64:ff9b:1::/48", "fec0::/10")))
+"""What a network uses for itself (RFC 8215, RFC 3879), and `ipaddress` may call global."""
 
 
 def _unwrapped(address: Address) -> Address:
-    """The IPv4 address that is reached by way of an IPv6 one: mapped, 6to4, Teredo, NAT64."""
-    if isinstance(address, ipaddress.IPv4Address):
+    """The IPv4 address that is reached by way of an IPv6 one: mapped, 6to4, Teredo, translated."""
+    if isinstance(address, ipaddress.IPv4Address) or address.is_loopback or address.is_unspecified:
         return address
-    if address in NAT64:
+    if any(address in network for network in EMBEDDING):
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     if address.teredo is not None:
         return address.teredo[1]
     return address.ipv4_mapped or address.sixtofour or address
+
+
+def _is_public(address: Address) -> bool:
+    return address.is_global and not any(address in network for network in LOCAL)
 
 
 def _check_address(address: Address, host: str, *, allow_loopback: bool, allow_private: bool) -> None:
@@ -81,7 +88,7 @@ def _check_address(address: Address, host: str, *, allow_loopback: bool, allow_p
             raise ForbiddenTargetError(
                 f"'{host}' is this machine; set allow_private_targets = true if it is meant to be a target"
             )
-    elif not address.is_global and not allow_private:
+    elif not _is_public(address) and not allow_private:
         raise ForbiddenTargetError(
             f"'{host}' has the private address {address}; set allow_private_targets = true to allow it"
         )
