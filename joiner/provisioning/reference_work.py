@@ -1,6 +1,7 @@
 """The references of one object within a page: exported in batches, then told to the log."""
 
 import sqlite3
+from collections import deque
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any, Final
@@ -26,11 +27,15 @@ from joiner.provisioning.journal_packing import PackedRow, extended, packed_row
 from joiner.provisioning.links import escrow, escrowed, release
 from joiner.provisioning.plan import AttributeFlow
 from joiner.provisioning.reference import MANAGER, MEMBERS, Reference
-from joiner.provisioning.run import ENDPOINTS, Run
+from joiner.provisioning.run import ENDPOINTS, UNREAD, Run
 
 GONE: Final = "InvalidAnchor"
 UNRESOLVED: Final = "UnableToResolveReferenceAttributeValue"
 NAMED_AT_MOST: Final = 5
+ABOUT_ONE: Final = frozenset({400, 404, 409, 422})
+"""Answers that may be about one of the members of a request only."""
+MOST_REFUSED: Final = 5
+"""So many members of a group may be refused before the others are not tried any more in this cycle."""
 
 
 class Work:
@@ -45,6 +50,10 @@ class Work:
         self._unresolved = self._unresolved_problem()
         self._written: list[Reference] = []
         self._unwritten: list[Reference] = []
+        self._refused: list[Reference] = []
+        """Members that the target does not take, while it has the group."""
+        self._is_there: bool | None = None
+        """Whether the target has the object; None: nobody has asked."""
         self._problem: Problem | None = None
         self._said: list[Said] = []
 
@@ -92,25 +101,62 @@ class Work:
         """Sends the changes; a refusal is kept for the log, and its references stay pending."""
         added = [item for item in self._references if item.adds is not None]
         removed = [item for item in self._references if item.adds is None and item.removes is not None]
-        waiting = batches(added, removed, self._run.context.profile)
+        waiting = deque(batches(added, removed, self._run.context.profile))
         listen(self._said)
-        for batch in waiting:
-            operations = self._operations(batch)
-            self._run.check_owned()
-            try:
-                await self._run.target.modify(
-                    ENDPOINTS[self._first.object_type],
-                    str(self._first.own_target),
-                    wire.patch_body(operations),
-                )
-            except TargetUnusableError:
-                raise
-            except TargetError as error:
+        while waiting:
+            batch = waiting.popleft()
+            error = await self._send(batch)
+            if error is None:
+                self._written.extend(batch)
+            elif not await self._goes_on(error):
                 self._problem = Problem(error.code, error.reason)
                 refused = batch if error.is_without_effect else []
                 self._unwritten.extend(item for item in chain(refused, *waiting) if item.attempted is None)
                 return
-            self._written.extend(batch)
+            elif len(batch) > 1:
+                # One that the target does not know any more must not keep the others out.
+                middle = len(batch) // 2
+                waiting.extendleft((batch[middle:], batch[:middle]))
+            elif batch[0].adds is None and error.status == 404:
+                # Who does not exist any more is no member either.
+                self._written.extend(batch)
+            else:
+                self._refused.extend(batch)
+                self._unwritten.extend(item for item in batch if item.attempted is None)
+                names = ", ".join(item.related_name for item in self._refused)
+                self._problem = Problem(error.code, f"{names}: {error.reason}")
+
+    async def _send(self, batch: Sequence[Reference]) -> TargetError | None:
+        """The refusal, if the target does not take the changes."""
+        operations = self._operations(batch)
+        self._run.check_owned()
+        try:
+            await self._run.target.modify(self._endpoint, str(self._first.own_target), wire.patch_body(operations))
+        except TargetUnusableError:
+            raise
+        except TargetError as error:
+            return error
+        return None
+
+    async def _goes_on(self, error: TargetError) -> bool:
+        """Whether the refusal may be about one member, so that others can be written."""
+        is_about_one = self._first.attribute == MEMBERS and error.is_without_effect and error.status in ABOUT_ONE
+        if not is_about_one or len(self._refused) == MOST_REFUSED:
+            return False
+        if error.status == 404 and self._is_there is None:
+            target_id, unread = str(self._first.own_target), UNREAD[self._first.object_type]
+            try:
+                found = await self._run.target.read(self._endpoint, target_id, exclude=unread)
+            except TargetUnusableError:
+                raise
+            except TargetError:
+                return False
+            self._is_there = found is not None
+        return self._is_there is not False
+
+    @property
+    def _endpoint(self) -> str:
+        return ENDPOINTS[self._first.object_type]
 
     def settle(self, connection: sqlite3.Connection, *, was_escrowed: bool) -> Sequence[Step]:
         """Keeps a failure for another try; returns what the log has to say."""
@@ -155,7 +201,7 @@ class Work:
     def _look_next_time(self, connection: sqlite3.Connection, problem: Problem) -> None:
         """What the target does not find is looked at in the next cycle; for references alone it would not be."""
         first, job_id = self._first, self._run.job.id
-        if problem.code == GONE and not escrowed(connection, job_id, [first.source_id]):
+        if problem.code == GONE and not self._is_there and not escrowed(connection, job_id, [first.source_id]):
             escrow(connection, job_id, first.source_id, first.object_type, problem, self._run.clock())
 
     def _operations(self, batch: Sequence[Reference]) -> list[dict[str, Any]]:

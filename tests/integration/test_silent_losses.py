@@ -158,3 +158,48 @@ async def test_a_group_that_was_gone_when_a_member_was_to_be_added_is_sent_nothi
     assert code_of(world.entries()["Team"]) == "InvalidAnchor"
     await world.run()
     assert world.sent[sent:] == []
+
+
+@pytest.mark.req("REQ-P-105")
+@pytest.mark.parametrize("status", [404, 400])
+async def test_a_member_whose_account_is_gone_keeps_nobody_else_out_of_the_group(world: World, status: int) -> None:
+    people = [await world.add_user(name) for name in ("ada", "bea", "cid", "dan", "eva")]
+    team = await world.add_group("Team")
+    await world.assign(team, *people)
+    await world.run()
+    bea = (await world.accounts())["bea"]["id"]
+    await world.application_delete(bea)
+    for person in people:
+        await world.add_member(team, person)
+    world.fail(lambda method, path: status if method == "PATCH" and bea in str(world.sent[-1].body) else None)
+    outcome = await world.run()
+    assert (outcome["Team"], outcome["bea"], outcome["ada"]) == ("update failure", "update failure", "other skipped")
+    assert await world.held_groups() == {"Team": {"ada", "cid", "dan", "eva"}}
+    reason = world.entries()["Team"]["provisioningStatusInfo"]["errorInformation"]["reason"]
+    assert reason.startswith("bea@fjord.example: ")
+    sent = len(world.sent)
+    assert (await world.run())["Team"] == "update failure"
+    assert len(world.sent) == sent + 1, "nobody else is sent again"
+
+
+@pytest.mark.req("REQ-P-105")
+async def test_who_is_gone_from_the_application_is_no_member_either(world: World) -> None:
+    ada, bea = await world.add_user("ada"), await world.add_user("bea")
+    team = await world.add_group("Team", ada, bea)
+    await world.assign(team, ada, bea)
+    await world.run()
+    gone = (await world.accounts())["bea"]["id"]
+    await world.application_delete(gone)
+    await world.remove_member(team, bea)
+    world.fail(lambda method, path: 404 if method == "PATCH" and gone in str(world.sent[-1].body) else None)
+    assert (await world.run())["Team"] == "update success"
+
+
+@pytest.mark.req("REQ-P-105")
+async def test_a_group_that_takes_no_members_is_not_asked_about_each_of_them(world: World) -> None:
+    people = [await world.add_user(f"user{number}") for number in range(50)]
+    team = await world.add_group("Team", *people)
+    await world.assign(team, *people)
+    world.fail(lambda method, path: 400 if method == "PATCH" and "/Groups/" in path else None)
+    assert (await world.run())["Team"] == "create failure"
+    assert len([each for each in world.sent if each.method == "PATCH"]) < 20
