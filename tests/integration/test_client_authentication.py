@@ -4,6 +4,7 @@ import base64
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -34,24 +35,27 @@ class Identity:
 
     def __init__(self) -> None:
         self.grants: list[tuple[dict[str, str], str | None]] = []
+        self.asked_at: list[str] = []
         self.refused = 0
         self.lifetime: Any = 3600
-        self.answer: Callable[[], web.Response] | None = None
+        self.answer: Callable[[], web.Response | None] = lambda: None
+        self.valid = ""
         self.revoked: set[str] = set()
 
     async def token(self, request: web.BaseRequest) -> web.StreamResponse:
         form = {name: values[0] for name, values in parse_qs(await request.text()).items()}
         self.grants.append((form, request.headers.get("Authorization")))
-        if self.answer is not None:
-            return self.answer()
-        return web.json_response(
-            {"access_token": f"access-{len(self.grants)}", "token_type": "bearer", "expires_in": self.lifetime}
-        )
+        self.asked_at.append(request.raw_path)
+        answer = self.answer()
+        if answer is not None:
+            return answer
+        self.valid = f"access-{len(self.grants)}"
+        return web.json_response({"access_token": self.valid, "token_type": "bearer", "expires_in": self.lifetime})
 
     async def scim(self, request: web.BaseRequest) -> web.StreamResponse:
         await request.read()
         given = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        if given != f"access-{len(self.grants)}" or given in self.revoked:
+        if given != self.valid or given in self.revoked:
             self.refused += 1
             return web.json_response({"detail": "expired"}, status=401)
         if request.method == "POST":
@@ -59,7 +63,7 @@ class Identity:
         return web.json_response(EMPTY)
 
     async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        return await (self.token if request.path == "/token" else self.scim)(request)
+        return await (self.scim if request.path.startswith("/scim/") else self.token)(request)
 
 
 @asynccontextmanager
@@ -139,6 +143,45 @@ async def test_a_refused_access_token_is_renewed_once_and_the_request_sent_again
     assert len(identity.grants) == 3
 
 
+@pytest.mark.req("REQ-C-032")
+@pytest.mark.parametrize("place", ["/token?api-version=2", "/oauth2/token/", "/t%C3%B6ken%2F?x=%20", "/", ""])
+async def test_the_token_endpoint_is_asked_at_exactly_its_address(place: str) -> None:
+    identity = Identity()
+    async with AsyncExitStack() as stack:
+        port = await stack.enter_async_context(served(identity.serve))
+        values = {"BaseAddress": f"http://127.0.0.1:{port}/scim", "Oauth2ClientId": "c", "Oauth2ClientSecret": "s"}
+        connection = connection_of({**values, "Oauth2TokenExchangeUri": f"http://127.0.0.1:{port}{place}"})
+        targets = await stack.enter_async_context(pool())
+        await ask(await stack.enter_async_context(targets.lend(connection, DEFAULT_PROFILE)))
+    assert identity.asked_at == [place or "/"]
+
+
+@pytest.mark.req("REQ-C-032")
+async def test_a_token_endpoint_that_fails_for_a_moment_is_asked_again() -> None:
+    identity = Identity()
+    answers = iter([web.Response(status=503), web.Response(status=429)])
+    identity.answer = lambda: next(answers, None)
+    async with talking(identity) as target:
+        await ask(target)
+    assert len(identity.grants) == 3
+
+
+@pytest.mark.req("REQ-C-032")
+async def test_a_token_is_used_to_its_end_while_the_token_endpoint_fails() -> None:
+    identity, clock = Identity(), StillClock()
+    async with talking(identity, clock=clock) as target:
+        await ask(target)
+        identity.answer = lambda: web.Response(status=503)
+        clock.move(timedelta(seconds=3301))
+        await ask(target)
+        tried = len(identity.grants)
+        await ask(target)
+        assert len(identity.grants) == tried, "it is left alone for a while"
+        clock.move(timedelta(seconds=299))
+        with pytest.raises(TargetError, match="token endpoint gave no access token"):
+            await ask(target)
+
+
 @pytest.mark.parametrize(
     ("answer", "error", "text"),
     [
@@ -151,6 +194,7 @@ async def test_a_refused_access_token_is_renewed_once_and_the_request_sent_again
         (lambda: web.json_response({"token_type": "Bearer"}), TargetUnusableError, "no access token"),
         (lambda: web.json_response({"access_token": "t", "token_type": "mac"}), TargetUnusableError, "type 'mac'"),
         (lambda: web.Response(text="<html>"), TargetUnusableError, "no access token"),
+        (lambda: web.json_response({"access_token": "t\r\nX: y"}), TargetUnusableError, "no access token"),
         (lambda: web.Response(status=302, headers={"Location": "https://x.example"}), TargetUnusableError, "HTTP 302"),
         (lambda: web.Response(status=503), TargetError, "HTTP 503"),
     ],

@@ -1,6 +1,7 @@
 """What targets answer, read tolerantly (REQ-C-028). Pure."""
 
 import re
+import unicodedata
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -12,6 +13,8 @@ from joiner.provisioning.target_path import compile_path
 
 Resource = dict[str, Any]
 
+MARK: Final = b"\xef\xbb\xbf"
+"""Some write it before UTF-8; a reader may skip it (RFC 8259 §8.1)."""
 TITLE: Final = re.compile(rb"<title[^>]*>\s*([^<]{1,200})", re.IGNORECASE)
 LOOKED_AT: Final = 16 * 1024
 
@@ -25,6 +28,11 @@ class Page(NamedTuple):
     next_cursor: str | None
 
 
+def json_of(content: bytes) -> Any:
+    """Raises orjson.JSONDecodeError."""
+    return orjson.loads(content.removeprefix(MARK))
+
+
 def parsed(answer: Answer) -> Any:
     """The body; None if there is none, or if it is no JSON and the status is an error's anyway.
 
@@ -34,7 +42,7 @@ def parsed(answer: Answer) -> Any:
     if not content or not content.strip():
         return None
     try:
-        return orjson.loads(content)
+        return json_of(content)
     except orjson.JSONDecodeError:
         if answer.status < 300:
             raise incompatible(f"the application answered with {_described(answer)} instead of JSON") from None
@@ -55,7 +63,10 @@ def page_of(body: Any) -> Page:
             found = []
         else:
             raise incompatible("the application did not answer a query with a SCIM ListResponse")
-    if not isinstance(found, list) or not all(isinstance(item, dict) and item.get("id") for item in found):
+    if isinstance(found, dict):
+        # One alone, without the list around it.
+        found = [found] if found else []
+    if not isinstance(found, list) or not all(id_of(item) for item in found):
         raise incompatible("the application lists objects without an id")
     cursor = named.get("nextcursor")
     return Page([_with_text_id(item) for item in found], total, cursor if isinstance(cursor, str) and cursor else None)
@@ -67,7 +78,7 @@ def resource_of(body: Any) -> Resource:
         raise several("the application answered a read with several objects")
     if isinstance(body, dict) and "id" not in body and len(_listed(body)) == 1:
         body = _listed(body)[0]
-    if not isinstance(body, dict) or not body.get("id"):
+    if not id_of(body):
         raise incompatible("the application answered a read without a SCIM resource")
     return _with_text_id(body)
 
@@ -83,7 +94,12 @@ def has_value(resource: Resource, attribute: str, value: str, *, case_exact: boo
     held = [canonical_text(item) for item in compile_path(attribute).values(resource)]
     if not held:
         return None
-    return value in held or (not case_exact and value.casefold() in (text.casefold() for text in held))
+    return value in held or (not case_exact and _folded(value) in map(_folded, held))
+
+
+def _folded(text: str) -> str:
+    """As targets may compare names (RFC 7644 §5): without case, in one Unicode form."""
+    return unicodedata.normalize("NFKC", text).casefold()
 
 
 def several(reason: str) -> TargetError:

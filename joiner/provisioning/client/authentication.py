@@ -26,6 +26,11 @@ class Authentication(Protocol):
         """After a 401 to a request with these headers: whether others are worth a try. Raises as `headers` does."""
 
 
+def is_token(text: str) -> bool:
+    """Whether the text can follow `Bearer` in a header: no other characters are in a token (RFC 6750 §2.1)."""
+    return text.isascii() and text.isprintable() and bool(text) and " " not in text
+
+
 class StaticAuthentication:
     """The same headers with every request."""
 

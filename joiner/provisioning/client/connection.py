@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from joiner.errors import InvalidValueError
+from joiner.provisioning.client.authentication import is_token
 from joiner.provisioning.client.tenant_url import parse_tenant_url
 from joiner.provisioning.client.tls import TlsMaterial
 from joiner.provisioning.wire import Dialect
@@ -98,7 +99,7 @@ def _credentials(values: Mapping[str, str]) -> Credentials:
 
 def _bearer(values: Mapping[str, str]) -> Credentials:
     token = _needed(values, "there is no Secret Token (SecretToken)", "SecretToken")
-    if not token.isascii() or any(character.isspace() for character in token):
+    if not is_token(token):
         raise InvalidValueError("the Secret Token has characters that no token has; was it copied with a line break?")
     return BearerToken(token)
 

@@ -45,7 +45,7 @@ class Connections:
         connector._factory = partial(handler, loop=self._loop)
         # Says whom to connect to, and is never sent.
         self._destination = aiohttp.ClientRequest("GET", url, loop=self._loop)
-        self._path = url.raw_path.rstrip("/")
+        self._path, self._itself = url.raw_path.rstrip("/"), url.raw_path_qs
         self._seconds = seconds
         self._timeout = aiohttp.ClientTimeout(sock_connect=min(seconds, CONNECT_TIMEOUT))
         self._most_bytes = most_bytes
@@ -68,7 +68,8 @@ class Connections:
     async def send(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes | None
     ) -> tuple[int, Mapping[str, str], bytes]:
-        """Status, headers and body, which is not decompressed. `path` begins behind the base URL and is encoded.
+        """Status, headers and body, which is not decompressed. `path` begins behind the base URL and is encoded; the
+        empty one is the base URL itself, with its query.
 
         Raises TimeoutError, OSError, aiohttp.ClientError, or TargetError for an answer that is too long.
         """
@@ -132,7 +133,8 @@ class Connections:
         if known is None or known[0] is not headers:
             known = self._known = headers, self._lines(headers)
         length = b"" if body is None else b"Content-Length: %d\r\n" % len(body)
-        start = f"{method} {self._path}{path} HTTP/1.1\r\n".encode()
+        place = f"{self._path}{path}" if path else self._itself
+        start = f"{method} {place} HTTP/1.1\r\n".encode()
         return b"%b%b%b%b\r\n%b" % (start, self._common, known[1], length, body or b"")
 
     @staticmethod

@@ -18,7 +18,7 @@ class Exchange(Protocol):
 
     async def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
         """One request; a create is sent once, whatever happens. `path` is what follows the address: a path, and a
-        query if there is one, both encoded.
+        query if there is one, both encoded; nothing for the address itself, with the query that it has.
 
         Raises TargetError: `Timeout` and `WebExceptionProtocolError` if no whole answer came; the request may have
         taken effect.

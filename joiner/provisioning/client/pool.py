@@ -205,4 +205,5 @@ class TargetPool:
         def open_endpoint() -> AbstractAsyncContextManager[Exchange]:
             return self._connect(credentials.token_url, query="", tls=tls, seconds=TOKEN_TIMEOUT)
 
-        return AccessTokens(open_endpoint, grant, [secret] if secret else [], self._clock)
+        secrets = [secret] if secret else []
+        return AccessTokens(open_endpoint, grant, secrets, clock=self._clock, sleep=self._sleep, jitter=self._jitter)
