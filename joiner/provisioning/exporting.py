@@ -31,7 +31,7 @@ from joiner.provisioning.decision import (
     TargetState,
 )
 from joiner.provisioning.exchanges import redacted_texts
-from joiner.provisioning.failures import TargetError, TargetUnusableError
+from joiner.provisioning.failures import NamelessError, TargetError, TargetUnusableError
 from joiner.provisioning.items import Item
 from joiner.provisioning.journal import Outcome
 from joiner.provisioning.links import change_links, forget_intents, intend, sources_linked_to
@@ -44,7 +44,7 @@ from joiner.provisioning.window import side_by_side
 
 Known = Sequence[Claims]
 """The claims of the pages that are not committed yet, the one at hand last."""
-OUTDATED: Final = frozenset({404, 409})
+OUTDATED: Final = frozenset({404, 409, 410})
 """Answers that say that the census is not true any more: somebody else has written to the target meanwhile."""
 
 
@@ -264,7 +264,7 @@ async def _export(run: Run, plan: ObjectPlan, item: Item, known: Known, gate: Pa
     run.check_owned()
     listen(item.said)
     try:
-        target_id = await _send(run, item.source.object_type, decision)
+        target_id = await _send(run, item, decision)
     except TargetUnusableError:
         raise
     except TargetError as error:
@@ -272,7 +272,7 @@ async def _export(run: Run, plan: ObjectPlan, item: Item, known: Known, gate: Pa
             await _export_anew(run, plan, item, known, gate)
             return
         item.outcome = _failed(error, item, began)
-        item.is_gone = error.status == 404
+        item.is_gone = error.status in (404, 410)
         # A conflict with an account that an earlier attempt may have made says nothing about that attempt.
         item.is_refused = not item.state.was_intended and error.is_without_effect
         return
@@ -293,11 +293,14 @@ async def _export_anew(run: Run, plan: ObjectPlan, item: Item, known: Known, gat
         await _export(run, plan, item, known, gate)
 
 
-async def _send(run: Run, object_type: ObjectType, decision: Decision) -> str:
-    endpoint = ENDPOINTS[object_type]
+async def _send(run: Run, item: Item, decision: Decision) -> str:
+    endpoint = ENDPOINTS[item.source.object_type]
     match decision.request:
         case Create(resource):
-            return await run.target.create(endpoint, resource)
+            try:
+                return await run.target.create(endpoint, resource)
+            except NamelessError as error:
+                return await _find_created(run, item, error)
         case Modify(target_id, modifications):
             operations = wire.operations_of(run.context.dialect, modifications)
             await run.target.modify(endpoint, target_id, wire.patch_body(operations))
@@ -306,6 +309,24 @@ async def _send(run: Run, object_type: ObjectType, decision: Decision) -> str:
             await run.target.delete(endpoint, target_id)
             return target_id
     raise AssertionError("a decision without a request is not sent")
+
+
+async def _find_created(run: Run, item: Item, error: NamelessError) -> str:
+    """The id of what was just created: before, nothing was found by any matching attribute."""
+    endpoint, unread = ENDPOINTS[item.source.object_type], UNREAD[item.source.object_type]
+    for query in item.queries():
+        try:
+            found = await run.target.query(
+                endpoint, query.attribute, query.value, case_exact=query.case_exact, exclude=unread
+            )
+        except TargetUnusableError:
+            raise
+        except TargetError:
+            break
+        if len(found) == 1:
+            return str(found[0]["id"])
+    # It is looked for again in the next cycle.
+    raise error
 
 
 def _failed(error: TargetError, item: Item, began: float) -> Outcome:

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from joiner.errors import JoinerError
 
+INCOMPATIBLE: Final = "SystemForCrossDomainIdentityManagementServiceIncompatible"
+
 
 class TargetError(JoinerError):
     """The target refused one object, or could not be reached for it; other objects may succeed."""
@@ -19,13 +21,17 @@ class TargetError(JoinerError):
         self.reason = reason
         self.status = status
         """HTTP status, None if there was no answer."""
-        self.is_without_effect = status is not None and status < 500
+        self.is_without_effect = status is not None and status < 500 and status != 408
         """Whether it is known that nothing was written: a refusal, of a request of which no earlier try may have taken
         effect."""
 
 
 class TargetUnusableError(TargetError):
     """No object can succeed: credentials are refused, or what answers is not a SCIM endpoint. Ends the cycle."""
+
+
+class NamelessError(TargetError):
+    """A create was accepted, and the answer does not say which id the resource has."""
 
 
 RECOMMENDATIONS: Final[Mapping[str, str]] = {
@@ -59,6 +65,7 @@ CODES_BY_STATUS: Final[Mapping[int, str]] = {
     405: "MethodNotAllowed",
     408: "Timeout",
     409: "Conflict",
+    410: "InvalidAnchor",
     422: "UnprocessableEntity",
     429: "TooManyRequests",
     500: "InternalServerError",
@@ -89,13 +96,15 @@ def failure_of(
     told = f": {detail}" if detail else f": '{page}'" if page else ""
     if status == 401:
         return TargetUnusableError("Unauthorized", f"the application refused {credential} (HTTP 401){told}", 401)
-    if status == 404 and of_collection:
+    if status in (404, 410) and of_collection:
         return TargetUnusableError(
             "WebExceptionProtocolError",
-            f"there is no SCIM endpoint at this address (HTTP 404){told}; check the Tenant URL",
-            404,
+            f"there is no SCIM endpoint at this address (HTTP {status}){told}; check the Tenant URL",
+            status,
         )
-    code = "Conflict" if scim_type == "uniqueness" else CODES_BY_STATUS.get(status) or _code_by_words(detail, scim_type)
+    code = "Conflict" if scim_type == "uniqueness" else CODES_BY_STATUS.get(status)
+    if code is None:
+        code = "InternalServerError" if status >= 500 else _code_by_words(detail, scim_type)
     return TargetError(code, f"the application answered HTTP {status}{told}", status)
 
 
@@ -104,7 +113,7 @@ def _code_by_words(detail: str, scim_type: str) -> str:
     return CODES_BY_SCIM_TYPE.get(scim_type) or ("MandatoryFieldsMissing" if is_missing else "UnprocessableEntity")
 
 
-def incompatible(reason: str, code: str = "SystemForCrossDomainIdentityManagementServiceIncompatible") -> TargetError:
+def incompatible(reason: str, code: str = INCOMPATIBLE) -> TargetError:
     """What was answered cannot be understood as SCIM."""
     return TargetError(code, reason)
 

@@ -39,11 +39,13 @@ from joiner.provisioning.client.retries import (
     retry_after,
 )
 from joiner.provisioning.client.scan import Scan
-from joiner.provisioning.failures import TargetError, failure_of, incompatible
+from joiner.provisioning.failures import INCOMPATIBLE, NamelessError, TargetError, failure_of, incompatible
+from joiner.provisioning.target_path import compile_path
 from joiner.provisioning.wire import Dialect
 
 ACCEPT = "application/scim+json, application/json"
 CONTENT_TYPE = "application/scim+json"
+META_VERSION = compile_path("meta.version")
 OVERLOADED = frozenset({408, 502, 503, 504})
 MOST_PAGES = 100_000
 """A target that never comes to an end is broken."""
@@ -97,6 +99,10 @@ class ScimTarget:
             page = await self._page(endpoint, {**params, "cursor": _unseen(page.next_cursor, cursors)})
             found = found + page.resources
         total = page.total
+        if total and total > len(found) == 1:
+            # The page may hold fewer than match.
+            further = await self._page(endpoint, {**params, "startIndex": "2"})
+            found = found + [other for other in further.resources if other["id"] != found[0]["id"]]
         if total and not found:
             # To take this for "nobody" would create a second account.
             raise incompatible(f"the application says that {total} objects match {condition}, and lists none")
@@ -144,13 +150,14 @@ class ScimTarget:
         return await self._read(_path(endpoint, target_id), self._excluding(exclude))
 
     async def create(self, endpoint: str, resource: Mapping[str, Any]) -> str:
-        """Creates the resource and returns its id. Not repeated after a lost answer: the caller matches first."""
+        """Creates the resource and returns its id. Not repeated after a lost answer: the caller matches first, as it
+        does after a NamelessError."""
         try:
             answer = await self._send("POST", endpoint, body=resource, of_collection=True, repeats=False)
             # Some answer a create with nothing but its address.
             target_id = id_of(parsed(answer)) or _last_segment(answer.headers.get("location"), endpoint)
             if not target_id:
-                raise incompatible("the application answered the create without an id")
+                raise NamelessError(INCOMPATIBLE, "the application answered the create without an id")
         except BaseException:
             # It may have been made all the same.
             self._scan.forget(endpoint)
@@ -196,8 +203,8 @@ class ScimTarget:
         answer = await self._send("GET", path)
         resource = resource_of(parsed(answer))
         whole = merged(endpoint, resource, body)
-        version = answer.headers.get("etag") or (resource.get("meta") or {}).get("version")
-        headers = {"If-Match": str(version)} if version else None
+        version = str(answer.headers.get("etag") or META_VERSION.read(resource) or "")
+        headers = {"If-Match": version} if version and version.isprintable() else None
         parsed(await self._send("PUT", path, body=whole, headers=headers))
 
     async def delete(self, endpoint: str, target_id: str) -> None:
@@ -234,22 +241,29 @@ class ScimTarget:
         return [resource async for resource in self.every(endpoint, exclude=exclude)]
 
     async def _pages(self, endpoint: str, params: Mapping[str, str]) -> AsyncIterator[Page]:
-        """The pages of a list: by cursor if the target gives one, else by index until the total is reached."""
+        """The pages of a list: by cursor if the target gives one, else by index until the total is reached, or if it
+        tells none until a page is not full."""
         paging = self._profile.paging
         size = {} if paging == "none" else {"count": str(self._profile.page_size)}
         first = {"index": {"startIndex": "1"}, "cursor": {"cursor": ""}, "none": {}}
         asked: Mapping[str, str] = {**first[paging], **size}
-        seen, cursors = 0, set[str]()
+        seen, cursors, first_ids = 0, set[str](), set[str]()
         for _ in range(MOST_PAGES):
             page = await self._page(endpoint, {**params, **asked})
+            if page.total is None and not cursors and page.resources:
+                if page.resources[0]["id"] in first_ids:
+                    # The same page again, whatever index was asked for: it was all.
+                    return
+                first_ids.add(page.resources[0]["id"])
             yield page
             seen += len(page.resources)
             if page.next_cursor is not None:
                 asked = {"cursor": _unseen(page.next_cursor, cursors), **size}
-            elif paging != "index" or cursors or not page.resources or page.total is None or seen >= page.total:
+                continue
+            has_more = len(page.resources) >= self._profile.page_size if page.total is None else seen < page.total
+            if paging != "index" or cursors or not page.resources or not has_more:
                 return
-            else:
-                asked = {"startIndex": str(seen + 1), **size}
+            asked = {"startIndex": str(seen + 1), **size}
         raise incompatible(f"the list {endpoint} does not end after {MOST_PAGES} pages")
 
     async def _page(self, endpoint: str, params: Mapping[str, str]) -> Page:
@@ -294,7 +308,7 @@ class ScimTarget:
                 return answer
             if status == 401 and not renewed and await self._authentication.renew(credentials):
                 renewed = True
-            elif status == 429 or (status == 503 and "retry-after" in answer.headers):
+            elif status == 429 or (status == 503 and self._pause(answer) is not None):
                 # Nothing was done, so even a create may be repeated. The gate has closed for as long as was asked.
                 throttled += 1
                 now = self._clock().timestamp()
@@ -321,11 +335,14 @@ class ScimTarget:
             raise
         if answer.status in OVERLOADED or answer.status == 429:
             verdict = Verdict.THROTTLED if answer.status == 429 else Verdict.OVERLOADED
-            self._gate.leave(began, verdict, retry_after(answer.headers.get("retry-after"), self._clock()))
+            self._gate.leave(began, verdict, self._pause(answer))
         else:
             self._gate.leave(began, Verdict.ANSWERED)
         tell(method, path, data, answer, None, self._hidden)
         return answer
+
+    def _pause(self, answer: Answer) -> float | None:
+        return retry_after(answer.headers.get("retry-after"), self._clock())
 
     def _headers(
         self, credentials: Headers, data: bytes | None, further: Mapping[str, str] | None
@@ -347,7 +364,7 @@ class ScimTarget:
     def _failure(self, answer: Answer, of_collection: bool, *, was_tried: bool) -> TargetError:
         """`was_tried`: the request may have taken effect before this answer to it."""
         if 300 <= answer.status < 400:
-            place = str(answer.headers.get("location") or "?").partition("?")[0]
+            place = str(answer.headers.get("location") or "").partition("?")[0]
             return incompatible(
                 f"the application redirects to '{place}' (HTTP {answer.status}); enter the final address as Tenant URL"
             )

@@ -82,8 +82,28 @@ async def test_a_list_that_goes_in_circles_is_broken_off() -> None:
         await ids(script)
 
 
-async def test_without_a_total_there_is_one_page() -> None:
+async def test_without_a_total_the_pages_end_with_one_that_is_not_full() -> None:
     assert await ids(Script(json({"Resources": people(1, 2)}))) == ["1", "2"]
+    script = Script(json({"Resources": people(1, 2)}), json({"Resources": people(3)}))
+    assert await ids(script, page_size=2) == ["1", "2", "3"]
+    assert script.requests[1].query["startIndex"] == "3"
+    # The whole list, whatever is asked for.
+    assert await ids(Script(*[json({"Resources": people(1, 2)})] * 2), page_size=2) == ["1", "2"]
+
+
+@pytest.mark.req("REQ-C-003")
+async def test_a_second_match_may_be_only_counted_on_the_first_page() -> None:
+    both = [{"id": number, "userName": "a"} for number in ("1", "2")]
+    script = Script(json(listed(both[0], totalResults=2)), json(listed(both[1], totalResults=2)))
+    async with talking_to(script) as target:
+        assert await target.query("/Users", "userName", "a", case_exact=True) == both
+    assert script.requests[1].query == {"filter": 'userName eq "a"', "startIndex": "2"}
+
+
+async def test_a_match_is_one_in_whatever_form_its_letters_are_written() -> None:
+    async with talking_to(Script(json(listed({"id": "1", "userName": "Jos\u00e9"})))) as target:
+        [found] = await target.query("/Users", "userName", "jose\u0301", case_exact=False)
+    assert found["id"] == "1"
 
 
 async def test_matches_that_are_counted_and_not_listed_are_not_taken_for_nobody() -> None:
@@ -102,6 +122,7 @@ async def test_matches_that_are_counted_and_not_listed_are_not_taken_for_nobody(
         {"RESOURCES": people(1), "TotalResults": "1"},
         {"Resources": [{"id": 1, "userName": "u1"}], "totalResults": 1},
         {"resources": people(1)},
+        {"Resources": people(1)[0], "totalResults": 1},
         people(1)[0],
     ],
 )
@@ -161,6 +182,21 @@ async def test_a_read_that_gives_several_objects_has_a_code_of_its_own() -> None
         with pytest.raises(TargetError) as caught:
             await target.read("/Users", "1")
     assert caught.value.code == "SystemForCrossDomainIdentityManagementMultipleEntriesInResponse"
+
+
+async def test_a_byte_order_mark_before_an_answer_is_skipped() -> None:
+    def marked() -> web.Response:
+        return web.Response(body=b'\xef\xbb\xbf{"id": "1"}', content_type="application/json")
+
+    async with talking_to(Script(marked)) as target:
+        assert await target.read("/Users", "1") == {"id": "1"}
+
+
+async def test_a_version_that_no_header_can_carry_is_not_sent() -> None:
+    script = Script(json({"id": "1", "userName": "u1", "meta": {"version": "a\nb"}}), empty(200))
+    async with talking_to(script, profile=TargetProfile(updates="put")) as target:
+        await target.modify("/Users", "1", {"Operations": [{"op": "replace", "path": "title", "value": "Cook"}]})
+    assert "If-Match" not in script.requests[1].headers
 
 
 # No SCIM at all

@@ -194,6 +194,19 @@ def match_by(document: dict[str, Any], target: str, source: str) -> None:
             flow["source"] = {**flow["source"], "expression": source, "name": source.strip("[]"), "type": "Attribute"}
 
 
+@pytest.mark.req("REQ-C-028")
+async def test_what_a_create_made_is_looked_for_where_the_answer_does_not_tell(tmp_path: Path) -> None:
+    async with opened(tmp_path) as world:
+        world.creates_silently = True
+        ada = await world.add_user("ada")
+        team = await world.add_group("Team", ada)
+        await world.assign(ada, team)
+        assert await world.run() == {"ada": "create success", "Team": "create success"}
+        assert await world.held_groups() == {"Team": {"ada"}}
+        posted = [number for number, each in enumerate(world.asked) if each.method == "POST"]
+        assert all(" eq " in world.asked[number + 1].path for number in posted)
+
+
 @pytest.mark.req("REQ-P-068")
 async def test_who_is_gone_from_the_application_is_created_anew_only_once_links_are_forgotten(tmp_path: Path) -> None:
     async with opened(tmp_path) as world:

@@ -90,7 +90,16 @@ async def test_list_answers_are_read_tolerantly(body: dict[str, Any]) -> None:
     assert [resource["id"] for resource in found] == ["1"]
 
 
-@pytest.mark.parametrize("answer", [json(["x"]), json({"hello": 1}), empty(200), json({"Resources": [{"x": 1}]})])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        json(["x"]),
+        json({"hello": 1}),
+        empty(200),
+        json({"Resources": [{"x": 1}]}),
+        json({"Resources": [{"id": {"value": "1"}, "userName": "a"}]}),
+    ],
+)
 async def test_what_is_no_list_answer_is_refused(answer: Callable[[], web.StreamResponse]) -> None:
     async with talking_to(Script(answer)) as target:
         with pytest.raises(TargetError):
@@ -125,6 +134,7 @@ async def test_refused_credentials_and_a_wrong_address_make_the_target_unusable(
         (400, {"scimType": "invalidSyntax", "detail": "missing brace"}, "UnprocessableEntity"),
         (400, {"scimType": "invalidValue", "detail": "too long"}, "UnprocessableEntity"),
         (408, {}, "Timeout"),
+        (410, {}, "InvalidAnchor"),
         (422, {}, "UnprocessableEntity"),
         (429, {}, "TooManyRequests"),
         (500, {}, "InternalServerError"),
@@ -132,6 +142,7 @@ async def test_refused_credentials_and_a_wrong_address_make_the_target_unusable(
         (502, {}, "InternalServerError"),
         (503, {}, "InternalServerError"),
         (504, {}, "Timeout"),
+        (505, {}, "InternalServerError"),
     ],
 )
 async def test_a_refusal_has_the_error_code_of_the_provisioning_log(
@@ -146,7 +157,14 @@ async def test_a_refusal_has_the_error_code_of_the_provisioning_log(
 @pytest.mark.req("REQ-P-089", "REQ-C-022")
 @pytest.mark.parametrize(
     ("header", "seconds"),
-    [("7", 7.0), ("Mon, 06 May 2024 07:08:39 GMT", 30.0), ("99999", LONGEST_WAIT), ("-3", 0.0)],
+    [
+        ("7", 7.0),
+        ("Mon, 06 May 2024 07:08:39 GMT", 30.0),
+        ("Monday, 06-May-24 07:08:39 GMT", 30.0),
+        ("Mon May  6 07:08:39 2024", 30.0),
+        ("99999", LONGEST_WAIT),
+        ("-3", 0.0),
+    ],
 )
 async def test_retry_after_is_honoured_as_seconds_and_as_a_date(header: str, seconds: float) -> None:
     script = Script(empty(429, **{"Retry-After": header}), json({"id": "new"}, 201))
@@ -207,3 +225,35 @@ async def test_retry_dates_in_the_past_do_not_wait() -> None:
     async with talking_to(script) as target:
         await target.modify("/Users", "u1", {})
     assert script.slept == []
+
+
+@pytest.mark.parametrize("header", ["soon", "", "Mon, 06 May 99999999999999999999 07:08:39 GMT"])
+async def test_what_says_no_time_to_come_again_counts_as_nothing_said(header: str) -> None:
+    script = Script(*[empty(503, **{"Retry-After": header})] * 2, json({"id": "u1"}))
+    async with talking_to(script) as target:
+        await target.read("/Users", "u1")
+        assert script.slept == [0.5, 1.0]
+    script = Script(empty(503, **{"Retry-After": header}))
+    async with talking_to(script) as target:
+        with pytest.raises(TargetError):
+            await target.create("/Users", {"userName": "a"})
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_who_is_told_to_come_again_at_once_and_refused_again_waits_longer_and_longer(status: int) -> None:
+    script = Script(*[empty(status, **{"Retry-After": "0"})] * 4, json({"id": "new"}, 201))
+    async with talking_to(script) as target:
+        assert await target.create("/Users", {"userName": "a"}) == "new"
+    assert script.slept == [2.0, 4.0, 8.0]
+
+
+@pytest.mark.req("REQ-C-023")
+@pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 507, 520, 529])
+async def test_all_that_may_pass_is_tried_again_and_a_create_is_not(status: int) -> None:
+    script = Script(empty(status), json({"id": "u1"}), empty(status))
+    async with talking_to(script) as target:
+        await target.read("/Users", "u1")
+        assert script.slept == [0.5]
+        with pytest.raises(TargetError) as caught:
+            await target.create("/Users", {"userName": "a"})
+    assert not caught.value.is_without_effect

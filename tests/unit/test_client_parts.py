@@ -48,6 +48,7 @@ ADDRESS = "https://app.example/scim"
             Dialect.ENTRA_COMPLIANT,
         ),
         (f"{ADDRESS}/?tenant=7?aadOptscim062020", "tenant=7?aadOptscim062020", None),
+        (f"{ADDRESS}?tenant=Bjørn Dahl&x=%20", "tenant=Bj%C3%B8rn%20Dahl&x=%20", None),
         (f"{ADDRESS}#part", "", None),
     ],
 )
@@ -108,6 +109,7 @@ def test_the_credentials_tell_how_to_authenticate(values: dict[str, str], creden
         ({"AuthenticationType": "bearer"}, "no Secret Token"),
         ({"AuthenticationType": "kerberos"}, "it can be bearer, oauth2ClientCredentials"),
         ({"SecretToken": "with\nbreak"}, "line break"),
+        ({"SecretToken": "with\0nul"}, "line break"),
         ({"UserName": "a:b", "Password": "x"}, "colon"),
         ({"AuthenticationType": "basic", "UserName": "a"}, "needs a Password"),
         ({"AuthenticationType": "oauth2ClientCredentials"}, "Oauth2ClientSecret"),
@@ -282,6 +284,13 @@ def test_a_change_that_does_not_fit_what_was_read_is_an_error_of_the_object() ->
     with pytest.raises(TargetError, match="nothingKnown") as caught:
         put({"userName": "ann"}, {"op": "replace", "path": "nothingKnown", "value": 1})
     assert caught.value.code == "SchemaAttributeNotFound"
+
+
+@pytest.mark.parametrize("held", [{"emails": "a@x.example"}, {"emails": ["a"]}, {"emails": 7}, {"name": 7}])
+def test_what_was_read_with_another_type_is_an_error_of_the_object(held: dict[str, Any]) -> None:
+    changes = ('emails[type eq "work"].value', "name.givenName")
+    with pytest.raises(TargetError, match="another type"):
+        put({"userName": "ann", **held}, *({"op": "replace", "path": path, "value": "b"} for path in changes))
 
 
 # Recordings

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from joiner.provisioning.failures import TargetError
+from joiner.provisioning.failures import TargetError, incompatible
 from joiner.scim.core import GROUPS, USERS
 from joiner.scim.errors import ScimError
 from joiner.scim.grammar import split_urn
@@ -30,7 +30,11 @@ def merged(endpoint: str, resource: Mapping[str, Any], patch: Mapping[str, Any])
         after = apply_patch(kind, held, operations)
     except ScimError as error:
         raise TargetError("SchemaAttributeNotFound", f"the change cannot be made in what was read: {error}") from None
-    schemas = [urn for urn in resource.get("schemas") or [kind.schema.id] if isinstance(urn, str)]
+    except (AttributeError, TypeError):
+        # Nobody has validated what a target holds.
+        raise incompatible("what was read has attributes of another type than SCIM gives them") from None
+    named = resource.get("schemas")
+    schemas = [urn for urn in named if isinstance(urn, str)] if isinstance(named, list) else [kind.schema.id]
     body = {"schemas": schemas, "id": resource["id"], **after.resource, **after.secrets}
     schemas.extend(name for name in body if name.lower().startswith("urn:") and name not in schemas)
     return body

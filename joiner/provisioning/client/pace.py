@@ -120,7 +120,8 @@ class Pace:
             self._grow(began, now, was_full)
         else:
             self._cut(began, now, verdict)
-            if pause is None and verdict is Verdict.THROTTLED:
+            # What is to come again at once, and is refused again, has to wait after all.
+            if (pause is None and verdict is Verdict.THROTTLED) or (pause == 0 and self._streak > 1):
                 pause = min(FIRST_PAUSE * 2 ** (self._streak - 1), LONGEST_PAUSE)
         if pause:
             self._paused_until = max(self._paused_until, now + pause)

@@ -208,7 +208,8 @@ class _Probe:
                 continue
             if not isinstance(document, Mapping):
                 continue
-            listed = document.get("Resources", document.get("resources")) or []
+            found = document.get("Resources", document.get("resources"))
+            listed = found if isinstance(found, list) else []
             if document.get("nextCursor"):
                 self._note("pages", "found", "lists are read by cursor", {"paging": "cursor"})
                 return

@@ -1,6 +1,6 @@
 """When a request is sent again, and after how long. Pure: chance and time come in."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
@@ -14,7 +14,8 @@ FIRST_BACKOFF: Final = 0.5
 
 UNANSWERED: Final = frozenset({"Timeout", "WebExceptionProtocolError"})
 """Error codes of requests that may or may not have taken effect."""
-TRANSIENT: Final = frozenset({500, 502, 503, 504})
+TRANSIENT: Final = frozenset({408, *range(500, 600)} - {501, 505})
+"""Statuses that say "later". A version of HTTP or a method that is not supported now will not be then."""
 
 
 def backoff(failures: int, chance: float) -> float:
@@ -23,16 +24,19 @@ def backoff(failures: int, chance: float) -> float:
 
 
 def retry_after(text: str | None, now: datetime) -> float | None:
-    """Seconds to wait (RFC 9110 §10.2.3: a number or a date), from 0 to `LONGEST_WAIT`; None if it says nothing."""
+    """Seconds to wait (RFC 9110 §10.2.3: a number or a date), from 0 to `LONGEST_WAIT`; None if it says nothing that
+    can be understood."""
     if text is None:
         return None
     try:
         seconds = float(text)
     except ValueError:
         try:
-            seconds = (parsedate_to_datetime(text) - now).total_seconds()
-        except (TypeError, ValueError):
+            moment = parsedate_to_datetime(text)
+        except (TypeError, ValueError, OverflowError):
             return None
+        # One of the three forms of dates does not name its zone (RFC 9110 §5.6.7).
+        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now.timestamp()
     if seconds != seconds:  # NaN, which float() reads
         return None
     return min(max(seconds, 0.0), LONGEST_WAIT)

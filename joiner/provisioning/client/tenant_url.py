@@ -1,8 +1,9 @@
 """The Tenant URL as administrators enter it: an address, words for us behind it, and what belongs to the target."""
 
 from collections.abc import Mapping
+from string import punctuation
 from typing import Final
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import msgspec
 
@@ -22,7 +23,8 @@ class TenantUrl(msgspec.Struct, frozen=True):
     base_url: str
     """Without a query, and without a slash at its end."""
     query: str
-    """What goes with every request, as it was entered, such as `tenant=7`; empty for nothing."""
+    """What goes with every request, as it was entered, such as `tenant=7`, but encoded where it has to be; empty for
+    nothing."""
     dialect: Dialect | None
     """What a flag asks for."""
 
@@ -38,4 +40,5 @@ def parse_tenant_url(text: str) -> TenantUrl:
             dialect = flag
         elif item:
             kept.append(item)
-    return TenantUrl(urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", "")), "&".join(kept), dialect)
+    base_url = urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
+    return TenantUrl(base_url, quote("&".join(kept), safe=punctuation), dialect)
