@@ -297,8 +297,9 @@ async def _send(run: Run, item: Item, decision: Decision) -> str:
     endpoint = ENDPOINTS[item.source.object_type]
     match decision.request:
         case Create(resource):
+            body = wire.create_body(run.context.dialect, item.source.object_type, resource)
             try:
-                return await run.target.create(endpoint, resource)
+                return await run.target.create(endpoint, body)
             except NamelessError as error:
                 return await _find_created(run, item, error)
         case Modify(target_id, modifications):

@@ -41,10 +41,9 @@ from joiner.provisioning.client.retries import (
 from joiner.provisioning.client.scan import Scan
 from joiner.provisioning.failures import INCOMPATIBLE, NamelessError, TargetError, failure_of, incompatible
 from joiner.provisioning.target_path import compile_path
-from joiner.provisioning.wire import Dialect
+from joiner.provisioning.wire import CONTENT_TYPE, Dialect
 
 ACCEPT = "application/scim+json, application/json"
-CONTENT_TYPE = "application/scim+json"
 META_VERSION = compile_path("meta.version")
 OVERLOADED = frozenset({408, 502, 503, 504})
 MOST_PAGES = 100_000
@@ -60,6 +59,7 @@ class ScimTarget:
         *,
         authentication: Authentication = NO_AUTHENTICATION,
         profile: TargetProfile = DEFAULT_PROFILE,
+        content_type: str = CONTENT_TYPE,
         pace: Pace | None = None,
         clock: Clock = system_clock,
         sleep: Sleep = asyncio.sleep,
@@ -68,6 +68,7 @@ class ScimTarget:
         self._exchange = exchange
         self._authentication = authentication
         self._profile = profile
+        self._content_type = content_type
         self._gate = Gate(pace or Pace(profile.limits(Dialect.RFC)), clock, sleep)
         self._clock = clock
         self._sleep = sleep
@@ -350,7 +351,7 @@ class ScimTarget:
         known = self._known
         if known is None or known[0] is not credentials:
             plain = {"Accept": ACCEPT, **credentials}
-            known = self._known = credentials, plain, {**plain, "Content-Type": CONTENT_TYPE}
+            known = self._known = credentials, plain, {**plain, "Content-Type": self._content_type}
         chosen = known[1] if data is None else known[2]
         return {**chosen, **further} if further else chosen
 

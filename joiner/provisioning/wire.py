@@ -19,6 +19,8 @@ PATCH_SCHEMA = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 USER_SCHEMA = "urn:ietf:params:scim:schemas:core:2.0:User"
 ENTERPRISE_SCHEMA = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 GROUP_SCHEMA = "urn:ietf:params:scim:schemas:core:2.0:Group"
+ENTRA_GROUP_SCHEMA = "http://schemas.microsoft.com/2006/11/ResourceManagement/ADSCIM/2.0/Group"
+CONTENT_TYPE: Final = "application/scim+json"
 MEMBERS: Final = "members"
 
 SCHEMAS: Final[Mapping[ObjectType, Sequence[str]]] = {
@@ -50,6 +52,20 @@ def resource_of(
     return body
 
 
+def create_body(dialect: Dialect, object_type: ObjectType, resource: Mapping[str, Any]) -> dict[str, Any]:
+    """The body of a create in the dialect. Entra's service says of what type it is, and names a schema of its own for
+    groups."""
+    if dialect is Dialect.RFC:
+        return {**resource}
+    schemas = [*resource["schemas"], *([ENTRA_GROUP_SCHEMA] if object_type == "Group" else [])]
+    return {**resource, "schemas": schemas, "meta": {"resourceType": object_type}}
+
+
+def content_type(dialect: Dialect) -> str:
+    """How the media type of requests is written."""
+    return CONTENT_TYPE if dialect is Dialect.RFC else f"{CONTENT_TYPE}; charset=utf-8"
+
+
 def patch_body(operations: Sequence[Operation]) -> dict[str, Any]:
     """A PatchOp message (RFC 7644 §3.5.2)."""
     return {"schemas": [PATCH_SCHEMA], "Operations": list(operations)}
@@ -72,7 +88,8 @@ def member_operations(
     if removed and by_value:
         operations.append({"op": spelled("remove"), "path": MEMBERS, "value": [element(id_) for id_ in removed]})
     elif removed:
-        operations.extend({"op": spelled("remove"), "path": f'{MEMBERS}[value eq "{id_}"]'} for id_ in removed)
+        paths = (f"{MEMBERS}[value eq {orjson.dumps(id_).decode()}]" for id_ in removed)
+        operations.extend({"op": spelled("remove"), "path": path} for path in paths)
     return operations
 
 

@@ -1,11 +1,20 @@
 """What really goes over the wire in each dialect, seen between the engine and its sockets."""
 
+import asyncio
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
+from joiner.clock import system_clock
+from joiner.net.addresses import checked_addresses
+from joiner.provisioning.client.connection import connection_of
+from joiner.provisioning.client.pool import TargetPool, over_sockets
+from joiner.provisioning.client.profile import DEFAULT_PROFILE
+from tests.local_server import served
 from tests.scripted_target import Script, empty, json, listed, talking_to
 from tests.world import Asked, World, opened
 
@@ -53,6 +62,37 @@ def operations(requests: Sequence[Asked], endpoint: str) -> list[dict[str, Any]]
 def operation_on(listed: list[dict[str, Any]], path: str) -> dict[str, Any]:
     [found] = [operation for operation in listed if operation.get("path") == path]
     return found
+
+
+@pytest.mark.parametrize("dialect", FLAGS)
+async def test_creates_of_entra_say_their_type_and_name_its_own_schema_of_groups(tmp_path: Path, dialect: str) -> None:
+    created, _, _ = await changed(tmp_path, FLAGS[dialect])
+    bodies = {each.path: each.body for each in created if each.method == "POST"}
+    own = "http://schemas.microsoft.com/2006/11/ResourceManagement/ADSCIM/2.0/Group"
+    assert [bodies[path].get("meta") for path in ("/Users", "/Groups")] == (
+        [None, None] if dialect == "rfc" else [{"resourceType": "User"}, {"resourceType": "Group"}]
+    )
+    assert (own in bodies["/Groups"]["schemas"]) is (dialect != "rfc")
+    assert own not in bodies["/Users"]["schemas"]
+
+
+@pytest.mark.parametrize("dialect", FLAGS)
+async def test_the_media_type_is_written_as_in_the_dialect(dialect: str) -> None:
+    seen = []
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        seen.append(request.headers["Content-Type"])
+        return web.json_response({"id": "1"}, status=201)
+
+    addresses = checked_addresses(allow_loopback=True, allow_private=False)
+    pool = TargetPool(over_sockets(addresses), system_clock, asyncio.sleep, lambda: 1.0)
+    async with served(answer) as port, contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(pool.close)
+        address = f"http://127.0.0.1:{port}/scim/{FLAGS[dialect]}"
+        connection = connection_of({"BaseAddress": address, "SecretToken": "t"})
+        target = await stack.enter_async_context(pool.lend(connection, DEFAULT_PROFILE))
+        await target.create("/Users", {"userName": "a"})
+    assert seen == ["application/scim+json" + ("" if dialect == "rfc" else "; charset=utf-8")]
 
 
 @pytest.mark.req("REQ-C-009", "REQ-C-012", "REQ-C-013")

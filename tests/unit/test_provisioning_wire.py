@@ -11,6 +11,8 @@ from joiner.provisioning.decide import decide
 from joiner.provisioning.decision import Create, Link, Modify, QueryMatch, Scope, Settings, SourceObject, TargetState
 from joiner.provisioning.plan import ObjectPlan
 from joiner.provisioning.wire import Dialect, member_operations, operations_of
+from joiner.scim.grammar import parse_path
+from joiner.scim.tree import Comparison, Path
 from tests.mappings import ENTERPRISE, document, mapping, open_gates, users_of
 
 CLERK = {"id": "06b0", "value": "Clerk", "displayName": "The clerks"}
@@ -243,3 +245,8 @@ def test_a_profile_can_ask_for_the_other_way_to_take_members_out(dialect: Dialec
     )
     # Where all is written as a whole, the operations are carried out here, by the RFC.
     assert not TargetProfile(updates="put", removes_members_by="value").removes_by_value(Dialect.RFC)
+
+
+def test_an_id_is_written_in_a_filter_so_that_it_ends_nothing() -> None:
+    [operation] = member_operations(Dialect.RFC, [], ['a"b\\c'], by_value=False)
+    assert parse_path(operation["path"]).filter == Comparison(Path(None, "value"), "eq", 'a"b\\c')

@@ -102,6 +102,8 @@ def _told(error: Exception) -> str:
         return f"no encrypted connection could be made: {_ssl_reason(error)}"
     if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.strerror is None:
         return f"the application cannot be reached: {error.host} closed the connection at once; does it speak TLS 1.2?"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"the application cannot be reached: {error.os_error.strerror}"
     if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError | ConnectionResetError):
         return "the application broke the connection off before the answer was complete"
     return f"the application cannot be reached: {error}"

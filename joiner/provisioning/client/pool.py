@@ -26,6 +26,7 @@ from joiner.provisioning.client.pace import Pace
 from joiner.provisioning.client.profile import TargetProfile
 from joiner.provisioning.client.tls import TlsMaterial
 from joiner.provisioning.target import ScimTarget
+from joiner.provisioning.wire import content_type
 
 IDLE: Final = 30.0
 """Seconds after which a target that nobody uses is closed."""
@@ -137,6 +138,7 @@ class TargetPool:
                 exchange,
                 authentication=self._authentication(connection),
                 profile=profile,
+                content_type=content_type(profile.dialect_for(connection.flagged)),
                 pace=self._pace(connection, profile),
                 clock=self._clock,
                 sleep=self._sleep,
