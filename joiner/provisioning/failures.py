@@ -118,8 +118,24 @@ def incompatible(reason: str, code: str = INCOMPATIBLE) -> TargetError:
     return TargetError(code, reason)
 
 
+TELLING: Final = ("detail", "message", "error_description", "errorsummary", "description", "title", "error", "errors")
+"""Lower-cased members of error bodies in which targets say what is wrong, when they do not say it as SCIM does."""
+
+DEPTH: Final = 3
+
+
 def _scim_error(body: Any) -> tuple[str, str]:
-    """`detail` and `scimType` of an error body (RFC 7644 §3.12), empty where absent."""
+    """`detail` and `scimType` of an error body (RFC 7644 §3.12), empty where absent; of another one what it says."""
     if not isinstance(body, dict):
         return "", ""
-    return str(body.get("detail") or "")[:500], str(body.get("scimType") or "")
+    kind = next((str(value) for name, value in body.items() if name.lower() == "scimtype" and value), "")
+    return _told(body)[:500], kind
+
+
+def _told(body: Any, depth: int = DEPTH) -> str:
+    if isinstance(body, list):
+        body = body[0] if body else ""
+    if not isinstance(body, dict):
+        return str(body or "")
+    named = {name.lower(): value for name, value in body.items()}
+    return next((told for name in TELLING if depth and (told := _told(named.get(name), depth - 1))), "")

@@ -184,6 +184,29 @@ async def test_a_read_that_gives_several_objects_has_a_code_of_its_own() -> None
     assert caught.value.code == "SystemForCrossDomainIdentityManagementMultipleEntriesInResponse"
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"detail": "no such group", "message": "Bad Request"},
+        {"Detail": "no such group", "status": 400},
+        {"error": {"code": 400, "message": "no such group"}},
+        {"error": "invalid", "error_description": "no such group"},
+        {"Errors": [{"description": "no such group", "code": "400"}]},
+        {"message": "no such group"},
+    ],
+)
+async def test_what_an_error_says_is_told_wherever_it_stands(body: dict[str, Any]) -> None:
+    async with talking_to(Script(json(body, 400))) as target:
+        with pytest.raises(TargetError, match=r"HTTP 400: no such group$"):
+            await target.modify("/Groups", "1", {"Operations": []})
+
+
+async def test_an_error_may_be_plain_text() -> None:
+    async with talking_to(Script(lambda: web.Response(status=400, text="no such\ngroup"))) as target:
+        with pytest.raises(TargetError, match=r"HTTP 400: 'no such group'$"):
+            await target.modify("/Groups", "1", {"Operations": []})
+
+
 async def test_a_byte_order_mark_before_an_answer_is_skipped() -> None:
     def marked() -> web.Response:
         return web.Response(body=b'\xef\xbb\xbf{"id": "1"}', content_type="application/json")

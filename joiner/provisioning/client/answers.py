@@ -17,6 +17,7 @@ MARK: Final = b"\xef\xbb\xbf"
 """Some write it before UTF-8; a reader may skip it (RFC 8259 §8.1)."""
 TITLE: Final = re.compile(rb"<title[^>]*>\s*([^<]{1,200})", re.IGNORECASE)
 LOOKED_AT: Final = 16 * 1024
+SHOWN: Final = 200
 
 
 class Page(NamedTuple):
@@ -108,14 +109,25 @@ def several(reason: str) -> TargetError:
 
 
 def page_title(answer: Answer) -> str:
-    """What a page for people says that came instead of an answer; empty if there is none."""
+    """What a page for people, or a plain text, says that came instead of an answer; empty if there is none."""
     found = TITLE.search(answer.content[:LOOKED_AT])
-    return " ".join(found[1].decode("utf-8", "replace").split()) if found else ""
+    if found is not None:
+        return _in_one_line(found[1])
+    return _in_one_line(answer.content[:SHOWN]) if _media_type(answer) == "text/plain" else ""
+
+
+def _in_one_line(text: bytes) -> str:
+    return " ".join(text.decode("utf-8", "replace").split())
+
+
+def _media_type(answer: Answer) -> str:
+    return str(answer.headers.get("content-type") or "").partition(";")[0].strip().lower()
 
 
 def _described(answer: Answer) -> str:
-    kind = str(answer.headers.get("content-type") or "").partition(";")[0].strip().lower()
-    title = page_title(answer)
+    kind, title = _media_type(answer), page_title(answer)
+    if kind == "text/plain":
+        return f"the text '{title}'"
     if kind == "text/html" or title:
         return f"an HTML page ('{title}')" if title else "an HTML page"
     return f"something that is not JSON ({kind[:60]})" if kind and "json" not in kind else "something that is not JSON"

@@ -59,7 +59,7 @@ def _imported(pem: str) -> Key:
     for kind in kinds:
         try:
             key = kind.import_key(pem)
-        except (JoseError, ValueError, TypeError):
+        except (JoseError, ValueError, TypeError, KeyError):
             continue
         if not key.is_private:
             break
