@@ -95,10 +95,10 @@ def has_value(resource: Resource, attribute: str, value: str, *, case_exact: boo
     held = [canonical_text(item) for item in compile_path(attribute).values(resource)]
     if not held:
         return None
-    return value in held or (not case_exact and _folded(value) in map(_folded, held))
+    return value in held or (not case_exact and folded(value) in map(folded, held))
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
     """As targets may compare names (RFC 7644 §5): without case, in one Unicode form."""
     return unicodedata.normalize("NFKC", text).casefold()
 

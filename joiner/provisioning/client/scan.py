@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
 from joiner.clock import Clock
-from joiner.provisioning.client.answers import Resource
+from joiner.provisioning.client.answers import Resource, folded
 from joiner.provisioning.target_path import compile_path
 
 FRESH: Final = 300.0
@@ -34,7 +34,7 @@ class Everything:
             index = self._indexes[key] = {}
             for resource in self._resources:
                 _note(index, resource, attribute, case_exact)
-        return list(index.get(value if case_exact else value.casefold(), ()))
+        return list(index.get(value if case_exact else folded(value), ()))
 
 
 class Scan:
@@ -76,4 +76,4 @@ def _note(index: dict[str, list[Resource]], resource: Resource, attribute: str, 
     value: Any = compile_path(attribute).read(resource)
     if value is not None:
         text = str(value)
-        index.setdefault(text if case_exact else text.casefold(), []).append(resource)
+        index.setdefault(text if case_exact else folded(text), []).append(resource)
