@@ -32,8 +32,8 @@ from joiner.provisioning.run import ENDPOINTS, UNREAD, Run
 GONE: Final = "InvalidAnchor"
 UNRESOLVED: Final = "UnableToResolveReferenceAttributeValue"
 NAMED_AT_MOST: Final = 5
-ABOUT_ONE: Final = frozenset({400, 404, 409, 422})
-"""Answers that may be about one of the members of a request only."""
+ABOUT_ONE: Final = frozenset({400, 404, 409, 413, 422})
+"""Answers that may be about one of the members of a request only, or about how many they are."""
 MOST_REFUSED: Final = 5
 """So many members of a group may be refused before the others are not tried any more in this cycle."""
 
