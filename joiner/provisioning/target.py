@@ -48,6 +48,7 @@ META_VERSION = compile_path("meta.version")
 OVERLOADED = frozenset({408, 502, 503, 504})
 MOST_PAGES = 100_000
 """A target that never comes to an end is broken."""
+MOST_PAGES_OF_MATCHES = 100
 
 
 class ScimTarget:
@@ -97,6 +98,8 @@ class ScimTarget:
         page = await self._page(endpoint, params)
         found, cursors = page.resources, set[str]()
         while page.next_cursor is not None and len(found) < 2:
+            if len(cursors) == MOST_PAGES_OF_MATCHES:
+                raise incompatible(f"the application's answer to the filter {condition} does not come to its end")
             page = await self._page(endpoint, {**params, "cursor": _unseen(page.next_cursor, cursors)})
             found = found + page.resources
         total = page.total
@@ -155,8 +158,14 @@ class ScimTarget:
         does after a NamelessError."""
         try:
             answer = await self._send("POST", endpoint, body=resource, of_collection=True, repeats=False)
-            # Some answer a create with nothing but its address.
-            target_id = id_of(parsed(answer)) or _last_segment(answer.headers.get("location"), endpoint)
+            try:
+                body = parsed(answer)
+            except TargetError:
+                # Some answer a create with nothing but its address, or a word.
+                if answer.status != 201:
+                    raise
+                body = None
+            target_id = id_of(body) or _last_segment(answer.headers.get("location"), endpoint)
             if not target_id:
                 raise NamelessError(INCOMPATIBLE, "the application answered the create without an id")
         except BaseException:

@@ -76,6 +76,15 @@ async def test_a_match_may_stand_on_a_later_page() -> None:
     assert script.requests[1].query == {"filter": 'userName eq "u1"', "cursor": "x"}
 
 
+async def test_a_search_that_does_not_end_is_broken_off() -> None:
+    pages = (json({"Resources": [], "nextCursor": str(number)}) for number in range(1000))
+    script = Script(*pages)
+    async with talking_to(script) as target:
+        with pytest.raises(TargetError, match="does not come to its end"):
+            await target.query("/Users", "userName", "u1", case_exact=True)
+    assert len(script.requests) < 200
+
+
 async def test_a_list_that_goes_in_circles_is_broken_off() -> None:
     script = Script(*[json({"Resources": people(1), "nextCursor": "x"})] * 2)
     with pytest.raises(TargetError, match="same nextCursor"):
@@ -143,6 +152,7 @@ async def test_a_match_is_found_in_any_spelling_of_a_list(body: Any) -> None:
         json({"id": 1}, 201),
         empty(201, Location="https://x.example/scim/Users/1"),
         empty(201, Location="/scim/users/1/"),
+        lambda: web.Response(status=201, text="Created", headers={"Location": "/scim/Users/1"}),
         json({"schemas": []}, 201, Location="https://x.example/scim/Users/1?x=y"),
     ],
 )
