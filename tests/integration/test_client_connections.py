@@ -86,6 +86,19 @@ async def test_a_create_is_never_sent_again() -> None:
     assert len(server.heads) == 1
 
 
+async def test_a_create_is_not_sent_over_a_connection_that_may_be_closed_just_now(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = Server()
+    async with connected(server, limit=1) as connections:
+        await connections.send("GET", "/Users", {}, None)
+        await connections.send("GET", "/Users", {}, None)
+        assert len(server.writers) == 1
+        monkeypatch.setattr("joiner.provisioning.client.connections.KEPT_FOR_CREATES", 0.0)
+        await connections.send("POST", "/Users", {}, b"{}")
+    assert len(server.writers) == 2
+
+
 async def test_what_nobody_asked_for_is_no_answer() -> None:
     server = Server()
     async with connected(server) as connections:

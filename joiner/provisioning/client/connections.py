@@ -21,6 +21,8 @@ IDEMPOTENT: Final = frozenset({"GET", "PUT", "DELETE"})
 CONNECT_TIMEOUT: Final = 15.0
 KEPT: Final = 15.0
 """Seconds after which a connection that nobody uses is closed."""
+KEPT_FOR_CREATES: Final = 1.0
+"""The same for requests that are sent once: the other side may be closing the connection just now."""
 
 
 class Connections:
@@ -76,15 +78,15 @@ class Connections:
         message = self._message(method, path, headers, body)
         until = self._loop.time() + self._seconds
         try:
-            return await self._exchange(message, until)
+            return await self._exchange(message, until, KEPT_FOR_CREATES if method == "POST" else KEPT)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
             # A connection that was kept may have been closed just now; aiohttp's sessions try again as well.
             if method not in IDEMPOTENT:
                 raise
-            return await self._exchange(message, until)
+            return await self._exchange(message, until, KEPT)
 
-    async def _exchange(self, message: bytes, until: float) -> tuple[int, Mapping[str, str], bytes]:
-        line = self._kept()
+    async def _exchange(self, message: bytes, until: float, kept: float) -> tuple[int, Mapping[str, str], bytes]:
+        line = self._idle_line(kept)
         if line is None:
             line = await self._connected(until)
         self._asked.put(line, until)
@@ -105,10 +107,11 @@ class Connections:
             self._idle.put(line, self._loop.time() + KEPT)
         return answer
 
-    def _kept(self) -> Line | None:
+    def _idle_line(self, kept: float) -> Line | None:
+        """One that was used within so many seconds; others are closed."""
         while (last := self._idle.last()) is not None:
             line, until = last
-            if line.is_connected() and self._loop.time() < until:
+            if line.is_connected() and self._loop.time() < until - KEPT + kept:
                 return line
             line.lease.close()
         return None
