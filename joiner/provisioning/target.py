@@ -151,7 +151,13 @@ class ScimTarget:
 
     async def read(self, endpoint: str, target_id: str, *, exclude: Sequence[str] = ()) -> Resource | None:
         """The resource, or None if it no longer exists."""
-        return await self._read(_path(endpoint, target_id), self._excluding(exclude))
+        try:
+            answer = await self._send("GET", _path(endpoint, target_id) + _query(self._excluding(exclude)))
+        except TargetError as error:
+            if error.status in (404, 410):
+                return None
+            raise
+        return _asked_for(target_id, resource_of(parsed(answer)))
 
     async def create(self, endpoint: str, resource: Mapping[str, Any]) -> str:
         """Creates the resource and returns its id. Not repeated after a lost answer: the caller matches first, as it
@@ -211,7 +217,7 @@ class ScimTarget:
     async def _replace_once(self, endpoint: str, target_id: str, body: Mapping[str, Any]) -> None:
         path = _path(endpoint, target_id)
         answer = await self._send("GET", path)
-        resource = resource_of(parsed(answer))
+        resource = _asked_for(target_id, resource_of(parsed(answer)))
         whole = merged(endpoint, resource, body)
         version = str(answer.headers.get("etag") or META_VERSION.read(resource) or "")
         headers = {"If-Match": version} if version and version.isprintable() else None
@@ -237,15 +243,6 @@ class ScimTarget:
             raise
 
     # Reading
-
-    async def _read(self, path: str, params: Mapping[str, str]) -> Resource | None:
-        try:
-            answer = await self._send("GET", path + _query(params))
-        except TargetError as error:
-            if error.status in (404, 410):
-                return None
-            raise
-        return resource_of(parsed(answer))
 
     async def _listed(self, endpoint: str, exclude: Sequence[str]) -> list[Resource]:
         return [resource async for resource in self.every(endpoint, exclude=exclude)]
@@ -393,6 +390,13 @@ class ScimTarget:
 
 def _path(endpoint: str, target_id: str) -> str:
     return f"{endpoint}/{quote(target_id, safe='')}"
+
+
+def _asked_for(target_id: str, resource: Resource) -> Resource:
+    """Raises TargetError for another resource: what is to be written to one person would be written to another."""
+    if resource["id"].casefold() != target_id.casefold():
+        raise incompatible(f"the application answered a read of '{target_id}' with the object '{resource['id']}'")
+    return resource
 
 
 def _unseen(cursor: str, seen: set[str]) -> str:

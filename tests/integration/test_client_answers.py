@@ -390,7 +390,7 @@ async def test_who_listens_is_told_every_request_with_its_answer_and_no_credenti
 
 async def test_of_very_many_requests_and_very_long_bodies_little_is_kept_in_memory() -> None:
     taken: list[Said] = []
-    script = Script(*(json({"id": "1", "note": "x" * 70_000}) for _ in range(200)))
+    script = Script(*(json({"id": str(number), "note": "x" * 70_000}) for number in range(200)))
     async with talking_to(script) as target:
         listen(taken)
         for number in range(200):

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from aiohttp import web
 
+from joiner.provisioning.client.profile import TargetProfile
 from joiner.provisioning.client.retries import LONGEST_WAIT
 from joiner.provisioning.failures import TargetError, TargetUnusableError
 from tests.scripted_target import NOW, Script, empty, json, listed, talking_to
@@ -202,6 +203,15 @@ async def test_deleting_what_is_gone_is_success() -> None:
 async def test_reading_what_is_gone_gives_none() -> None:
     async with talking_to(Script(empty(404))) as target:
         assert await target.read("/Users", "u1") is None
+
+
+@pytest.mark.parametrize("updates", ["patch", "put"])
+async def test_a_read_that_gives_somebody_else_is_refused(updates: Literal["patch", "put"]) -> None:
+    script = Script(json({"id": "u2", "userName": "b"}))
+    async with talking_to(script, profile=TargetProfile(updates=updates)) as target:
+        with pytest.raises(TargetError, match="read of 'u1' with the object 'u2'"):
+            await (target.read("/Users", "u1") if updates == "patch" else target.modify("/Users", "u1", {}))
+    assert len(script.requests) == 1
 
 
 async def test_a_redirect_is_not_followed_because_the_token_would_go_with_it() -> None:
