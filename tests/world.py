@@ -131,21 +131,20 @@ Falsify = Callable[[dict[str, Any]], dict[str, Any] | int]
 
 
 class Watched:
-    """An exchange that notes what is sent through it. `falsify` is done to lists; creates may get empty answers."""
+    """An exchange that notes what is sent through it. `falsify` is done to lists; `created`: the body of the answer to
+    each create that succeeds."""
 
-    def __init__(
-        self, exchange: Exchange, asked: list[Asked], falsify: Falsify | None, *, creates_silently: bool
-    ) -> None:
+    def __init__(self, exchange: Exchange, asked: list[Asked], falsify: Falsify | None, created: bytes | None) -> None:
         self._exchange = exchange
         self._asked = asked
         self._falsify = falsify
-        self._creates_silently = creates_silently
+        self._created = created
 
     async def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
         self._asked.append(Asked(method, unquote(path), orjson.loads(body) if body else None))
         answer = await self._exchange.send(method, path, headers, body)
-        if self._creates_silently and answer.status == 201:
-            return Answer(201, {}, b"")
+        if self._created is not None and answer.status == 201:
+            return Answer(201, {}, self._created)
         if self._falsify is None or "count=" not in path or answer.status != 200:
             return answer
         content = self._falsify(orjson.loads(answer.content))
@@ -194,8 +193,8 @@ class World:
         """What the engine's client sent, reads as well, in order."""
         self.falsify: Falsify | None = None
         """Changes lists on their way to connections that are made from now on."""
-        self.creates_silently = False
-        """Whether those get an empty answer to each create that succeeds."""
+        self.created: bytes | None = None
+        """The body of the answer that those get to each create that succeeds; None: as it is."""
         self._over_sockets = over_sockets(checked_addresses(allow_loopback=True, allow_private=False))
         self.side = ProvisioningSide(
             self.db,
@@ -221,7 +220,7 @@ class World:
     @asynccontextmanager
     async def _connect(self, base_url: str, **options: Any) -> AsyncIterator[Exchange]:
         async with self._over_sockets(base_url, **options) as exchange:
-            yield Watched(exchange, self.asked, self.falsify, creates_silently=self.creates_silently)
+            yield Watched(exchange, self.asked, self.falsify, self.created)
 
     def fail(self, fault: Fault | None) -> None:
         """From now on the application fails as told; None: it works again."""

@@ -243,11 +243,23 @@ def _claim(run: Run, object_type: ObjectType, items: Iterable[Item], known: Know
     for item in items:
         target_id = matched.get(item.source.id)
         if target_id is not None:
-            claimed = (claims.owners[target_id] for claims in known if target_id in claims.owners)
-            owner = linked.get(target_id) or next(claimed, item.source.id)
+            owner = linked.get(target_id) or _claimant(known, target_id) or item.source.id
             known[-1].owners.setdefault(target_id, owner)
             if owner != item.source.id:
                 item.state = replace(item.state, linked_to=owner)
+
+
+def _claimant(known: Known, target_id: str) -> str | None:
+    return next((claims.owners[target_id] for claims in known if target_id in claims.owners), None)
+
+
+def _check_new(run: Run, item: Item, target_id: str, known: Known) -> None:
+    """Raises TargetError if a create was answered with an account that is somebody else's."""
+    linked = sources_linked_to(run.reader, run.job.id, item.source.object_type, [target_id])
+    owner = linked.get(target_id) or _claimant(known, target_id)
+    if owner not in (None, item.source.id):
+        text = f"the application answered the create with '{target_id}', which is linked to the source object '{owner}'"
+        raise TargetError("DuplicateSourceEntries", text)
 
 
 async def _export(run: Run, plan: ObjectPlan, item: Item, known: Known, gate: PageGate | None) -> None:
@@ -265,6 +277,8 @@ async def _export(run: Run, plan: ObjectPlan, item: Item, known: Known, gate: Pa
     listen(item.said)
     try:
         target_id = await _send(run, item, decision)
+        if isinstance(decision.request, Create):
+            _check_new(run, item, target_id, known)
     except TargetUnusableError:
         raise
     except TargetError as error:

@@ -16,7 +16,7 @@ from joiner.provisioning.client.pool import TargetPool, over_sockets
 from joiner.provisioning.client.profile import DEFAULT_PROFILE
 from tests.local_server import served
 from tests.scripted_target import Script, empty, json, listed, talking_to
-from tests.world import Asked, World, opened
+from tests.world import Asked, World, code_of, opened
 
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 FLAGS = {"entra": "?AzureAdScimPatch2017", "entra-compliant": "?aadOptscim062020", "rfc": ""}
@@ -237,7 +237,7 @@ def match_by(document: dict[str, Any], target: str, source: str) -> None:
 @pytest.mark.req("REQ-C-028")
 async def test_what_a_create_made_is_looked_for_where_the_answer_does_not_tell(tmp_path: Path) -> None:
     async with opened(tmp_path) as world:
-        world.creates_silently = True
+        world.created = b""
         ada = await world.add_user("ada")
         team = await world.add_group("Team", ada)
         await world.assign(ada, team)
@@ -245,6 +245,20 @@ async def test_what_a_create_made_is_looked_for_where_the_answer_does_not_tell(t
         assert await world.held_groups() == {"Team": {"ada"}}
         posted = [number for number, each in enumerate(world.asked) if each.method == "POST"]
         assert all(" eq " in world.asked[number + 1].path for number in posted)
+
+
+async def test_a_create_that_is_answered_with_somebody_elses_account_is_an_error_of_the_object(tmp_path: Path) -> None:
+    async with opened(tmp_path) as world:
+        world.created = b'{"id": "7"}'
+        ada, bea = await world.add_user("ada"), await world.add_user("bea")
+        await world.assign(ada, bea)
+        outcomes = await world.run()
+        assert sorted(outcomes.values()) == ["create failure", "create success"]
+        [failed] = [name for name, outcome in outcomes.items() if "failure" in outcome]
+        assert code_of(world.entries()[failed]) == "DuplicateSourceEntries"
+        cid = await world.add_user("cid")
+        await world.assign(cid)
+        assert (await world.run())["cid"] == "create failure"
 
 
 @pytest.mark.req("REQ-P-068")
