@@ -26,6 +26,7 @@ from joiner.provisioning.planning.service import has_changes
 from joiner.storage.sqlite import Database
 from tests.simulation.facts import Fact, facts
 from tests.simulation.processes import Fate, ProcessDatabase
+from tests.simulation.records import BLOCKED
 from tests.simulation.world import World
 
 ADMINISTRATOR: Final = Actor("administrator", "The administrator", "user")
@@ -66,6 +67,12 @@ async def begin_to_apply(world: World, plan: Plan, items: list[str] | None, *, a
 
 def is_free_of_changes(plan: Plan) -> bool:
     return plan.summary is not None and not has_changes(plan.summary)
+
+
+def is_blocked_by_names(world: World, plan: Plan) -> bool:
+    """Something of the plan would fail for a name that two have."""
+    problems = (orjson.loads(item["problem"] or "null") for item in items_of(world, plan).values())
+    return any(problem is not None and problem["code"] in BLOCKED for problem in problems)
 
 
 def unmanaged_accounts(world: World, plan: Plan) -> frozenset[str]:

@@ -51,6 +51,7 @@ REGRESSIONS: Final[Mapping[int, str]] = {
     444778: "a group that was taken for gone stayed when its repair was refused, or failed",
     444430: "who was to be taken over, and has left, was expected to be no member",
     8800247: "a create of a worker that was overtaken arrived after its owner had been looked for, and given up",
+    463801: "whose account was gone, and whose name somebody else still had, was expected to be repaired",
     440489: "a manager was taken away in every initial cycle, because somebody who had left was named instead",
     8850374: "as 440489, after a repair",
     432405: "that the manager was gone was believed unseen, because somebody who had left was named instead",
