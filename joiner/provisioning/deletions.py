@@ -70,15 +70,24 @@ LOSERS: Final = (
     "SELECT count(DISTINCT iif(related_id = '', source_id, related_id)) FROM ({found}) AS found WHERE " + UNDECIDED
 )
 """Who loses both the account and memberships is one loss."""
-DROP_CAUSELESS: Final = f"""
-DELETE FROM staged_removal WHERE job_id = :job AND (NOT is_allowed OR (source_id, related_id) NOT IN (
-  SELECT source_id, related_id FROM ({OBJECTS} UNION ALL {MEMBERSHIPS})))
+DROP_CAUSELESS: Final = """
+DELETE FROM staged_removal WHERE job_id = :job AND (NOT (is_allowed OR :exceeded OR (is_passed_over AND :guarded))
+  OR (source_id, related_id) NOT IN (SELECT source_id, related_id FROM ({found})))
 """
+HOLD: Final = (
+    "INSERT INTO staged_removal (job_id, source_id, related_id, object_type, action, cycle_id, staged_at, is_allowed)"
+    " SELECT :job, source_id, related_id, object_type, action, :cycle, :now, 0 FROM ({found}) AS found"
+    f" WHERE {UNDECIDED} AND (:exceeded OR (source_id, related_id) IN"
+    " (SELECT source_id, related_id FROM staged_removal WHERE job_id = :job AND is_passed_over))"
+    " ON CONFLICT DO UPDATE SET action = excluded.action"
+)
+"""Who was passed over when an administrator answered others waits for an answer, however few are left."""
 
 
 def weigh(connection: sqlite3.Connection, run: Run) -> bool:
     """Called when everything that the cycle would take away is known and nothing of it is sent. True if it is too much:
-    then all of it that is not allowed is staged. Whatever was staged before and is not among it has lost its cause."""
+    then all of it that is not allowed is staged, and also if some of it was passed over in an administrator's answer.
+    Whatever was staged before and is not among it has lost its cause."""
     counted = f"{OBJECTS} UNION ALL {MEMBERSHIPS}" if _guards_memberships(run) else OBJECTS
     return _weigh(connection, run.job, run.cycle.id, counted, run.clock())
 
@@ -89,19 +98,17 @@ def weigh_objects(connection: sqlite3.Connection, job: Job, cycle_id: str, now: 
 
 
 def _weigh(connection: sqlite3.Connection, job: Job, cycle_id: str, counted: str, now: datetime) -> bool:
-    parameters = {"job": job.id, "cycle": cycle_id}
     limits = deletion_limits(job.settings)
+    parameters: dict[str, Any] = {"job": job.id, "cycle": cycle_id, "now": to_iso(now), "guarded": limits is not None}
     number: int = connection.execute(LOSERS.format(found=counted), parameters).fetchone()[0] if limits else 0
-    holds = limits is not None and number > 0 and limits.is_exceeded(number, _count_managed(connection, job.id))
+    exceeded = limits is not None and number > 0 and limits.is_exceeded(number, _count_managed(connection, job.id))
+    parameters["exceeded"] = exceeded
     if _has_staged(connection, job.id):
-        connection.execute(DROP_CAUSELESS, parameters)
+        connection.execute(DROP_CAUSELESS.format(found=counted), parameters)
+    if exceeded or _has_staged(connection, job.id):
+        connection.execute(HOLD.format(found=counted), parameters)
+    holds = count_undecided(connection, job.id) > 0
     if holds:
-        connection.execute(
-            "INSERT INTO staged_removal (job_id, source_id, related_id, object_type, action, cycle_id, staged_at,"
-            " is_allowed) SELECT :job, source_id, related_id, object_type, action, :cycle, :now, 0"
-            f" FROM ({counted}) AS found WHERE {UNDECIDED}",
-            {**parameters, "now": to_iso(now)},
-        )
         connection.execute("UPDATE cycle SET is_held = 1 WHERE id = ?", (cycle_id,))
     return holds
 
@@ -192,8 +199,9 @@ def staged(connection: sqlite3.Connection, job_id: str) -> list[StagedRemoval]:
 
 
 def allow(connection: sqlite3.Connection, job_id: str, items: Sequence[str] | None) -> int:
-    """The next cycle sends these (`StagedRemoval.id`; None: all that are staged now), whatever their number; what is
-    new is counted afresh (REQ-P-115). Returns how many. Raises NotFoundError for an id that is not staged."""
+    """The next cycle sends these (`StagedRemoval.id`; None: all that are staged now), whatever their number, and no
+    others of those that are staged; what is new is counted afresh (REQ-P-115). Returns how many. Raises NotFoundError
+    for an id that is not staged."""
     return _decide(connection, job_id, items, "UPDATE staged_removal SET is_allowed = 1")
 
 
@@ -211,8 +219,14 @@ def reject(connection: sqlite3.Connection, job_id: str, items: Sequence[str] | N
     return _decide(connection, job_id, items, "DELETE FROM staged_removal")
 
 
-def forget(connection: sqlite3.Connection, job_id: str) -> None:
-    connection.execute("DELETE FROM staged_removal WHERE job_id = ?", (job_id,))
+def pass_over(connection: sqlite3.Connection, job_id: str) -> None:
+    """Others have been answered: those that have not wait for an answer of their own."""
+    connection.execute("UPDATE staged_removal SET is_passed_over = 1 WHERE job_id = ? AND NOT is_allowed", (job_id,))
+
+
+def count_again(connection: sqlite3.Connection, job_id: str) -> None:
+    """The next cycle judges by their number whether those that are not answered are too many."""
+    connection.execute("UPDATE staged_removal SET is_passed_over = 0 WHERE job_id = ?", (job_id,))
 
 
 def _decide(connection: sqlite3.Connection, job_id: str, items: Sequence[str] | None, statement: str) -> int:
@@ -221,6 +235,7 @@ def _decide(connection: sqlite3.Connection, job_id: str, items: Sequence[str] | 
         f"{statement} WHERE job_id = ? AND source_id = ? AND related_id = ?",
         ((job_id, source_id, related_id) for source_id, related_id in keys),
     )
+    pass_over(connection, job_id)
     return len(keys)
 
 

@@ -197,6 +197,7 @@ class ProvisioningService:
         def work(connection: sqlite3.Connection) -> None:
             job, now = jobs.job_by_id(connection, job_id), self._clock()
             jobs.reset_job(connection, job_id, resets, now)
+            deletions.count_again(connection, job_id)
             if "held deletes" in resets:
                 deletions.allow(connection, job_id, None)
             if "quarantine" in resets or not resets or ("held deletes" in resets and deletions.is_held(job)):

@@ -125,6 +125,31 @@ async def test_one_can_be_allowed_and_another_rejected(world: World) -> None:
     assert await active(world) == {"bea", "cid", "dan", "eve"}
 
 
+@pytest.mark.req("REQ-P-115")
+async def test_who_was_not_answered_with_the_others_waits_however_few_are_left(world: World) -> None:
+    ids = await employed(world, *FIVE, "fay")
+    for name in FIVE[:4]:
+        await world.unassign(ids[name])
+    await world.run()
+    since = {item.object_name: item.staged_at for item in world.service.removals.staged(world.job_id)}
+    await world.run()
+    assert {item.object_name: item.staged_at for item in world.service.removals.staged(world.job_id)} == since
+    await world.service.removals.allow(world.job_id, [ids["ada"]])
+    await world.service.removals.reject(world.job_id, [ids["bea"]])
+    await world.unassign(ids["fay"])
+    [outcome] = await world.run_due()
+    assert (outcome["ada"], outcome["fay"]) == ("disable success", "disable success"), "one that is new is not too many"
+    assert (staged(world), reason(world)) == ({"disable cid", "disable dan"}, "TooManyDeletes")
+    left = world.service.removals.staged(world.job_id)
+    assert {item.object_name: item.staged_at for item in left}.items() <= since.items()
+    await world.assign(ids["cid"])
+    await world.run()
+    assert (staged(world), await active(world)) == ({"disable dan"}, {"bea", "cid", "dan", "eve"})
+    await world.service.restart(world.job_id, "None")
+    assert await world.run_due() == [{"dan": "disable success"}]
+    assert (staged(world), reason(world)) == (set(), None)
+
+
 @pytest.mark.req("REQ-P-116")
 async def test_who_is_assigned_again_is_no_longer_staged(world: World) -> None:
     ids = await employed(world, *FIVE)

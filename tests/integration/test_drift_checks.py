@@ -74,7 +74,7 @@ async def test_what_is_to_be_repaired_is_and_the_logs_name_who_did_it(world: Wor
     entry = world.entries()["ada"]
     assert entry["initiatedBy"]["initiatorType"] == "system"
     [reason] = world.db.reader.execute("SELECT reason FROM audit WHERE reason LIKE 'plan %'").fetchall()
-    assert reason[0] == "plan 1 (repair of drift) carried out: 1 objects"
+    assert reason[0] == "plan 1 (repair of drift) is carried out: 1 objects chosen"
     world.clock.move(DAY)
     assert (await look(world))["lastPlan"] == 2
     assert len(mails(world)) == 1

@@ -198,6 +198,21 @@ async def test_what_the_guard_would_hold_back_is_planned_so_and_applied_only_whe
     assert (entry["provisioningAction"], entry["initiatedBy"]["displayName"]) == ("disable", ADA.name)
 
 
+async def test_who_is_not_among_the_deletions_that_a_plan_lets_through_stays_held_back(world: World) -> None:
+    await world.configure(QuarantineTooManyDeletesThreshold="1")
+    ids = {name: await world.add_user(name) for name in ("ada", "bea")}
+    await world.assign(*ids.values())
+    await world.run()
+    for id_ in ids.values():
+        await world.unassign(id_)
+    await world.run()
+    plan = await make_plan(world)
+    told = await apply(world, plan.number, "ada@fjord.example", allow_deletes=True)
+    assert told["states"] == {"held": 1, "sent": 1}
+    await world.run()
+    assert {name for name, account in (await world.accounts()).items() if account["active"]} == {"bea"}
+
+
 async def test_memberships_that_the_guard_would_hold_back_are_in_the_plan_and_left_out_until_allowed(
     world: World,
 ) -> None:
@@ -239,7 +254,7 @@ async def test_the_audit_log_says_who_carried_out_a_plan_and_which_part_of_it(wo
     plan = await make_plan(world)
     await apply(world, plan.number, "ada@fjord.example")
     [entry] = [row for row in audit.documents(world.db.reader, 2**62, False, 10) if "plan" in row[1]["resultReason"]]
-    assert entry[1]["resultReason"] == "plan 1 (initial plan) carried out: 1 objects"
+    assert entry[1]["resultReason"] == "plan 1 (initial plan) is carried out: 1 objects chosen"
     assert entry[1]["initiatedBy"]["user"]["displayName"] == ADA.name
     told = {each["key"]: each["value"] for each in entry[1]["additionalDetails"]}
     assert told["Items"] == "ada@fjord.example"

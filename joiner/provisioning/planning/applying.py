@@ -12,7 +12,7 @@ import msgspec
 
 from joiner.clock import to_iso
 from joiner.errors import InvalidStateError, NotFoundError
-from joiner.provisioning import audit, cycles
+from joiner.provisioning import audit, cycles, deletions
 from joiner.provisioning.audit import Actor
 from joiner.provisioning.cycles import Cycle, CycleKind
 from joiner.provisioning.decision import Status
@@ -55,7 +55,9 @@ def begin(
     if cycles.running_cycle(connection, job.id) is not None:
         raise InvalidStateError("a cycle of the job is running; apply the plan when it has ended")
     chosen = _choose(connection, plan, items, allow_deletes=allow_deletes)
-    connection.execute(ALLOW, {"job": job.id, "number": number, "all": allow_deletes})
+    allowed = connection.execute(ALLOW, {"job": job.id, "number": number, "all": allow_deletes}).rowcount
+    if allow_deletes and allowed:
+        deletions.pass_over(connection, job.id)
     if plan.kind == "drift":
         drift.correct(connection, job.id, number)
     kind: CycleKind = "initial" if plan.kind == "drift" else plan.kind
@@ -68,7 +70,7 @@ def begin(
     what = "repair of drift" if plan.kind == "drift" else f"{plan.kind} plan"
     audit.note(
         connection, "Other", now, by, job.service_principal_id, job_id=job.id,
-        reason=f"plan {number} ({what}) carried out: {chosen} objects",
+        reason=f"plan {number} ({what}) is carried out: {chosen} objects chosen",
         details={
             "CycleId": cycle.id, "Items": ", ".join(items or ()), "AllowDeletes": "true" if allow_deletes else "",
         },
