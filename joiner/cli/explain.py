@@ -146,8 +146,10 @@ def _show_requests(output: Output, live: Document) -> None:
     for each in live["requests"]:
         answer = each["error"] or f"{len(each['answer']) if isinstance(each['answer'], list) else 1} found"
         output.say(f"  {each['request']}: {answer}")
-    if live["error"]:
+    if live["error"] and all(each["error"] != live["error"] for each in live["requests"]):
         output.say(f"  {live['error']}", style="red")
+    elif not live["requests"]:
+        output.say("  nothing: what is to be done does not depend on what the application has")
 
 
 def _show_log(output: Output, log: list[dict[str, Any]]) -> None:

@@ -88,7 +88,7 @@ def _addresses(text: str) -> str:
     found = [part.strip() for part in re.split("[,;]", text) if part.strip()]
     wrong = next((part for part in found if not ADDRESS.fullmatch(part)), None)
     if wrong is not None:
-        raise InvalidValueError(f"'{wrong}' is not an e-mail address")
+        raise InvalidValueError("must be e-mail addresses with commas between")
     if len(found) > MOST_ADDRESSES:
         raise InvalidValueError(f"may have {MOST_ADDRESSES} addresses")
     return ", ".join(found)

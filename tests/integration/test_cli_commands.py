@@ -241,7 +241,7 @@ def test_a_wrong_address_or_token_stops_at_test_connection_and_adds_nothing(tmp_
         elsewhere = refused(*add, f"{server.url}/nothing", "--secret-token-stdin", stdin=token)
         assert "no SCIM endpoint at this address" in elsewhere
         unreachable = refused(*add, "http://127.0.0.1:9/scim", JOINER_SECRET_TOKEN=token)
-        assert "cannot be reached" in unreachable
+        assert unreachable.endswith("cannot be reached: 127.0.0.1:9: connection refused")
         assert "belong together" in refused(*add, f"{server.url}/scim", code=2)
         assert "in one way only" in refused(
             *add, f"{server.url}/scim", "--secret-token-stdin", "--secret-token", "x", code=2

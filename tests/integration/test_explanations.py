@@ -72,6 +72,21 @@ async def test_a_live_explanation_compares_each_mapping_with_what_the_applicatio
     assert [entry["provisioningAction"] for entry in told["log"]] == ["create"]
 
 
+@pytest.mark.parametrize("status", [401, 503])
+async def test_an_application_that_does_not_answer_is_told_and_nothing_is_said_of_its_values(
+    world: World, status: int
+) -> None:
+    ada = await world.add_user("ada")
+    await world.assign(ada)
+    await world.run()
+    world.fail(lambda method, path: status if "/Users" in path else None)
+    told = await explain(world, ada, live=True)
+    account = told["link"]["targetId"]
+    assert told["verdict"] == f"ada@fjord.example is provisioned: its account in ALVAO is {account}."
+    assert f"HTTP {status}" in told["live"]["error"]
+    assert (told["decision"], told["live"]["requests"][-1]["error"]) == (None, told["live"]["error"])
+
+
 async def test_the_parts_of_an_expression_and_its_error_are_shown(world: World) -> None:
     await world.set_schema(
         lambda document: add_mappings(document, mapping("title", "Append([displayName], NumFromDate([givenName]))"))

@@ -37,8 +37,8 @@ def test_an_empty_value_goes_back_to_the_default() -> None:
         ("PreventAccidentalDeletions", "maybe", "must be true or false"),
         ("parity.lateReferences", "true", "must be on or off"),
         ("Mode", "okta", "must be improved or entra"),
-        ("NotificationEmail", "nobody", "'nobody' is not an e-mail address"),
-        ("NotificationEmail", "a@b.example\r\nBcc: c@d.example", "is not an e-mail address"),
+        ("NotificationEmail", "nobody", "must be e-mail addresses"),
+        ("NotificationEmail", "a@b.example\r\nBcc: c@d.example", "must be e-mail addresses"),
     ],
 )
 def test_what_is_not_possible_is_refused_by_name(name: str, value: str, told: str) -> None:

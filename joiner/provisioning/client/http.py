@@ -1,6 +1,7 @@
 """The exchange over sockets: to the addresses that were checked and no others, within limits of time and size."""
 
 import asyncio
+import os
 import ssl
 import zlib
 from collections.abc import AsyncIterator, Mapping
@@ -103,7 +104,9 @@ def _told(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.strerror is None:
         return f"the application cannot be reached: {error.host} closed the connection at once; does it speak TLS 1.2?"
     if isinstance(error, aiohttp.ClientConnectorError):
-        return f"the application cannot be reached: {error.os_error.strerror}"
+        os_error = error.os_error
+        reason = os.strerror(os_error.errno).lower() if os_error.errno else os_error.strerror
+        return f"the application cannot be reached: {error.host}:{error.port}: {reason}"
     if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError | ConnectionResetError):
         return "the application broke the connection off before the answer was complete"
     return f"the application cannot be reached: {error}"

@@ -82,6 +82,8 @@ class Explanations:
                     await decide_items(replace(run, target=listening), plan, [item])
                 except JoinerError as problem:
                     error = str(problem)
+                else:
+                    error = item.outcome.problem.reason if item.outcome and item.outcome.problem else None
         return self._document(job, run, plan, item, listening, error)
 
     def _run(self, job: Job, context: JobContext, target: Target) -> Run:
