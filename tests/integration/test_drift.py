@@ -46,8 +46,17 @@ async def test_what_is_as_it_should_be_has_no_drift(world: World) -> None:
         "missing": {},
         "foreignMembers": 0,
         "groupsWithoutReadableMembers": 0,
+        "unreadableGroups": [],
         "accounts": {},
     }
+
+
+async def test_a_group_that_does_not_tell_its_members_is_named(world: World) -> None:
+    await team(world)
+    await change_members(world, {"op": "remove", "path": "members"})
+    plan, drift = await look(world)
+    assert (drift["groupsWithoutReadableMembers"], drift["unreadableGroups"]) == (1, ["Team"])
+    assert actions(world, plan.number) == {}, "there may be more than it tells"
 
 
 async def test_changed_values_missing_accounts_and_memberships_are_found_and_repaired(world: World) -> None:

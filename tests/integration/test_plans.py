@@ -112,6 +112,17 @@ async def test_what_cannot_be_done_is_planned_as_a_failure_with_its_reason(world
     assert item["problem"]["code"] == "InternalError"
 
 
+async def test_the_same_failure_of_many_is_one_reason(world: World) -> None:
+    await joined(world)
+    for account in (await world.accounts()).values():
+        await world.application_delete(account["id"])
+    plan = await make_plan(world, Variation("initial"))
+    assert plan.summary is not None
+    [cause] = [each for each in plan.summary["causes"] if each["objectType"] == "User"]
+    assert cause["count"] == 2
+    assert cause["text"].startswith("InvalidAnchor: the target object '…' linked to '…' no longer exists")
+
+
 async def test_an_account_that_would_only_be_linked_is_no_change(world: World) -> None:
     ada, _, _ = await joined(world)
     await world.service.restart(world.job_id, "Full")

@@ -150,7 +150,8 @@ class Keeping:
         if row["missing_id"] is not None:
             told = [("target", ACCOUNT_GONE)]
         for cause, text in told:
-            self._causes[kind, action, cause, text] += 1
+            counted = _of_anybody(text, row["name"], row["target"]) if cause == "problem" else text
+            self._causes[kind, action, cause, counted] += 1
         return (
             row["position"],
             row["source_id"],
@@ -202,6 +203,13 @@ class Keeping:
             (self._job_id, to_json(list(virtual_ids))),
         )
         return {row[0]: row[1] for row in rows}
+
+
+def _of_anybody(text: str, *names: str) -> str:
+    """The text without the names of whom it is about, so that it is counted together with those about others."""
+    for name in filter(None, names):
+        text = text.replace(name, "…")
+    return text
 
 
 def _virtual_ids(text: str | None) -> list[str]:

@@ -25,6 +25,7 @@ from joiner.storage.sqlite import Database
 
 AT_ONCE: Final = 500
 READS_AT_ONCE: Final = 50
+GROUPS_NAMED: Final = 20
 MEMBERS: Final = "members"
 MANAGER: Final = "manager"
 
@@ -74,8 +75,8 @@ class Surveyed:
     read: int = 0
     foreign_members: int = 0
     """Members of managed groups that are no accounts of the job."""
-    unreadable_groups: int = 0
-    """Groups whose members the application does not tell."""
+    unreadable_groups: list[str] = field(default_factory=list)
+    """The names of groups whose members the application does not tell."""
 
     def document(self, connection: sqlite3.Connection) -> dict[str, Any]:
         """For the plan's summary."""
@@ -85,7 +86,8 @@ class Surveyed:
             "listed": self.listed,
             "missing": {row[0]: row[1] for row in missing},
             "foreignMembers": self.foreign_members,
-            "groupsWithoutReadableMembers": self.unreadable_groups,
+            "groupsWithoutReadableMembers": len(self.unreadable_groups),
+            "unreadableGroups": self.unreadable_groups[:GROUPS_NAMED],
         }
 
 
@@ -226,7 +228,7 @@ class Survey:
                 if group is None or not isinstance(group.get(MEMBERS, []), list):
                     continue
                 if MEMBERS not in group and self._has_exported(row["source_id"]):
-                    self.result.unreadable_groups += 1
+                    self.result.unreadable_groups.append(_name(group))
                     continue
                 held = [str(each.get("value")) for each in group.get(MEMBERS, []) if isinstance(each, dict)]
                 await self._note_members(row["source_id"], held)
