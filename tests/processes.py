@@ -34,6 +34,11 @@ def joiner(*arguments: str, data: Path, check: bool = True, seconds: float = PAT
     return done.stdout
 
 
+def takes_interrupts() -> None:
+    """For `preexec_fn`: what a shell starts in the background ignores SIGINT, and so do its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Server:
     """`joiner serve` on a data folder; port 0 is a free one."""
 

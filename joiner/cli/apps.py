@@ -362,8 +362,10 @@ def _credentials(tenant_url: str | None, token: str | None, others: list[str]) -
 def _content(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidValueError(f"{file} cannot be read: {error}") from None
+    except OSError as error:
+        raise InvalidValueError(f"{file} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InvalidValueError(f"{file} cannot be read: it is not UTF-8") from None
 
 
 def _secret(token: str | None, file: Path | None, from_stdin: bool) -> str | None:

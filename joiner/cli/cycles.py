@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import re
+import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -24,6 +25,12 @@ OUTCOMES: Final = {
     "skipped": "skipped",
     "failure": "failed",
 }
+STOPPED: Final = "the job was restarted, or stopped, meanwhile"
+REMEDIES: Final = {
+    "Unauthorized": "joiner app connect {job} enters new credentials.",
+    "WebExceptionProtocolError": "joiner app test {job} tries the connection.",
+    "TooManyDeletes": "joiner job deletes {job} lists what is held back.",
+}
 DURATION: Final = re.compile(r"PT(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?")
 
 Notice = Callable[[int, int], None]
@@ -33,12 +40,30 @@ Notice = Callable[[int, int], None]
 async def run_cycle(client: Client, job_path: str, title: str) -> dict[str, Any]:
     """Runs one cycle of the job to its end, with a progress bar on a terminal, and returns our document of it."""
     begun = await client.post(f"{job_path}/joiner.run")
-    with progress_bar(f"{begun['kind'].capitalize()} cycle of {title}") as notice:
-        return await follow(client, f"{job_path}/joiner.cycles/{begun['cycleId']}", notice)
+    kind = f"{begun['kind'].capitalize()} cycle of {title}"
+    path = f"{job_path}/joiner.cycles/{begun['cycleId']}"
+    return await follow(client, path, kind, title, f"joiner job run {shlex.quote(title)}")
 
 
-async def follow(client: Client, cycle_path: str, notice: Notice) -> dict[str, Any]:
-    """Looks at a cycle until it has ended."""
+async def follow(client: Client, cycle_path: str, what: str, title: str, again: str) -> dict[str, Any]:
+    """Looks at a cycle until it has ended, with a progress bar. Who does not wait for that is told how to go on:
+    `again` is the command that does."""
+    try:
+        with progress_bar(what) as notice:
+            return await _ended(client, cycle_path, notice)
+    except asyncio.CancelledError:
+        job = shlex.quote(title)
+        told = (
+            f"{what} goes on at the server: joiner job status {job} shows how far it is, joiner job pause {job} --now"
+            " ends it."
+            if client.is_remote
+            else f"{what} is cut off: joiner serve goes on with it, and so does: {again}"
+        )
+        sys.stderr.write(f"joiner: {plain(told)}\n")
+        raise
+
+
+async def _ended(client: Client, cycle_path: str, notice: Notice) -> dict[str, Any]:
     pause = FIRST_LOOK
     while True:
         cycle: dict[str, Any] = await client.get(cycle_path)
@@ -66,23 +91,32 @@ def progress_bar(title: str) -> Iterator[Notice]:
 def show_summary(output: Output, cycle: Document, title: str) -> None:
     """What the cycle did, in a sentence, and why it failed if it did."""
     output.say(f"{cycle['kind'].capitalize()} cycle of {title}: {describe_counts(cycle)} in {seconds_of(cycle):.1f} s.")
+    job = shlex.quote(title)
     if cycle["state"] in BAD:
-        reason = (cycle["error"] or {}).get("message") or "the job was restarted meanwhile"
-        output.say(f"The cycle failed: {reason}", style="red")
+        error = cycle["error"] or {}
+        output.say(f"The cycle failed: {error.get('message') or STOPPED}", style="red")
+        output.say(*remedies(error, job))
     elif cycle["stagedDeletes"]:
         output.say(
-            f"{cycle['stagedDeletes']} deletions are held back: joiner job deletes JOB lists them,"
-            " joiner job deletes JOB allow sends them.",
+            f"{cycle['stagedDeletes']} deletions are held back: joiner job deletes {job} lists them,"
+            f" joiner job deletes {job} allow sends them.",
             style="yellow",
         )
     elif cycle["counts"].get("failure"):
-        output.say("Some objects failed and will be tried again: joiner logs JOB --status failure", style="yellow")
+        output.say(f"Some objects failed and will be tried again: joiner logs {job} --status failure", style="yellow")
+
+
+def remedies(error: Mapping[str, Any], job: str) -> list[str]:
+    """What an administrator can do about the error of a cycle or a quarantine; empty if there is nothing to say."""
+    remedy = REMEDIES.get(error.get("code", ""))
+    return [remedy.format(job=job)] if remedy else []
 
 
 def describe_counts(cycle: Document) -> str:
     """`68 objects read; 30 created, 38 skipped`."""
     counts = [f"{cycle['counts'][key]} {word}" for key, word in OUTCOMES.items() if cycle["counts"].get(key)]
-    return f"{cycle['objectsRead']} objects read; {', '.join(counts) or 'nothing to do'}"
+    nothing = "nothing done" if cycle["state"] in BAD else "nothing to do"
+    return f"{cycle['objectsRead']} objects read; {', '.join(counts) or nothing}"
 
 
 def describe_execution(execution: Document | None) -> str:

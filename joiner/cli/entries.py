@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from joiner.cli.changes import changes_in_words, names_in_words
 from joiner.cli.lookup import Document
-from joiner.cli.output import Output, short_time
+from joiner.cli.output import Output, plain, short_time
 
 VERBS: Final = {"create": "created", "update": "updated", "disable": "disabled", "delete": "deleted"}
 HELD: Final = "held back"
@@ -65,6 +65,11 @@ def reason_of(entry: Document) -> str:
 def row_of(entry: Document) -> tuple[str, str, str, str]:
     """The entry as a row under `COLUMNS`."""
     return short_time(entry["activityDateTime"]), outcome(entry), who(entry), explain(entry)
+
+
+def line_of(entry: Document) -> str:
+    """The entry on a line of its own, however long."""
+    return plain("  ".join(row_of(entry)))
 
 
 def show_entries(output: Output, entries: Iterable[Document], *, empty: str) -> None:

@@ -1,5 +1,6 @@
 """`joiner job`: provisioning jobs of applications, their cycles, and how they stand."""
 
+import shlex
 from typing import Annotated, Any, Final
 
 import typer
@@ -24,10 +25,6 @@ app = typer.Typer(help="Provisioning jobs: create, run, start, look.", no_args_i
 
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="The job's id, or its application's display name.")]
 HELD_BACK: Final = "TooManyDeletes"
-WAYS_OUT: Final = {
-    True: "`joiner job deletes` lists what is held back.",
-    False: "`joiner job start` tries at once.",
-}
 INBOUND_SCOPES: Final = {
     "uploads": "everybody who is uploaded",
     "endpoint": "everybody whom the source has",
@@ -48,6 +45,8 @@ async def create(
 
     def view(out: Output) -> None:
         out.say(f"Made the job of {application['displayName']}: {job['id']}")
+        title = shlex.quote(application["displayName"])
+        out.say(f"joiner job plan {title} says what it would do, joiner job start {title} starts it.")
 
     output.show(job, view)
 
@@ -162,13 +161,12 @@ async def _act(
 
 def _show_status(output: Output, application: Document, job: Document, drift: Document) -> None:
     state, schedule = job["status"], job["schedule"]
-    progress = state["progress"][0] if state["progress"] else None
     output.say(application["displayName"], style="bold")
     output.fields(
         [
             ("State", state["code"]),
             ("Schedule", f"{schedule['state']}, every {cycles.readable_duration(schedule['interval'])}"),
-            ("Progress", progress and f"{progress['completedUnits']} of {progress['totalUnits']} {progress['units']}"),
+            ("Under way", _under_way(state)),
             ("Last cycle", cycles.describe_execution(state["lastExecution"])),
             ("It took", cycles.duration_of(state["lastExecution"])),
             ("Activity id", (state["lastExecution"] or {}).get("activityIdentifier")),
@@ -177,7 +175,7 @@ def _show_status(output: Output, application: Document, job: Document, drift: Do
                 (f"{entry['key'].partition(' to ')[0]}s ever synchronized", entry["value"])
                 for entry in state["synchronizedEntryCountByType"]
             ),
-            ("Looks for drift", drift["everyHours"] and _looks(drift)),
+            ("Looks for drift", _looks(drift) if drift["everyHours"] else ""),
             ("Job id", job["id"]),
         ]
     )
@@ -185,9 +183,22 @@ def _show_status(output: Output, application: Document, job: Document, drift: Do
     if quarantine:
         since = short_time(quarantine["seriesBegan"])
         output.say(f"In quarantine since {since} ({quarantine['reason']}): {quarantine['error']['message']}")
-        output.say(
-            f"Next attempt {short_time(quarantine['nextAttempt'])}; {WAYS_OUT[quarantine['reason'] == HELD_BACK]}"
-        )
+        if schedule["state"] == "Active":
+            output.say(f"Next attempt {short_time(quarantine['nextAttempt'])}.")
+        else:
+            output.say("The job is not started, and makes no attempt by itself.")
+        name = shlex.quote(application["displayName"])
+        output.say(*cycles.remedies(quarantine["error"], name))
+        if quarantine["reason"] != HELD_BACK:
+            output.say(f"joiner job start {name} tries at once.")
+
+
+def _under_way(state: Document) -> str:
+    """How far a cycle is that has not ended; empty if none is under way."""
+    progress, last = state["progress"], state["lastExecution"]
+    if not progress or (last and progress[0]["progressObservationDateTime"] <= last["timeEnded"]):
+        return ""
+    return f"a cycle, {progress[0]['completedUnits']} of {progress[0]['totalUnits']} {progress[0]['units']}"
 
 
 def _looks(drift: Document) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from joiner.cli.lookup import Document
-from joiner.errors import AlreadyExistsError
+from joiner.errors import AlreadyExistsError, InvalidValueError
 
 Form = Literal["csv", "json"]
 
@@ -53,9 +53,12 @@ FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 async def export_log(entries: AsyncIterator[Document], folder: Path, form: Form) -> list[Path]:
     """Writes the entries as they come into a folder and returns the files. Raises AlreadyExistsError rather than
-    overwrite one."""
-    files = _new_files(folder, CSV_FILES if form == "csv" else (JSON_FILE,))
-    await (_write_csv(entries, files) if form == "csv" else _write_json(entries, files[0]))
+    overwrite one, InvalidValueError if the folder cannot be written to."""
+    try:
+        files = _new_files(folder, CSV_FILES if form == "csv" else (JSON_FILE,))
+        await (_write_csv(entries, files) if form == "csv" else _write_json(entries, files[0]))
+    except OSError as error:
+        raise InvalidValueError(f"{error.filename or folder} cannot be written: {error.strerror}") from None
     return files
 
 

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Final, Literal
 import typer
 
 from joiner.cli.client import Client
-from joiner.cli.command import command
-from joiner.cli.entries import row_of, show_entries
+from joiner.cli.command import command, fail_use
+from joiner.cli.entries import line_of, show_entries
 from joiner.cli.log_export import export_log
 from joiner.cli.lookup import Document, find_job, literal
 from joiner.cli.output import Output, short_time
@@ -54,8 +54,10 @@ async def logs(
     ] = "csv",
 ) -> None:
     """Print the provisioning log, newest first: what was done to whom, what changed, and why not."""
-    if (audit or export) and follow:
-        raise InvalidStateError("--follow goes with neither --audit nor --export")
+    if export and follow:
+        fail_use("--follow does not go with --export")
+    if audit and (follow or user or status or requests or export):
+        fail_use("of the other options only --top goes with --audit")
     if audit:
         await _audit(client, output, name, top or ROWS)
         return
@@ -118,7 +120,7 @@ def _show_with_requests(output: Output, entries: Sequence[Document], *, empty: s
 
 
 def _show_entry(output: Output, entry: Document, *, requests: bool) -> None:
-    output.raw("  ".join(row_of(entry)))
+    output.raw(line_of(entry))
     if requests:
         show_requests(output, entry)
 

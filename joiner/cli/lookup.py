@@ -1,6 +1,7 @@
 """Finds what people name: applications, jobs, users and groups by name or id, with an error that says what there is."""
 
 import difflib
+import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import quote
@@ -63,7 +64,8 @@ async def find_template(client: Client, name: str) -> Document:
             return template
     known = [template["displayName"] for template in templates]
     raise NotFoundError(
-        f"the gallery has no application '{name}'{_similar(name, known)}; `joiner app list --gallery` lists them"
+        f"the gallery has no application '{name}'{_similar(name, known)}; `joiner app list --gallery` lists them, and"
+        f" one that is not there is added by: joiner app add Custom --name {shlex.quote(name)}"
     )
 
 
@@ -101,7 +103,7 @@ async def find_job(client: Client, name: str) -> FoundJob:
             ids = ", ".join(job["id"] for job in jobs)
             raise InvalidValueError(f"'{name}' has {len(jobs)} jobs; name one of them: {ids}")
         if is_named:
-            raise NotFoundError(f"'{name}' has no job yet: joiner job create {_shell(name)}")
+            raise NotFoundError(f"'{name}' has no job yet: joiner job create {shlex.quote(name)}")
     known = [application["displayName"] for application in applications]
     raise NotFoundError(f"there is no job or application '{name}'; {_there_are(known, 'joiner app add NAME')}")
 
@@ -165,7 +167,3 @@ def _there_are(known: list[str], otherwise: str) -> str:
         return f"there are none yet: {otherwise}"
     more = f" and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
     return f"there are {', '.join(known[:SHOWN])}{more}"
-
-
-def _shell(name: str) -> str:
-    return f'"{name}"' if " " in name else name

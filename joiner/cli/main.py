@@ -1,6 +1,8 @@
 """The command `joiner`: its sub-commands, each in a module of its own."""
 
+import io
 import os
+import sys
 from typing import Annotated
 
 import typer
@@ -43,6 +45,10 @@ app = typer.Typer(
 def run() -> None:
     """The program's entry."""
     os.umask(PRIVATE)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # Not every terminal knows every character of a name.
+            stream.reconfigure(errors="replace")
     app()
 
 

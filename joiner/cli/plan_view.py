@@ -1,5 +1,7 @@
 """A plan as a person reads it: the numbers first, then the reasons, then who and what."""
 
+import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -40,7 +42,9 @@ async def show_plan(output: Output, plan: Document, title: str, items: Items, mo
     if plan["kind"] == "drift":
         _show_survey(output, plan, await items.accounts(most))
     if not _total(summary):
-        output.say("Nothing: everything is as it should be.")
+        unread = plan["kind"] == "drift" and summary["drift"]["groupsWithoutReadableMembers"]
+        told = "what the application tells" if unread else "everything"
+        output.say(f"Nothing: {told} is as it should be.")
     else:
         output.say("")
         _show_counts(output, summary)
@@ -55,7 +59,10 @@ async def show_plan(output: Output, plan: Document, title: str, items: Items, mo
             _show_rest(output, number, len(found))
     _show_skipped(output, summary)
     if plan["state"] == "ready" and plan["hasChanges"] and plan["schemaVersion"] is not None:
-        output.say("", f"Nothing has been done. To do exactly this: joiner job apply {_shell(title)} {plan['number']}")
+        apply = f"joiner job apply {shlex.quote(title)} {plan['number']}"
+        output.say("", f"Nothing has been done. To do exactly this: {apply}")
+        if summary["held"]:
+            output.say("What the guard would hold back is left out then, unless --allow-deletes is given.")
 
 
 def _show_survey(output: Output, plan: Document, accounts: Sequence[Document]) -> None:
@@ -70,7 +77,8 @@ def _show_survey(output: Output, plan: Document, accounts: Sequence[Document]) -
     if drift["foreignMembers"]:
         output.say(f"{drift['foreignMembers']} members of managed groups are not managed; they are left alone.")
     if drift["groupsWithoutReadableMembers"]:
-        output.say(f"{drift['groupsWithoutReadableMembers']} groups do not tell their members.")
+        number, names = drift["groupsWithoutReadableMembers"], drift["unreadableGroups"]
+        output.say(f"{number} groups do not tell their members: {names_in_words(names, number, NAMES_SHOWN)}.")
     if drift["accounts"]:
         total = sum(number for counts in drift["accounts"].values() for number in counts.values())
         output.say("", f"Nobody manages {total} of them; they are never touched:")
@@ -126,7 +134,8 @@ def show_report(output: Output, cycle: Document, report: Document, title: str, n
         rows = ((each["name"], each["action"], each["reason"]) for each in report["refused"])
         output.table(("who", "action", "reason"), rows, indent=2)
     if failed:
-        output.say(f"The failures will be tried again: joiner logs {_shell(title)} --status failure", style="yellow")
+        command = f"joiner logs {shlex.quote(title)} --status failure"
+        output.say(f"The failures will be tried again: {command}", style="yellow")
     if states.get("held"):
         output.say("The guard against accidental deletions holds the rest back; --allow-deletes lets it through.")
 
@@ -151,8 +160,9 @@ def _show_counts(output: Output, summary: Document) -> None:
         f"{attribute}: {', '.join(f'{number} {VERBS[verb]}' for verb, number in sorted(verbs.items()))}"
         for attribute, verbs in summary["references"].items()
     ]
+    output.say("")
     if references:
-        output.say("", "; ".join(references))
+        output.say("; ".join(references))
     requests = ", ".join(f"{number} {method}" for method, number in summary["requests"].items())
     if requests:
         output.say(f"requests that would be sent: {requests}")
@@ -178,10 +188,12 @@ def _show_causes(output: Output, summary: Document) -> None:
 def _show_skipped(output: Output, summary: Document) -> None:
     if not summary["skipped"]:
         return
-    number = sum(each["count"] for each in summary["skipped"]) + summary["otherSkipped"]
+    counts: Counter[tuple[str, str]] = Counter()
+    for each in summary["skipped"]:
+        counts[f"{each['objectType'].lower()}s", each["reason"]] += each["count"]
     output.say("")
-    output.say(f"Left alone: {number}", style="bold")
-    rows = ((each["count"], f"{each['objectType'].lower()}s", each["reason"]) for each in summary["skipped"])
+    output.say(f"Left alone: {counts.total() + summary['otherSkipped']}", style="bold")
+    rows = ((number, kind, reason) for (kind, reason), number in counts.most_common())
     output.table(("objects#", "", "because"), rows, indent=2)
 
 
@@ -213,9 +225,8 @@ def _what(item: Document) -> str:
 
 
 def _cause(cause: Document) -> str:
-    if cause["kind"] in ("mapping", "reference"):
-        return str(cause["text"]).partition(" ← ")[2]
-    return str(cause["text"])
+    separator = {"mapping": " ← ", "reference": " ← ", "problem": ": "}.get(cause["kind"])
+    return str(cause["text"]).partition(separator)[2] if separator else str(cause["text"])
 
 
 def _action(item: Document) -> str:
@@ -229,7 +240,3 @@ def _column(action: str) -> str:
 
 def _total(summary: Document) -> int:
     return sum(number for counts in summary["counts"].values() for number in counts.values())
-
-
-def _shell(name: str) -> str:
-    return f'"{name}"' if " " in name else name

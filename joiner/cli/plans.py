@@ -1,6 +1,7 @@
 """`joiner job plan`, `joiner job plans`, `joiner job apply`: what a cycle would do, and doing exactly that."""
 
 import asyncio
+import shlex
 from typing import Annotated, Any, Final
 
 import typer
@@ -102,8 +103,8 @@ async def _apply(client: Client, output: Output, found: FoundJob, body: Document
     """Carries a plan out, says what became of it, and ends the command with the exit code that fits."""
     number, title = body["plan"], found.application["displayName"]
     begun = await client.post(f"{found.path}/joiner.apply", body)
-    with cycles.progress_bar(f"Plan {number} of {title}") as notice:
-        cycle = await cycles.follow(client, f"{found.path}/joiner.cycles/{begun['cycleId']}", notice)
+    path, again = f"{found.path}/joiner.cycles/{begun['cycleId']}", f"joiner job apply {shlex.quote(title)} {number}"
+    cycle = await cycles.follow(client, path, f"Plan {number} of {title}", title, again)
     report = await client.get(f"{found.path}/joiner.plans/{number}/report")
     output.show({"cycle": cycle, **report}, lambda out: show_report(out, cycle, report, title, number))
     if cycle["state"] in cycles.BAD or cycle["counts"].get("failure") or report["refused"]:

@@ -2,7 +2,10 @@
 
 import csv
 import json
+import os
+import pty
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands import as_json, refused, run
-from tests.processes import fetch, joiner, serving
+from tests.processes import fetch, joiner, serving, takes_interrupts
 from tests.waiting import wait_until
 
 
@@ -97,6 +100,12 @@ def test_commands_work_on_the_folder_and_on_its_server_alike(tmp_path: Path) -> 
     assert "is not the address of a server" in refused("app", "list", "--url", "nonsense", "--api-key", key)
 
 
+def test_a_terminal_that_knows_few_characters_is_told_what_it_can_show(example: Path) -> None:
+    done = run("directory", "users", "--top", "100", "--data", str(example), PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "?se Ribeiro" in done.stdout
+
+
 def test_an_option_that_is_typed_counts_more_than_a_variable(example: Path) -> None:
     done = run("directory", "groups", "--data", str(example), JOINER_URL="http://127.0.0.1:9", JOINER_API_KEY="k")
     assert done.returncode == 0, done.stderr
@@ -164,6 +173,7 @@ def test_the_gallery_is_searched_by_name_and_a_near_miss_is_pointed_out(example:
     assert "ALVAO" in joiner("app", "list", "--gallery", data=example)
     told = refused("app", "add", "ALVAAO", "--data", str(example))
     assert "did you mean ALVAO" in told
+    assert told.endswith("joiner app add Custom --name ALVAAO")
     assert "there is an application named 'ALVAO'" in refused("app", "add", "alvao", "--data", str(example))
 
 
@@ -353,6 +363,39 @@ def test_a_cycle_that_fails_ends_with_exit_code_1_and_the_reason(tmp_path: Path)
         assert "In quarantine since" in joiner("job", "status", "ALVAO", data=data)
 
 
+def test_a_cycle_that_is_not_waited_for_goes_on_and_the_command_says_where(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        joiner("directory", "import", "--example", data=tmp_path)
+        joiner("app", "add", "ALVAO", "--untested", "--tenant-url", url, "--secret-token", "x", data=tmp_path)
+        joiner("job", "create", "ALVAO", data=tmp_path)
+        cycle = ("job", "run", "ALVAO", "--data", str(tmp_path))
+        told = "Initial cycle of ALVAO is cut off: joiner serve goes on with it, and so does: joiner job run ALVAO"
+        assert told in interrupted(*cycle)
+        with serving(tmp_path):
+            told = "Initial cycle of ALVAO goes on at the server: joiner job status ALVAO shows how far it is"
+            assert told in interrupted(*cycle)
+            assert "Under way" in joiner("job", "status", "ALVAO", data=tmp_path)
+            joiner("job", "pause", "ALVAO", "--now", data=tmp_path)
+
+
+def interrupted(*arguments: str) -> str:
+    """What a command writes to a terminal that Ctrl+C ends when its progress bar is there."""
+    terminal, end = pty.openpty()
+    command = [sys.executable, "-m", "joiner", *arguments]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "200"}
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=end, env=environment, preexec_fn=takes_interrupts
+    ) as process:
+        os.close(end)
+        os.read(terminal, 1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+    told = os.read(terminal, 10_000).decode()
+    os.close(terminal)
+    return told
+
+
 def test_following_a_log_needs_a_server(example: Path) -> None:
     assert "no server runs on this data folder" in refused("logs", "ALVAO", "--follow", "--data", str(example))
 
@@ -367,7 +410,10 @@ def test_following_a_log_prints_new_entries_until_it_is_stopped(tmp_path: Path) 
         output = tmp_path / "followed"
         options = ("--follow", "--top", "100", "--output", "json", "--data", str(tmp_path))
         command = [sys.executable, "-m", "joiner", "logs", "ALVAO", *options]
-        with output.open("w", encoding="utf-8") as file, subprocess.Popen(command, stdout=file) as log:
+        with (
+            output.open("w", encoding="utf-8") as file,
+            subprocess.Popen(command, stdout=file, preexec_fn=takes_interrupts) as log,
+        ):
             try:
                 joiner("job", "run", "ALVAO", data=tmp_path)
                 wait_until(lambda: len(output.read_text(encoding="utf-8").splitlines()) == 76)

@@ -63,10 +63,11 @@ def test_on_demand_settings_held_deletions_quarantine_audit_and_export(office: O
 
     office.say("app", "unassign", "ALVAO", "Finance")
     held = office.say("job", "run", "ALVAO", code=3)
-    assert "10 deletions are held back" in held
+    assert "10 deletions are held back: joiner job deletes ALVAO lists them" in held
     status = office.say("job", "status", "ALVAO")
-    for fact in ("Quarantine", "TooManyDeletes", "It took", "Activity id", "Job id", "Next attempt"):
+    for fact in ("Quarantine", "TooManyDeletes", "It took", "Activity id", "Job id", "makes no attempt by itself"):
         assert fact in status
+    assert "Looks for drift" not in status
     assert office.say("job", "deletes", "ALVAO").count("none yet") == 10
     assert "held back" in office.say("logs", "ALVAO", "--top", "3")
     assert office.say("job", "deletes", "ALVAO", "reject", "jakub.marek@fjordlight.example").startswith(
@@ -86,6 +87,11 @@ def test_on_demand_settings_held_deletions_quarantine_audit_and_export(office: O
     reasons = [entry["resultReason"] for entry in as_json("logs", "ALVAO", "--audit", data=office.data)]
     assert {"1 held deletions rejected", "9 held deletions allowed"} <= set(reasons)
     assert "moving house" in " ".join(office.say("logs", "ALVAO", "--audit").split())
+    assert "only --top goes with --audit" in refused(
+        "logs", "ALVAO", "--audit", "--follow", code=2, JOINER_DATA=str(office.data)
+    )
+    (tmp_path / "file").touch()
+    assert "cannot be written" in office.refuse("logs", "ALVAO", "--export", str(tmp_path / "file"))
     assert_exports(office, tmp_path)
 
 
@@ -115,4 +121,3 @@ def assert_exports(office: Office, folder: Path) -> None:
         next(e for e in entries if e["sourceIdentity"]["details"].get("UserPrincipalName") == INGRID)
     ]
     assert "exists already" in office.refuse("logs", "ALVAO", "--export", str(folder / "all"))
-    assert "goes with neither" in office.refuse("logs", "ALVAO", "--audit", "--follow")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from joiner.cli.entries import display_name, explain, outcome, who
+from joiner.cli.entries import display_name, explain, line_of, outcome, who
 
 
 def entry(
@@ -54,6 +54,11 @@ def test_users_are_named_by_principal_name_and_groups_by_kind_and_name() -> None
     assert who(entry("create", "success")) == "dana@fjord.example"
     assert who(entry("create", "success", kind="Group")) == "group Dana"
     assert display_name(entry("create", "success")) == "Dana"
+
+
+def test_a_name_does_not_control_the_terminal() -> None:
+    told = line_of(entry("update", "success", kind="Group", title=("\x1b[2J", "Lead")))
+    assert told == "2024-05-06 07:08:09  updated  group Dana  title: \ufffd[2J → Lead"
 
 
 def test_an_update_tells_old_and_new_values_without_urns() -> None:
