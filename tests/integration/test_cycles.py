@@ -91,6 +91,17 @@ async def test_joiner_mover_leaver_and_a_membership_arrive_in_one_incremental_cy
     assert counts == {"create": 1, "update": 2, "disable": 1, "delete": 0, "skipped": 0, "failure": 0}
 
 
+async def test_who_changes_the_name_keeps_the_account(world: World) -> None:
+    ada = await world.add_user("ada", jobTitle="Clerk")
+    await world.assign(ada)
+    await world.run()
+    account = (await world.accounts())["ada"]
+    await world.change_user(ada, user_principal_name="ada.berg@fjord.example", surname="Berg")
+    assert await world.run() == {"ada.berg": "update success"}
+    renamed = (await world.accounts())["ada.berg"]
+    assert (renamed["id"], renamed["name"]["familyName"], renamed["title"]) == (account["id"], "Berg", "Clerk")
+
+
 @pytest.mark.req("REQ-P-090", "REQ-P-094", "REQ-C-017")
 async def test_who_loses_the_last_assignment_is_disabled_and_who_gets_it_back_is_enabled(world: World) -> None:
     ada, _, team = await joined(world)
@@ -350,7 +361,9 @@ async def test_a_revoked_token_quarantines_the_job_until_it_is_put_right(world: 
     await world.assign(ada)
     await world.service.start(world.job_id)
     await world.revoke_tokens()
+    before = len(world.asked)
     assert await world.run() == {}
+    assert len(world.asked) == before + 1
     status = world.status()
     assert (status["code"], status["quarantine"]["reason"]) == ("Quarantine", "EncounteredQuarantineException")
     assert "secret token" in status["quarantine"]["error"]["message"]
@@ -386,9 +399,11 @@ async def test_an_application_that_cannot_be_reached_quarantines_the_job_at_the_
         assert world.cycle().state == "failed"
         quarantine = world.status()["quarantine"]
         assert (quarantine and quarantine["reason"]) == expected
+    await world.assign(await world.add_user("ada"))
+    await world.run()
     back = [("BaseAddress", f"{world.url}/scim"), ("SecretToken", token)]
     await world.service.connections.put_credentials(world.principal_id, back)
-    await world.run()
+    assert await world.run() == {"ada": "create success"}
     assert (world.status()["quarantine"], world.status()["countSuccessiveCompleteFailures"]) == (None, 0)
 
 
