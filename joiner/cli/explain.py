@@ -13,7 +13,7 @@ from joiner.cli.entries import explain as told_of
 from joiner.cli.entries import outcome
 from joiner.cli.lookup import Document, find_job, find_principal
 from joiner.cli.output import Output, short_time
-from joiner.cli.requests_view import last_requests, show_requests
+from joiner.cli.requests_view import WIDEST, last_requests, show_requests
 
 app = typer.Typer()
 LONGEST: Final = 60
@@ -133,12 +133,14 @@ def _show_failures(output: Output, told: Document) -> None:
     escrow, job = told["escrow"], told["job"]
     _heading(output, f"Job: {job['state']}")
     if job["quarantine"]:
-        output.say(f"  in quarantine: {job['quarantine']['error']['message']}")
+        output.paragraph(f"in quarantine: {job['quarantine']['error']['message']}", indent=2, widest=WIDEST)
     if escrow is not None:
-        output.say(
-            f"  {escrow['attempts']} attempts failed since {short_time(escrow['firstFailure'])}, the last with "
+        number = escrow["attempts"]
+        told = (
+            f"{number} attempt{'s' * (number != 1)} failed since {short_time(escrow['firstFailure'])}, the last with "
             f"{escrow['code']}: {escrow['reason']}; the next one after {short_time(escrow['nextAttempt'])}"
         )
+        output.paragraph(told, indent=2, widest=WIDEST)
 
 
 def _show_requests(output: Output, live: Document) -> None:

@@ -160,10 +160,11 @@ def _show_counts(output: Output, summary: Document) -> None:
         f"{attribute}: {', '.join(f'{number} {VERBS[verb]}' for verb, number in sorted(verbs.items()))}"
         for attribute, verbs in summary["references"].items()
     ]
-    output.say("")
+    requests = ", ".join(f"{number} {method}" for method, number in summary["requests"].items())
+    if references or requests or summary["held"]:
+        output.say("")
     if references:
         output.say("; ".join(references))
-    requests = ", ".join(f"{number} {method}" for method, number in summary["requests"].items())
     if requests:
         output.say(f"requests that would be sent: {requests}")
     if summary["held"]:

@@ -105,6 +105,8 @@ async def test_the_parts_of_an_expression_and_its_error_are_shown(world: World) 
     await world.run()
     told = await explain(world, ada)
     assert told["verdict"].startswith("ada@fjord.example could not be provisioned")
+    assert told["advice"].startswith("Correct the mapping that is named")
+    assert "tried again by the first cycle after" in told["advice"]
     assert told["escrow"]["attempts"] == 1
 
 

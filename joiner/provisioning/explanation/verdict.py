@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from joiner.provisioning.decision import Action, Decision, Exit, Link, Scope, SourceObject, Status
+from joiner.provisioning.failures import RECOMMENDATIONS
 
 WHY_NOT: Final[Mapping[Exit, str]] = {
     Exit.PURGED: "it was permanently deleted from the directory",
@@ -50,10 +51,12 @@ def verdict_of(known: Known) -> tuple[str, str]:
     if not known.scope.in_scope:
         return _out_of_scope(known)
     if known.decision is not None and known.decision.status is Status.FAILURE and known.decision.problem is not None:
-        return f"{name} cannot be provisioned: {known.decision.problem.reason}.", ""
+        problem = known.decision.problem
+        return f"{name} cannot be provisioned: {problem.reason.rstrip('.')}.", RECOMMENDATIONS.get(problem.code, "")
     if known.escrow is not None:
         text = f"{name} could not be provisioned: {known.escrow['reason'].rstrip('.')}."
-        return text, f"It is tried again by the first cycle after {known.escrow['nextAttempt'][:16].replace('T', ' ')}."
+        again = f"It is tried again by the first cycle after {known.escrow['nextAttempt'][:16].replace('T', ' ')}."
+        return text, " ".join(filter(None, (RECOMMENDATIONS.get(known.escrow["code"]), again)))
     if known.mapping_errors:
         return f"{name} cannot be provisioned because {known.mapping_errors[0].rstrip('.')}.", "Correct the mapping."
     if known.link is None and not known.has_match_value:
