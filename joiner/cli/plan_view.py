@@ -77,7 +77,7 @@ def _show_survey(output: Output, plan: Document, accounts: Sequence[Document]) -
     if drift["foreignMembers"]:
         output.say(f"{drift['foreignMembers']} members of managed groups are not managed; they are left alone.")
     if drift["groupsWithoutReadableMembers"]:
-        number, names = drift["groupsWithoutReadableMembers"], drift["unreadableGroups"]
+        number, names = drift["groupsWithoutReadableMembers"], drift.get("unreadableGroups", [])
         output.say(f"{number} groups do not tell their members: {names_in_words(names, number, NAMES_SHOWN)}.")
     if drift["accounts"]:
         total = sum(number for counts in drift["accounts"].values() for number in counts.values())

@@ -60,6 +60,8 @@ async def plans(
     everything: Annotated[bool, typer.Option("--all", help="With --show: every item and account.")] = False,
 ) -> None:
     """List the plans of a job, show one again, compare two, or delete one."""
+    if compare is not None and number is None:
+        fail_use("--compare goes with --show")
     found = await find_job(client, name)
     path = f"{found.path}/joiner.plans"
     if delete is not None:
@@ -68,7 +70,10 @@ async def plans(
     elif number is not None and compare is not None:
         await _compare(client, output, found, number, compare)
     elif number is not None:
-        await show(client, output, found, await client.get(f"{path}/{number}"), everything=everything)
+        document = await client.get(f"{path}/{number}")
+        if document["summary"] is None:
+            raise InvalidStateError(f"there is no plan {number}: {document['error'] or 'it is still being computed'}")
+        await show(client, output, found, document, everything=everything)
     else:
         known = await client.every(path)
         rows = (

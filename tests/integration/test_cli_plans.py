@@ -58,6 +58,15 @@ def test_a_plan_is_shown_applied_and_leaves_nothing_to_do(data: Path, tmp_path: 
     assert version["version"] == "v1.0"
 
 
+def test_a_plan_that_could_not_be_made_says_why_again(data: Path) -> None:
+    place = ("--data", str(data))
+    joiner("app", "connect", "ALVAO", "--untested", "--secret-token", "mistyped", data=data)
+    told = refused("job", "plan", "ALVAO", *place)
+    assert told.startswith("there is no plan: the application refused the secret token")
+    assert refused("job", "plans", "ALVAO", "--show", "1", *place) == told.replace("no plan", "no plan 1")
+    assert "plan 1 is not ready: the application refused" in refused("job", "apply", "ALVAO", "1", *place)
+
+
 def test_wrong_use_is_told(data: Path) -> None:
     place = ("--data", str(data))
     assert "either --initial or --incremental" in refused(
@@ -65,6 +74,7 @@ def test_wrong_use_is_told(data: Path) -> None:
     )
     assert "no cycle yet" in refused("job", "plan", "ALVAO", "--incremental", *place)
     assert "no plan 9" in refused("job", "apply", "ALVAO", "9", *place)
+    assert "--compare goes with --show" in refused("job", "plans", "ALVAO", "--compare", "1", *place, code=2)
 
 
 def test_of_many_accounts_that_nobody_manages_the_first_are_shown_and_all_when_asked_for(

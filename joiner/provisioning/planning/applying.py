@@ -51,7 +51,7 @@ def begin(
             f"plan {number} was made with a schema or a scope that is not the job's; save that first"
         )
     if plan.state in ("computing", "failed"):
-        raise InvalidStateError(f"plan {number} is {'not ready yet' if plan.state == 'computing' else 'failed'}")
+        raise InvalidStateError(f"plan {number} is not ready{f': {plan.error}' if plan.error else ' yet'}")
     if cycles.running_cycle(connection, job.id) is not None:
         raise InvalidStateError("a cycle of the job is running; apply the plan when it has ended")
     chosen = _choose(connection, plan, items, allow_deletes=allow_deletes)
