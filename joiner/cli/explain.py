@@ -11,12 +11,20 @@ from joiner.cli.client import Client
 from joiner.cli.command import command
 from joiner.cli.entries import explain as told_of
 from joiner.cli.entries import outcome
-from joiner.cli.lookup import Document, find_job, find_principal
+from joiner.cli.logs import PATH as LOG
+from joiner.cli.lookup import Document, find_job, find_principal, literal
 from joiner.cli.output import Output, short_time
 from joiner.cli.requests_view import WIDEST, last_requests, show_requests
+from joiner.errors import NotFoundError
 
 app = typer.Typer()
 LONGEST: Final = 60
+KNOWN_BY: Final = (
+    "sourceIdentity/id eq {0}",
+    "tolower(sourceIdentity/details/UserPrincipalName) eq {1}",
+    "sourceIdentity/identityType eq 'Group' and sourceIdentity/displayName eq {0}",
+)
+"""Filters of the log, of a name and of the same in small letters."""
 STEP_INDENT: Final = "  "
 
 
@@ -31,10 +39,25 @@ async def explain(
 ) -> None:
     """Say why a user or group is, or is not, provisioned: scope, matching, mappings, failures, log."""
     found = await find_job(client, name)
-    kind, document = await find_principal(client, principal)
-    path = f"{found.path}/joiner.explain/{kind}/{quote(document['id'], safe='')}"
+    kind, id_ = await _find(client, found.job["id"], principal)
+    path = f"{found.path}/joiner.explain/{kind}/{quote(id_, safe='')}"
     told = await client.get(path, live="true" if live else "false")
     output.show(told, lambda out: show_explanation(out, told, steps=steps))
+
+
+async def _find(client: Client, job_id: str, name: str) -> tuple[str, str]:
+    """The kind and the id of a user or group: who has been deleted from the directory is found in the job's log."""
+    try:
+        kind, document = await find_principal(client, name)
+    except NotFoundError:
+        for condition in KNOWN_BY:
+            chosen = f"jobId eq {literal(job_id)} and {condition.format(literal(name), literal(name.lower()))}"
+            entries = (await client.get(LOG, filter=chosen, top="1"))["value"]
+            if entries:
+                source = entries[0]["sourceIdentity"]
+                return source["identityType"], source["id"]
+        raise
+    return kind, document["id"]
 
 
 def show_explanation(output: Output, told: Document, *, steps: bool = False) -> None:

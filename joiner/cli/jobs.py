@@ -99,7 +99,11 @@ async def restart(
         bool, typer.Option("--full", help="Also forget which accounts belong to whom; they are matched anew.")
     ] = False,
     scope: Annotated[
-        str | None, typer.Option(metavar="SCOPES", help="Only these values of resetScope, with commas between.")
+        str | None,
+        typer.Option(
+            metavar="SCOPES",
+            help="Only these, with commas between: Watermark, Escrows, QuarantineState, ForceDeletes, Full, None.",
+        ),
     ] = None,
 ) -> None:
     """Make the next cycle an initial one, which looks at everything; lifts a quarantine."""

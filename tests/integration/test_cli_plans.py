@@ -58,6 +58,23 @@ def test_a_plan_is_shown_applied_and_leaves_nothing_to_do(data: Path, tmp_path: 
     assert version["version"] == "v1.0"
 
 
+def test_who_has_been_deleted_from_the_directory_is_explained_by_name_and_id(data: Path) -> None:
+    jakub = "jakub.marek@fjordlight.example"
+    joiner("job", "run", "ALVAO", data=data)
+    key = joiner("api-key", "create", data=data).strip()
+    with serving(data, "--only", "directory") as server:
+        id_ = fetch(f"{server.url}/v1.0/users/{jakub}", key)["id"]
+        fetch(f"{server.url}/v1.0/users/{jakub}", key, method="DELETE")
+        told = joiner("explain", "ALVAO", jakub.upper(), data=data)
+        assert told.startswith(f"The account of {jakub} in ALVAO is to be taken away because it was deleted")
+        joiner("job", "run", "ALVAO", data=data)
+        fetch(f"{server.url}/v1.0/directory/deletedItems/{id_}", key, method="DELETE")
+        joiner("job", "run", "ALVAO", data=data)
+        told = joiner("explain", "ALVAO", id_, data=data)
+        assert told.startswith(f"{jakub} is not provisioned because it was permanently deleted from the directory.")
+        assert "there is no user or group 'nobody'" in refused("explain", "ALVAO", "nobody", "--data", str(data))
+
+
 def test_a_plan_that_could_not_be_made_says_why_again(data: Path) -> None:
     place = ("--data", str(data))
     joiner("app", "connect", "ALVAO", "--untested", "--secret-token", "mistyped", data=data)
