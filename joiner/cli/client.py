@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -32,6 +31,7 @@ ANSWER_SECONDS: Final = 300.0
 FILES_SECONDS: Final = 4 * 3600.0
 """An import of a large directory is one request."""
 CHUNK: Final = 1 << 16
+UNAUTHORIZED: Final = 401
 IN_PROCESS: Final = "http://joiner.invalid"
 """The address of an application that is called without a network; it appears in links that only we follow."""
 
@@ -157,6 +157,8 @@ class Client:
         if answer.is_success:
             return answer.content
         refusal = _refusal(answer.status_code, answer.content)
+        if answer.status_code == UNAUTHORIZED:
+            refusal = ApiError(UNAUTHORIZED, f"the server at {self.origin} does not accept the key: {refusal}")
         wanted = answer.headers.get("retry-after", "")
         refusal.retry_after = float(wanted) if wanted.isdecimal() else None
         raise refusal
@@ -206,15 +208,20 @@ async def remote(url: str, key: str, certificate: str | None = None) -> AsyncIte
     whatever name that is made out to."""
     import httpx
 
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        address = httpx.URL(url)
+    except httpx.InvalidURL:
+        address = httpx.URL()
+    if address.scheme not in ("http", "https") or not address.host:
         raise InvalidValueError(f"'{url}' is not the address of a server; it looks like https://joiner.example.com")
+    if not (key.isascii() and key.isprintable()):
+        raise InvalidValueError("the API key has a character in it that no key has")
     origin = url.rstrip("/")
     # A proxy for the world outside cannot reach this machine's loopback.
     async with httpx.AsyncClient(
         base_url=origin,
         headers={"Authorization": f"Bearer {key}"},
-        trust_env=not is_loopback(parts.hostname),
+        trust_env=not is_loopback(address.host),
         verify=True if certificate is None else _only(certificate),
     ) as http:
         yield Client(http, origin)

@@ -91,13 +91,17 @@ def test_commands_work_on_the_folder_and_on_its_server_alike(tmp_path: Path) -> 
         assert json.loads(shown.stdout) == alone
         told = refused("app", "add", "ALVAO", JOINER_URL=server.url, JOINER_API_KEY_FILE=by_file)
         assert "Insufficient privileges" in told
-        assert "valid bearer token" in refused("app", "list", "--url", server.url, "--api-key", "wrong")
+        assert "does not accept the key" in refused("app", "list", "--url", server.url, "--api-key", "wrong")
         keys = as_json("api-key", "list", data=tmp_path)
         assert [(item["name"], item["role"]) for item in keys] == [("script", "admin"), ("", "reader")]
         joiner("api-key", "revoke", keys[0]["id"], data=tmp_path)
         assert "valid bearer token" in refused("app", "list", "--url", server.url, "--api-key", key)
     assert "cannot be reached" in refused("app", "list", "--url", server.url, "--api-key", key)
-    assert "is not the address of a server" in refused("app", "list", "--url", "nonsense", "--api-key", key)
+    for address in ("nonsense", "http://127.0.0.1:port", "http://[::1"):
+        assert "is not the address of a server" in refused("app", "list", "--url", address, "--api-key", key)
+    for wrong in ("clé", "two\nlines"):
+        told = refused("app", "list", "--url", server.url, "--api-key", wrong)
+        assert told == "the API key has a character in it that no key has"
 
 
 def test_a_terminal_that_knows_few_characters_is_told_what_it_can_show(example: Path) -> None:
