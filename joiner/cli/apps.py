@@ -121,7 +121,8 @@ async def add(
         await client.delete(f"{SERVICE_PRINCIPALS}/{application['id']}")
         raise
     described = await describe(client, application)
-    tested = TESTED if credentials and not untested else ""
+    # What is taken away leaves nothing that could be tested.
+    tested = TESTED if credentials and all(credentials.values()) and not untested else ""
     output.show(described, lambda out: out.say(f"Added {described['displayName']}.{tested}"))
 
 

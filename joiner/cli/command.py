@@ -172,3 +172,5 @@ def _key_from_file() -> str | None:
         return Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:
         fail(JoinerError(f"JOINER_API_KEY_FILE: {path} cannot be read: {error.strerror}"))
+    except UnicodeDecodeError:
+        fail(JoinerError(f"JOINER_API_KEY_FILE: {path} cannot be read: it is not UTF-8"))

@@ -113,6 +113,8 @@ async def find_principal(client: Client, name: str) -> tuple[str, Document]:
 
     Raises NotFoundError, InvalidValueError if several groups have the name.
     """
+    if not name:
+        raise InvalidValueError("'' is no user or group")
     groups = await client.every("/v1.0/groups", filter=f"displayName eq {literal(name)}")
     if len(groups) > 1:
         ids = ", ".join(group["id"] for group in groups)

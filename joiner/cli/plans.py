@@ -18,6 +18,7 @@ from joiner.errors import InvalidStateError
 app = typer.Typer()
 LOOK_AGAIN: Final = 0.1
 """Seconds between two looks at a plan that is being computed."""
+MOST_PLANS: Final = 2**31
 SHOWN: Final = 10
 """Items of each action, and accounts, that are shown without `--all`."""
 
@@ -90,7 +91,7 @@ async def apply(
     client: Client,
     output: Output,
     name: JobArgument,
-    number: Annotated[int, typer.Argument(metavar="PLAN", help="The plan's number.")],
+    number: Annotated[int, typer.Argument(metavar="PLAN", min=1, max=MOST_PLANS, help="The plan's number.")],
     item: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="Only this user or group, by name or id; can be given several times."),

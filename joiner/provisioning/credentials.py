@@ -6,7 +6,7 @@ from typing import Final
 
 from joiner.errors import InvalidValueError
 from joiner.net.urls import check_url_shape
-from joiner.provisioning.client.connection import TargetConnection, connection_of
+from joiner.provisioning.client.connection import IncompleteConnectionError, TargetConnection, connection_of
 from joiner.provisioning.client.tenant_url import parse_tenant_url
 from joiner.vault import Vault
 
@@ -128,9 +128,13 @@ def merge_credentials(stored: Mapping[str, str], pairs: Sequence[tuple[str, str 
 
 
 def changes_connection(stored: Mapping[str, str], merged: Mapping[str, str]) -> bool:
-    """Whether the credentials are complete and make another connection than before."""
-    after = _connection(merged)
-    return after is not None and after != _connection(stored)
+    """Whether the credentials are complete and make another connection than before. Raises InvalidValueError for what
+    cannot be, whatever is added to it."""
+    try:
+        after = connection_of(merged)
+    except IncompleteConnectionError:
+        return False
+    return after != _connection(stored)
 
 
 def _connection(values: Mapping[str, str]) -> TargetConnection | None:

@@ -203,6 +203,11 @@ def test_assigning_finds_everybody_before_it_changes_anything(example: Path) -> 
     assert "is not assigned" in refused("app", "unassign", "ALVAO", "Research", "--data", str(example))
 
 
+def test_what_has_no_name_is_nobody(example: Path) -> None:
+    for command in (("app", "assign"), ("job", "on-demand"), ("job", "connection"), ("explain",)):
+        assert refused(*command, "ALVAO", "", "--data", str(example)).startswith("'' is no user or group")
+
+
 def test_assignments_are_taken_away_again(tmp_path: Path) -> None:
     joiner("directory", "import", "--example", data=tmp_path)
     joiner("app", "add", "Custom", "--name", "Our wiki", "--scope", "all", data=tmp_path)

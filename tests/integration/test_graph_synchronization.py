@@ -53,6 +53,8 @@ async def test_secrets_are_merged_masked_and_removed_by_an_empty_value(api: Api)
     await put(400, Nonsense="1")
     await put(400, BaseAddress="ftp://x")
     await put(400, BaseAddress="https://elsewhere.example/scim", SecretToken="new")
+    await put(400, SecretToken="two\nlines")
+    await put(400, AuthenticationType="telepathy")
     assert await stored() == {"BaseAddress": address, "SecretToken": "*"}
     await put(tested="false", BaseAddress="https://elsewhere.example/scim", SecretToken="new")
     raw = api.world.db.reader.execute("SELECT value FROM secret").fetchall()

@@ -63,14 +63,18 @@ class TargetConnection(msgspec.Struct, frozen=True):
     """The dialect that a flag in the Tenant URL asks for."""
 
 
+class IncompleteConnectionError(InvalidValueError):
+    """Something is still missing."""
+
+
 def connection_of(values: Mapping[str, str]) -> TargetConnection:
     """The connection that these values of the secrets collection describe.
 
-    Raises InvalidValueError that names what is missing.
+    Raises IncompleteConnectionError that names what is missing, InvalidValueError that names what cannot be.
     """
     address = values.get("BaseAddress", "")
     if not address.strip():
-        raise InvalidValueError("there is no Tenant URL (BaseAddress)")
+        raise IncompleteConnectionError("there is no Tenant URL (BaseAddress)")
     tenant = parse_tenant_url(address)
     tls = TlsMaterial(
         values.get("joiner.ClientCertificate"),
@@ -78,7 +82,9 @@ def connection_of(values: Mapping[str, str]) -> TargetConnection:
         values.get("joiner.CertificateAuthority"),
     )
     if (tls.certificate is None) is not (tls.key is None):
-        raise InvalidValueError("joiner.ClientCertificate and joiner.ClientKey belong together; one of them is missing")
+        raise IncompleteConnectionError(
+            "joiner.ClientCertificate and joiner.ClientKey belong together; one of them is missing"
+        )
     return TargetConnection(tenant.base_url, tenant.query, _credentials(values), tls, tenant.dialect)
 
 
@@ -87,7 +93,7 @@ def _credentials(values: Mapping[str, str]) -> Credentials:
     if named is None:
         kind = next((kind for key, kind in TELLING if key in values), None)
         if kind is None:
-            raise InvalidValueError(
+            raise IncompleteConnectionError(
                 "there is no Secret Token (SecretToken); if the application wants none, say AuthenticationType=none"
             )
     else:
@@ -153,7 +159,7 @@ def _needed(values: Mapping[str, str], otherwise: str, *keys: str) -> str:
     for key in keys:
         if values.get(key):
             return values[key]
-    raise InvalidValueError(otherwise)
+    raise IncompleteConnectionError(otherwise)
 
 
 TOKEN_URL: Final = "Oauth2TokenExchangeUri"  # noqa: S105 - the name of a key
