@@ -103,7 +103,7 @@ class PlanRoutes:
         """Takes what the application has as it is; `plan`: the one that looked at it."""
         job = self._job(request)
         number = (await json_body(request)).get("plan")
-        if type(number) is not int:
+        if type(number) is not int or not NUMBER.fullmatch(str(number)):
             raise InvalidValueError("plan must be the number of a plan")
         return json_response(request, await self._planning.adopt(job, number, actor_of(request)))
 
@@ -154,7 +154,7 @@ class PlanRoutes:
         job = self._job(request)
         body = await json_body(request)
         number, items, allows = body.get("plan"), body.get("items"), body.get("allowDeletes", False)
-        if type(number) is not int:
+        if type(number) is not int or not NUMBER.fullmatch(str(number)):
             raise InvalidValueError("plan must be the number of a plan")
         if items is not None and not (isinstance(items, list) and all(isinstance(item, str) for item in items)):
             raise InvalidValueError("items must be a list of ids or names")

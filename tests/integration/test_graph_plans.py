@@ -148,6 +148,7 @@ async def test_readers_look_at_plans_and_make_none(api: Api, method: str, path: 
         ("joiner.plan", {"kind": "both"}, "kind must be"),
         ("joiner.plan", {"kind": ["initial"]}, "kind must be"),
         ("joiner.apply", {"plan": "1"}, "plan must be the number"),
+        ("joiner.apply", {"plan": 2**63}, "plan must be the number"),
         ("joiner.apply", {"plan": 1, "items": "ada"}, "items must be a list"),
         ("joiner.apply", {"plan": 1, "allowDeletes": "yes"}, "allowDeletes must be"),
     ],
