@@ -159,11 +159,11 @@ def _show_failures(output: Output, told: Document) -> None:
         output.paragraph(f"in quarantine: {job['quarantine']['error']['message']}", indent=2, widest=WIDEST)
     if escrow is not None:
         number = escrow["attempts"]
-        told = (
+        text = (
             f"{number} attempt{'s' * (number != 1)} failed since {short_time(escrow['firstFailure'])}, the last with "
             f"{escrow['code']}: {escrow['reason']}; the next one after {short_time(escrow['nextAttempt'])}"
         )
-        output.paragraph(told, indent=2, widest=WIDEST)
+        output.paragraph(text, indent=2, widest=WIDEST)
 
 
 def _show_requests(output: Output, live: Document) -> None:

@@ -1,6 +1,7 @@
 """`/auditLogs`: the provisioning log and the audit log, newest first; they can be read and nothing else (Graph API §11,
 REQ-P-134, REQ-P-137)."""
 
+import re
 import sqlite3
 from collections.abc import Callable
 from typing import Any, Final
@@ -18,6 +19,46 @@ from joiner.storage.sqlite import Database
 
 MOST: Final = 1000
 READ_AT_ONCE: Final = 1000
+POSITION: Final = re.compile(r"[0-9]{1,18}")
+ENTRY: Final = frozenset(
+    {
+        "activitydatetime",
+        "changeid",
+        "cycleid",
+        "durationinmilliseconds",
+        "id",
+        "initiatedby",
+        "jobid",
+        "joiner.requests",
+        "modifiedproperties",
+        "provisioningaction",
+        "provisioningstatusinfo",
+        "provisioningsteps",
+        "serviceprincipal",
+        "sourceidentity",
+        "sourcesystem",
+        "targetidentity",
+        "targetsystem",
+        "tenantid",
+    }
+)
+AUDIT: Final = frozenset(
+    {
+        "activitydatetime",
+        "activitydisplayname",
+        "additionaldetails",
+        "category",
+        "correlationid",
+        "id",
+        "initiatedby",
+        "loggedbyservice",
+        "operationtype",
+        "result",
+        "resultreason",
+        "targetresources",
+    }
+)
+"""The properties of the entries of both logs, in small letters."""
 
 Page = list[tuple[int, dict[str, Any]]]
 Read = Callable[[int, bool, int], Page]
@@ -49,7 +90,7 @@ class AuditLogs:
         def read(position: int, ascending: bool, limit: int) -> Page:
             return _entries(self._db.reader, conditions, position, ascending, limit)
 
-        return _page(request, text, read)
+        return _page(request, text, ENTRY, read)
 
     async def get_entry(self, request: Request) -> Response:
         return json_response(request, journal_rows.entry_by_id(self._db.reader, request.path_params["id"]))
@@ -58,14 +99,14 @@ class AuditLogs:
         def read(position: int, ascending: bool, limit: int) -> Page:
             return audit.documents(self._db.reader, position, ascending, limit)
 
-        return _page(request, option(request, "$filter"), read)
+        return _page(request, option(request, "$filter"), AUDIT, read)
 
     async def get_audit(self, request: Request) -> Response:
         return json_response(request, audit.document_by_id(self._db.reader, request.path_params["id"]))
 
 
-def _page(request: Request, text: str | None, read: Read) -> Response:
-    holds = parse_filter(text, ignore_case=False) if text else None
+def _page(request: Request, text: str | None, properties: frozenset[str], read: Read) -> Response:
+    holds = parse_filter(text, ignore_case=False, known=properties.__contains__) if text else None
     top, ascending = page_size(request, MOST), _is_ascending(option(request, "$orderby"))
     position = _position(option(request, "$skiptoken"), ascending)
     page: Page = []
@@ -104,6 +145,6 @@ def _is_ascending(orderby: str | None) -> bool:
 def _position(token: str | None, ascending: bool) -> int:
     if token is None:
         return 0 if ascending else 2**62
-    if not token.isdecimal():
+    if not POSITION.fullmatch(token):
         raise InvalidValueError("$skiptoken is not one of this service")
     return int(token)

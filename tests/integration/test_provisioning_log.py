@@ -122,7 +122,12 @@ async def test_the_log_is_filtered_ordered_and_paged(api: JobApi) -> None:
     second = await api.ask("GET", LOG, params={"$top": "4", "$skiptoken": token})
     names = [entry["id"] for entry in first["value"] + second["value"]]
     assert (len(names), len(set(names)), "@odata.nextLink" in second) == (6, 6, False)
-    await api.ask("GET", LOG, params={"$filter": "provisioningAction is 'x'"}, status=400)
+    for wrong in ("provisioningAction is 'x'", "provisioningActoin eq 'x'", "activityDateTime gt yesterday"):
+        await api.ask("GET", LOG, params={"$filter": wrong}, status=400)
+    await api.ask("GET", LOG, params={"$skiptoken": "9" * 20}, status=400)
+    for path in (LOG, "/auditLogs/directoryAudits"):
+        for name in (await api.ask("GET", path))["value"][0]:
+            await api.ask("GET", path, params={"$filter": f"{name} ne null"})
 
 
 @pytest.mark.req("REQ-P-134")

@@ -105,8 +105,8 @@ def _told(error: Exception) -> str:
         return f"the application cannot be reached: {error.host} closed the connection at once; does it speak TLS 1.2?"
     if isinstance(error, aiohttp.ClientConnectorError):
         os_error = error.os_error
-        reason = os.strerror(os_error.errno).lower() if os_error.errno else os_error.strerror
-        return f"the application cannot be reached: {error.host}:{error.port}: {reason}"
+        told = os.strerror(os_error.errno).lower() if os_error.errno else os_error.strerror
+        return f"the application cannot be reached: {error.host}:{error.port}: {told}"
     if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError | ConnectionResetError):
         return "the application broke the connection off before the answer was complete"
     return f"the application cannot be reached: {error}"
