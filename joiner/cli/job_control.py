@@ -74,7 +74,9 @@ async def deletes(
     answer = await client.post(f"{found.path}/joiner.deletes/{action}", body)
     number = answer[ANSWERS[action]]
     after = {"allow": "The next cycle sends them.", "reject": "They are not sent."}[action]
-    output.show(answer, lambda out: out.say(f"{number} deletions {ANSWERS[action]}. {after}"))
+    left = sum(not each["isAllowed"] for each in await client.every(f"{found.path}/joiner.deletes"))
+    waiting = f" {left} wait for an answer." if left else ""
+    output.show(answer, lambda out: out.say(f"{number} deletions {ANSWERS[action]}. {after}{waiting}"))
 
 
 @command(app, "connection")
