@@ -116,7 +116,7 @@ async def test_the_same_failure_of_many_is_one_reason(world: World) -> None:
     await joined(world)
     for account in (await world.accounts()).values():
         await world.application_delete(account["id"])
-    plan = await make_plan(world, Variation("initial"))
+    plan = await make_plan(world, Variation(is_initial=True))
     assert plan.summary is not None
     [cause] = [each for each in plan.summary["causes"] if each["objectType"] == "User"]
     assert cause["count"] == 2
