@@ -2,7 +2,6 @@
 
 import secrets
 import sqlite3
-from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +17,6 @@ UNIQUE: Final = {"/Users": "username", "/Groups": ""}
 PREFIX: Final = "planned-"
 """What ids of objects begin with that exist in the plan only."""
 CACHE_MIB: Final = 8
-EXISTING: Final = -1
-SMALLEST: Final = 1024
 
 TABLES: Final = """
 CREATE TABLE holder (key INTEGER PRIMARY KEY, target_id TEXT NOT NULL) STRICT;
@@ -28,7 +25,7 @@ CREATE TABLE whole (
   endpoint TEXT NOT NULL, target_id TEXT NOT NULL, resource BLOB NOT NULL, PRIMARY KEY (endpoint, target_id)
 ) STRICT;
 """
-"""`holder`: hash of endpoint, attribute and value → the object that would have it and exists already.
+"""`holder`: hash of endpoint, attribute and value → the object that would have it.
 `given`: hash of endpoint, attribute and object → hash of the value that an object is given later than it is created."""
 
 
@@ -46,44 +43,6 @@ class Write:
         return self.endpoint if self.method == "POST" else f"{self.endpoint}/{quote(self.target_id, safe='')}"
 
 
-class Numbers:
-    """Hash → number other than 0, with some 25 to 50 bytes an entry: a dict has 120."""
-
-    def __init__(self) -> None:
-        self._begin(SMALLEST)
-
-    def get(self, key: int) -> int:
-        """The number, 0 if there is none."""
-        return self._numbers[self._place(key)]
-
-    def put(self, key: int, number: int) -> None:
-        place = self._place(key)
-        self._used += not self._numbers[place]
-        self._keys[place], self._numbers[place] = key, number
-        if self._used * 2 > self._last:
-            self._grow()
-
-    def _begin(self, size: int) -> None:
-        # Places that follow one another from the hash's own on; where the number is 0 there is nothing.
-        self._keys = array("q", bytes(8 * size))
-        self._numbers = array("i", bytes(4 * size))
-        self._last = size - 1
-        self._used = 0
-
-    def _place(self, key: int) -> int:
-        place = key & self._last
-        while self._numbers[place] and self._keys[place] != key:
-            place = (place + 1) & self._last
-        return place
-
-    def _grow(self) -> None:
-        keys, numbers = self._keys, self._numbers
-        self._begin(2 * len(keys))
-        for key, number in zip(keys, numbers, strict=True):
-            if number:
-                self.put(key, number)
-
-
 class PlannedWrites:
     """What a plan has been told to write so far, kept in `folder`. For one thread; to be closed."""
 
@@ -94,8 +53,6 @@ class PlannedWrites:
         self._number = 0
         self._asked = {endpoint: {unique} for endpoint, unique in UNIQUE.items()}
         """Endpoint → attributes that objects are looked for by."""
-        self._holders = Numbers()
-        """Hash of endpoint, attribute and value → the number of the object that would have it, or `EXISTING`."""
         self._rows = sqlite3.connect(folder / "writes.db", isolation_level=None)
         for pragma in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = {-1024 * CACHE_MIB}"):
             self._rows.execute(f"PRAGMA {pragma}")
@@ -122,11 +79,8 @@ class PlannedWrites:
     def holder(self, endpoint: str, attribute: str, value: str) -> str | None:
         """The object that would have this value, None if the plan gives it to nobody."""
         key = hash((endpoint, attribute.lower(), value.casefold()))
-        number = self._holders.get(key)
-        if number != EXISTING:
-            return f"{self._new}{number}" if number else None
         row = self._rows.execute("SELECT target_id FROM holder WHERE key = ?", (key,)).fetchone()
-        return str(row[0])
+        return None if row is None else str(row[0])
 
     def has_lost(self, endpoint: str, attribute: str, value: str, target_id: str) -> bool:
         """Whether the plan gives the object another value than this one."""
@@ -143,11 +97,7 @@ class PlannedWrites:
                 continue
             folded = value.casefold()
             key = hash((endpoint, attribute, folded))
-            if target_id.startswith(self._new):
-                self._holders.put(key, int(target_id[len(self._new) :]))
-            else:
-                self._holders.put(key, EXISTING)
-                self._rows.execute("REPLACE INTO holder VALUES (?, ?)", (key, target_id))
+            self._rows.execute("REPLACE INTO holder VALUES (?, ?)", (key, target_id))
             if not is_new:
                 given = hash((endpoint, attribute, target_id)), hash(folded)
                 self._rows.execute("REPLACE INTO given VALUES (?, ?)", given)
