@@ -23,7 +23,6 @@ from joiner.provisioning.reference import MEMBERS
 from joiner.provisioning.run import Run
 
 CODE: Final = "TooManyDeletes"
-REMOVES_MEMBER: Final = "removeMember"
 
 
 class StagedRemoval(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

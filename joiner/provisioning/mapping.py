@@ -93,7 +93,6 @@ class _ObjectCompiler:
         actions = mapping.flows
         return ObjectPlan(
             object_type="User" if mapping.source_object_name == "User" else "Group",
-            target_object=mapping.target_object_name,
             enabled=mapping.enabled,
             adds="add" in actions,
             updates="update" in actions,

@@ -90,7 +90,6 @@ class ObjectPlan:
     """One object mapping: users or groups."""
 
     object_type: Literal["User", "Group"]
-    target_object: str
     enabled: bool
     adds: bool
     updates: bool

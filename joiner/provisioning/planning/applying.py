@@ -26,7 +26,6 @@ from joiner.provisioning.rows import to_json
 REFUSED_SHOWN: Final = 1000
 APPLICABLE: Final = "action <> 'failure' AND state = 'planned'"
 MAPPINGS_CHANGED: Final = "the job's mappings, filters, settings or address have changed since the plan was made"
-REFERENCE_GONE: Final = "the directory no longer says so of the members or the manager that were planned"
 
 
 def begin(

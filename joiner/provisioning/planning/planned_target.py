@@ -29,9 +29,6 @@ class PlannedTarget(ReadsThrough):
             found.append({"id": holder, attribute: value})
         return found
 
-    async def read(self, endpoint: str, target_id: str, *, exclude: Sequence[str] = ()) -> Resource | None:
-        return await self._reads.read(endpoint, target_id, exclude=exclude)
-
     async def create(self, endpoint: str, resource: Mapping[str, Any]) -> str:
         unique = UNIQUE[endpoint]
         for name, value in resource.items():
