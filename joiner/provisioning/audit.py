@@ -14,6 +14,7 @@ import orjson
 from joiner.clock import to_iso
 from joiner.errors import NotFoundError
 from joiner.ids import new_id
+from joiner.provisioning.rows import to_json
 
 CATEGORY: Final = "ProvisioningManagement"
 SERVICE: Final = "Account Provisioning"
@@ -96,12 +97,12 @@ def note(
             new_id(),
             to_iso(now),
             activity,
-            _json({"id": by.id, "name": by.name, "kind": by.kind}),
+            to_json({"id": by.id, "name": by.name, "kind": by.kind}),
             service_principal_id,
             job_id,
-            _json([[change.name, change.old, change.new] for change in changes]),
+            to_json([[change.name, change.old, change.new] for change in changes]),
             reason,
-            _json(dict(details or {})),
+            to_json(dict(details or {})),
         ),
     )
 
@@ -161,7 +162,3 @@ def _document(row: sqlite3.Row) -> dict[str, Any]:
         ],
         "additionalDetails": [{"key": key, "value": value} for key, value in details.items() if value],
     }
-
-
-def _json(value: Any) -> str:
-    return orjson.dumps(value).decode()

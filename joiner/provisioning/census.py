@@ -16,7 +16,7 @@ from joiner.clock import from_iso, to_iso
 from joiner.expressions.values import canonical_text
 from joiner.provisioning.decision import Lookup, ObjectType, QueryMatch, ReadLinked
 from joiner.provisioning.plan import AttributeFlow, ObjectPlan
-from joiner.provisioning.rows import write_rows
+from joiner.provisioning.rows import marks, to_json, write_rows
 
 FRESH: Final = timedelta(hours=1)
 """How long a census is believed. Others may write to the target meanwhile."""
@@ -91,7 +91,7 @@ class Answers:
     def _read(self, target_ids: Sequence[str]) -> dict[str, Resource]:
         if not target_ids:
             return {}
-        text = self._connection.execute(READ, (*self._place, orjson.dumps(target_ids).decode())).fetchone()[0]
+        text = self._connection.execute(READ, (*self._place, to_json(target_ids))).fetchone()[0]
         return {} if text is None else {resource["id"]: resource for resource in orjson.loads(f"[{text}]")}
 
     def _match(self, queries: Sequence[QueryMatch]) -> list[list[Resource] | None]:
@@ -131,9 +131,8 @@ def census_of(connection: sqlite3.Connection, cycle_id: str, object_type: Object
 
 def has_objects(connection: sqlite3.Connection, cycle_id: str, object_type: ObjectType, ids: Sequence[str]) -> bool:
     """Whether the census has one of these ids already."""
-    marks = ", ".join("?" * len(ids))
     row = connection.execute(
-        f"SELECT 1 FROM census_object WHERE cycle_id = ? AND object_type = ? AND target_id IN ({marks}) LIMIT 1",
+        f"SELECT 1 FROM census_object WHERE cycle_id = ? AND object_type = ? AND target_id IN ({marks(ids)}) LIMIT 1",
         (cycle_id, object_type, *ids),
     ).fetchone()
     return row is not None
@@ -162,7 +161,7 @@ def rows_of(cycle_id: str, plan: ObjectPlan, resources: Iterable[Resource]) -> R
     for resource in resources:
         target_id = resource["id"]
         pruned = {name: value for name, value in resource.items() if name.lower() in kept}
-        objects.append((*place, target_id, orjson.dumps(pruned).decode()))
+        objects.append((*place, target_id, to_json(pruned)))
         for flow in plan.matching:
             values.extend((*place, flow.target, text.casefold(), target_id) for text in _texts(flow, resource))
     return objects, values

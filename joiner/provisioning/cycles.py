@@ -14,7 +14,7 @@ from joiner.clock import to_iso
 from joiner.errors import InvalidStateError, NotFoundError
 from joiner.ids import new_id
 from joiner.provisioning.jobs import Job, job_by_id
-from joiner.provisioning.rows import from_row, to_json
+from joiner.provisioning.rows import from_row, marks, to_json
 
 CycleKind = Literal["initial", "incremental"]
 CycleState = Literal["running", "succeeded", "entry_level_errors", "failed", "abandoned"]
@@ -127,9 +127,8 @@ def last_cycle(
     connection: sqlite3.Connection, job_id: str, states: tuple[CycleState, ...], *, with_exports: bool = False
 ) -> Cycle | None:
     """The job's latest cycle in one of the states; `with_exports`: of those that wrote something."""
-    marks = ", ".join("?" * len(states))
     row = connection.execute(
-        f"SELECT * FROM cycle WHERE job_id = ? AND state IN ({marks}) AND (? OR counts ->> 'exported' > 0)"
+        f"SELECT * FROM cycle WHERE job_id = ? AND state IN ({marks(states)}) AND (? OR counts ->> 'exported' > 0)"
         " ORDER BY began_at DESC, rowid DESC LIMIT 1",
         (job_id, *states, not with_exports),
     ).fetchone()

@@ -20,6 +20,7 @@ from joiner.provisioning.jobs import Job
 from joiner.provisioning.modes import is_on
 from joiner.provisioning.pending_references import is_mapped
 from joiner.provisioning.reference import MEMBERS
+from joiner.provisioning.rows import marks
 from joiner.provisioning.run import Run
 
 CODE: Final = "TooManyDeletes"
@@ -124,10 +125,9 @@ def _guards_memberships(run: Run) -> bool:
 
 def held_objects(connection: sqlite3.Connection, job_id: str, source_ids: Sequence[str]) -> set[str]:
     """Those of the objects whose disable or delete is held back."""
-    marks = ", ".join("?" * len(source_ids))
     rows = connection.execute(
         f"SELECT source_id FROM staged_removal WHERE job_id = ? AND related_id = '' AND NOT is_allowed"
-        f" AND source_id IN ({marks})",
+        f" AND source_id IN ({marks(source_ids)})",
         (job_id, *source_ids),
     )
     return {row[0] for row in rows}
@@ -145,9 +145,8 @@ def staged_ids(connection: sqlite3.Connection, job_id: str, object_type: str, af
 
 def settle(connection: sqlite3.Connection, job_id: str, source_ids: Sequence[str]) -> None:
     """These objects have been decided otherwise, or carried out: nothing of them is staged any more."""
-    marks = ", ".join("?" * len(source_ids))
     connection.execute(
-        f"DELETE FROM staged_removal WHERE job_id = ? AND related_id = '' AND source_id IN ({marks})",
+        f"DELETE FROM staged_removal WHERE job_id = ? AND related_id = '' AND source_id IN ({marks(source_ids)})",
         (job_id, *source_ids),
     )
 

@@ -17,7 +17,7 @@ from joiner.provisioning.decision import Action
 from joiner.provisioning.exchanges import REQUESTS, document_of
 from joiner.provisioning.journal import OUTCOMES, Entry, LogContext
 from joiner.provisioning.journal_packing import ACTIONS, ROW, STATUSES, PackedRow, microseconds, source_key, unpack
-from joiner.provisioning.rows import write_rows
+from joiner.provisioning.rows import marks, to_json, write_rows
 
 COLUMNS: Final = "j.position, j.at, j.action, j.status, j.source_id, j.entry, r.cycle_id, r.common"
 PURGED_AT_ONCE: Final = 5_000
@@ -43,7 +43,7 @@ class Journal:
         """Source id → what the run has written for the object so far."""
         keys = {source_key(source_id): source_id for source_id in source_ids}
         rows = self._connection.execute(
-            f"SELECT {', '.join(ROW)} FROM journal WHERE run = ? AND source_id IN ({', '.join('?' * len(keys))})",
+            f"SELECT {', '.join(ROW)} FROM journal WHERE run = ? AND source_id IN ({marks(keys)})",
             (self._number, *keys),
         )
         return {keys[row["source_id"]]: tuple(row) for row in rows}
@@ -178,7 +178,7 @@ def _run_number(connection: sqlite3.Connection, context: LogContext) -> int:
                 context.cycle_id,
                 context.job_id,
                 context.service_principal["id"],
-                orjson.dumps(context.common()).decode(),
+                to_json(context.common()),
             ),
         ).fetchone()
     number: int = row[0]

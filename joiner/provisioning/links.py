@@ -6,13 +6,12 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 import msgspec
-import orjson
 
 from joiner.clock import from_iso, to_iso
 from joiner.provisioning.decision import Link, LinkChange, ObjectType, Problem, QueryMatch
 from joiner.provisioning.jobs import OF_LINKS
 from joiner.provisioning.quarantine import is_over, next_attempt
-from joiner.provisioning.rows import write_rows
+from joiner.provisioning.rows import marks, to_json, write_rows
 
 IDS_AT_ONCE: Final = 500
 STATES: Final[Mapping[LinkChange, tuple[bool, bool]]] = {
@@ -29,7 +28,7 @@ def links_of(connection: sqlite3.Connection, job_id: str, source_ids: Sequence[s
     """Source id → link, for those that have one."""
     rows = connection.execute(
         "SELECT source_id, target_id, is_managed, is_disabled FROM link WHERE job_id = ?"
-        f" AND source_id IN ({_marks(source_ids)})",
+        f" AND source_id IN ({marks(source_ids)})",
         (job_id, *source_ids),
     )
     return {row[0]: Link(row[1], bool(row[2]), bool(row[3])) for row in rows}
@@ -41,7 +40,7 @@ def sources_linked_to(
     """Target id → id of the source object that is linked to it."""
     rows = connection.execute(
         "SELECT target_id, source_id FROM link WHERE job_id = ? AND object_type = ?"
-        f" AND target_id IN ({_marks(target_ids)})",
+        f" AND target_id IN ({marks(target_ids)})",
         (job_id, object_type, *target_ids),
     )
     return {row[0]: row[1] for row in rows}
@@ -149,7 +148,7 @@ class Intent(NamedTuple):
 def intended(connection: sqlite3.Connection, job_id: str, source_ids: Sequence[str]) -> dict[str, Intent]:
     """Those of `source_ids` whose create may have been sent."""
     rows = connection.execute(
-        f"SELECT source_id, cycle_id, queries FROM intent WHERE job_id = ? AND source_id IN ({_marks(source_ids)})",
+        f"SELECT source_id, cycle_id, queries FROM intent WHERE job_id = ? AND source_id IN ({marks(source_ids)})",
         (job_id, *source_ids),
     )
     return {row[0]: Intent(row[1], msgspec.json.decode(row[2], type=tuple[QueryMatch, ...])) for row in rows}
@@ -171,7 +170,7 @@ def intended_before(
 
 def forget_intents(connection: sqlite3.Connection, job_id: str, source_ids: Sequence[str]) -> None:
     connection.execute(
-        f"DELETE FROM intent WHERE job_id = ? AND source_id IN ({_marks(source_ids)})", (job_id, *source_ids)
+        f"DELETE FROM intent WHERE job_id = ? AND source_id IN ({marks(source_ids)})", (job_id, *source_ids)
     )
 
 
@@ -228,7 +227,7 @@ def escrowed(
 ) -> set[str]:
     """Those of `source_ids` that have failed and not succeeded since."""
     rows = connection.execute(
-        f"SELECT source_id FROM escrow WHERE job_id = ? AND is_reference = ? AND source_id IN ({_marks(source_ids)})",
+        f"SELECT source_id FROM escrow WHERE job_id = ? AND is_reference = ? AND source_id IN ({marks(source_ids)})",
         (job_id, is_reference, *source_ids),
     )
     return {row[0] for row in rows}
@@ -251,7 +250,7 @@ def hurry_references(connection: sqlite3.Connection, job_id: str, source_ids: It
     connection.execute(
         "UPDATE escrow SET next_attempt = min(next_attempt, ?) WHERE job_id = ? AND is_reference = 1"
         " AND source_id IN (SELECT value FROM json_each(?))",
-        (to_iso(now), job_id, orjson.dumps(list(source_ids)).decode()),
+        (to_iso(now), job_id, to_json(list(source_ids))),
     )
 
 
@@ -286,7 +285,3 @@ def managed_ids(connection: sqlite3.Connection, job_id: str) -> Iterator[tuple[O
 
 def forget_escrows(connection: sqlite3.Connection, job_id: str) -> None:
     connection.execute("DELETE FROM escrow WHERE job_id = ?", (job_id,))
-
-
-def _marks(values: Sequence[str]) -> str:
-    return ", ".join("?" * len(values))

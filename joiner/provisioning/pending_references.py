@@ -9,6 +9,7 @@ from joiner.provisioning.decision import ObjectType
 from joiner.provisioning.links import hurry_references
 from joiner.provisioning.modes import is_on
 from joiner.provisioning.reference import MANAGER, MEMBERS
+from joiner.provisioning.rows import marks
 from joiner.provisioning.run import Run
 
 
@@ -16,13 +17,12 @@ def note_linked(connection: sqlite3.Connection, run: Run, object_type: ObjectTyp
     """Objects that references can now point to, or come from: everything around them is pending."""
     if not source_ids:
         return
-    marks = ", ".join("?" * len(source_ids))
     statements = LINKED[object_type] if is_mapped(run, MEMBERS) else LINKED_USERS_ONLY[object_type]
     if object_type == "User" and not is_on(run.job.settings, "lateReferences"):
         # As documented: only the object's own references are looked at, not those of others to it.
         statements = statements[:1]
     for sql in statements:
-        connection.execute(sql.format(marks=marks), (run.job.id, *source_ids))
+        connection.execute(sql.format(marks=marks(source_ids)), (run.job.id, *source_ids))
 
 
 def note_returned(connection: sqlite3.Connection, run: Run, object_type: ObjectType, source_ids: Sequence[str]) -> None:
@@ -37,12 +37,11 @@ def note_seen(connection: sqlite3.Connection, run: Run, object_type: ObjectType,
     """Objects that were looked at: a reference that differs from what was exported is pending."""
     if not source_ids:
         return
-    marks = ", ".join("?" * len(source_ids))
     if object_type == "User" and is_mapped(run, MANAGER):
-        connection.execute(SEEN_MANAGERS.format(marks=marks), (run.job.id, *source_ids))
+        connection.execute(SEEN_MANAGERS.format(marks=marks(source_ids)), (run.job.id, *source_ids))
     if object_type == "Group" and run.is_initial and is_mapped(run, MEMBERS):
         for sql in SEEN_MEMBERS:
-            connection.execute(sql.format(marks=marks), (run.job.id, *source_ids))
+            connection.execute(sql.format(marks=marks(source_ids)), (run.job.id, *source_ids))
     hurry_references(connection, run.job.id, source_ids, run.clock())
 
 

@@ -11,8 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Final
 
-import orjson
-
 from joiner.provisioning import deletions
 from joiner.provisioning.decision import Step
 from joiner.provisioning.journal_packing import PackedRow
@@ -22,7 +20,7 @@ from joiner.provisioning.pending_references import is_mapped
 from joiner.provisioning.ports import watched
 from joiner.provisioning.reference import CYCLE, MANAGER, MEMBERS, ONE_OBJECT, Reference, read_references
 from joiner.provisioning.reference_work import Work
-from joiner.provisioning.rows import write_rows
+from joiner.provisioning.rows import to_json, write_rows
 from joiner.provisioning.run import REFERENCES_PER_PAGE, Claims, Page, PageResult, Run
 from joiner.provisioning.window import side_by_side
 
@@ -49,7 +47,7 @@ async def references_page(run: Run, cursor: str, before: Sequence[Claims]) -> Pa
 
 async def references_of(run: Run, source_id: str, member_ids: Sequence[str]) -> PageResult:
     """The pending references of one object; of a group's members only these."""
-    window = {"source": source_id, "attribute": "", "related": "", "members": orjson.dumps(member_ids).decode()}
+    window = {"source": source_id, "attribute": "", "related": "", "members": to_json(member_ids)}
     page = await _page(run, ONE_OBJECT, window, "")
     return await page.finish()
 

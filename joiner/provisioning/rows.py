@@ -1,7 +1,7 @@
 """Rows with JSON columns to typed values and back, and many rows in one statement."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -22,12 +22,18 @@ def from_row(row: sqlite3.Row, kind: type[T], json_columns: tuple[str, ...]) -> 
 
 
 def from_json(text: str) -> Any:
+    """The value of a column with JSON."""
     return orjson.loads(text)
 
 
 def to_json(value: Any) -> str:
     """Compact JSON text for a column."""
     return orjson.dumps(value).decode()
+
+
+def marks(values: Collection[Any]) -> str:
+    """A question mark for each value, for `IN (…)`."""
+    return ", ".join("?" * len(values))
 
 
 def write_rows(connection: sqlite3.Connection, statement: str, rows: Sequence[Sequence[Any]]) -> None:
@@ -37,7 +43,7 @@ def write_rows(connection: sqlite3.Connection, statement: str, rows: Sequence[Se
     """
     for start in range(0, len(rows), ROWS_AT_ONCE):
         some = rows[start : start + ROWS_AT_ONCE]
-        marks = f"({', '.join('?' * len(some[0]))})"
+        row_marks = f"({marks(some[0])})"
         connection.execute(
-            statement.format(rows=", ".join([marks] * len(some))), [value for row in some for value in row]
+            statement.format(rows=", ".join([row_marks] * len(some))), [value for row in some for value in row]
         )

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from joiner.provisioning.rows import write_rows
+from joiner.provisioning.rows import marks, write_rows
 from joiner.provisioning.run import Run
 
 HELD: Final = """
@@ -67,7 +67,7 @@ def _remembered(
     """Those of `held` that something was taken away from, as parameters of statements."""
     rows = connection.execute(
         "SELECT source_id, attribute FROM reference_intent WHERE job_id = ? AND related_id = ''"
-        f" AND source_id IN ({', '.join('?' * len(held))})",
+        f" AND source_id IN ({marks(held)})",
         (run.job.id, *(source_id for source_id, _, _ in held)),
     )
     remembered = {tuple(row) for row in rows}

@@ -38,7 +38,7 @@ from joiner.provisioning.journal_packing import PackedRow, extended, joined, pac
 from joiner.provisioning.journal_rows import Journal, last_name
 from joiner.provisioning.plan import Computed
 from joiner.provisioning.refusals import fail
-from joiner.provisioning.rows import from_json, to_json
+from joiner.provisioning.rows import from_json, marks, to_json
 
 NAMES: Final = ("userName", "displayName")
 """What people call a user of the source by."""
@@ -300,9 +300,8 @@ class Importing:
 def due_arrivals(connection: sqlite3.Connection, job_id: str, now: str, after: str, limit: int) -> list[Arrival]:
     """Those who failed and are due for another try, in the order of their ids, with what the source said last."""
     ids = links.due_escrows(connection, job_id, "User", now, after, limit)
-    marks = ", ".join("?" * len(ids))
     rows = connection.execute(
-        f"SELECT source_id, resource FROM inbound_escrow WHERE job_id = ? AND source_id IN ({marks}) "
+        f"SELECT source_id, resource FROM inbound_escrow WHERE job_id = ? AND source_id IN ({marks(ids)})"
         " ORDER BY source_id",
         (job_id, *ids),
     )

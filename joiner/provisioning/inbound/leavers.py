@@ -12,6 +12,7 @@ from typing import Final
 
 from joiner.provisioning import deletions
 from joiner.provisioning.jobs import Job
+from joiner.provisioning.rows import marks
 
 WITH_CAUSE: Final = """
 inbound_removal r JOIN link l ON l.job_id = r.job_id AND l.source_id = r.source_id
@@ -52,9 +53,9 @@ def add(
 
 def put_off(connection: sqlite3.Connection, job_id: str, source_ids: Sequence[str]) -> set[str]:
     """Those of the users whose disabling has been put off."""
-    marks = ", ".join("?" * len(source_ids))
     rows = connection.execute(
-        f"SELECT source_id FROM inbound_removal WHERE job_id = ? AND source_id IN ({marks})", (job_id, *source_ids)
+        f"SELECT source_id FROM inbound_removal WHERE job_id = ? AND source_id IN ({marks(source_ids)})",
+        (job_id, *source_ids),
     )
     return {row[0] for row in rows}
 

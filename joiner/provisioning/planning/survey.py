@@ -19,6 +19,7 @@ from joiner.provisioning.items import items_of
 from joiner.provisioning.plan import ObjectPlan
 from joiner.provisioning.ports import Resource, TargetReads
 from joiner.provisioning.reads_through import ReadsThrough
+from joiner.provisioning.rows import to_json
 from joiner.provisioning.run import ENDPOINTS, OBJECTS_PER_PAGE, UNREAD, Run
 from joiner.provisioning.sources import page_of_sources
 from joiner.storage.sqlite import Database
@@ -179,10 +180,7 @@ class Survey:
         if not batch:
             return
         self.result.read += len(batch)
-        rows = [
-            (object_type, str(each["id"]), _name(each), _match_of(plan, each), orjson.dumps(each).decode())
-            for each in batch
-        ]
+        rows = [(object_type, str(each["id"]), _name(each), _match_of(plan, each), to_json(each)) for each in batch]
         managers = next((flow for flow in plan.references if flow.source_attribute == MANAGER), None)
         without = [str(each["id"]) for each in batch if managers is not None and managers.path.read(each) is None]
 
@@ -190,7 +188,7 @@ class Survey:
             connection.executemany("REPLACE INTO found VALUES (?, ?, ?, ?, ?)", rows)
             if without:
                 # Managers that were written and are not there any more are to be written again.
-                ids = orjson.dumps(without).decode()
+                ids = to_json(without)
                 connection.execute(FORGET_MANAGERS, {"job": self._run.job.id, "ids": ids})
 
         await self._copy.write(work)
@@ -243,7 +241,7 @@ class Survey:
 
     async def _note_members(self, group_id: str, held: Sequence[str]) -> None:
         """What the group really has takes the place of what was written; every difference is to be looked at."""
-        parameters = {"job": self._run.job.id, "group": group_id, "held": orjson.dumps(held).decode()}
+        parameters = {"job": self._run.job.id, "group": group_id, "held": to_json(held)}
 
         def work(connection: sqlite3.Connection) -> int:
             for statement in MEMBER_DIFFERENCES:
