@@ -217,8 +217,7 @@ class Importing:
         """Disables these, but for those who are held back."""
         connection, job_id = self._connection, self._context.job_id
         for each in found:
-            name = last_name(connection, job_id, each.source_id) or each.source_id
-            source = SourceObject("User", each.source_id, name, {}, True, False)
+            source = self._known(each.source_id)
             decision = people.disable(each.user_id)
             if each.is_held:
                 decision = as_staged(source, decision)
@@ -266,8 +265,7 @@ class Importing:
         entry = self._entry_of(source_id)
         if entry is None:
             link = links.links_of(self._connection, self._context.job_id, [source_id])[source_id]
-            name = last_name(self._connection, self._context.job_id, source_id) or source_id
-            source = SourceObject("User", source_id, name, {}, True, False)
+            source = self._known(source_id)
             decision = Decision(Action.OTHER, Status.SKIPPED, ())
             outcome = Outcome(Status.SKIPPED, link.target_id)
             entry = packed_row(self._context.log, self._context.kind, source, decision, outcome, self._now)
@@ -276,6 +274,11 @@ class Importing:
         )
 
     # The log
+
+    def _known(self, source_id: str) -> SourceObject:
+        """A user that has not come this time, by the name that the log has of it."""
+        name = last_name(self._connection, self._context.job_id, source_id) or source_id
+        return SourceObject("User", source_id, name, {}, True, False)
 
     def _run_of(self, source_id: str) -> str:
         return self._runs.get(source_id, self._cycle_id)
