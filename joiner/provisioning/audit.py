@@ -14,12 +14,11 @@ import orjson
 from joiner.clock import to_iso
 from joiner.errors import NotFoundError
 from joiner.ids import new_id
+from joiner.provisioning.journal import REDACTED
 from joiner.provisioning.rows import to_json
 
 CATEGORY: Final = "ProvisioningManagement"
 SERVICE: Final = "Account Provisioning"
-HIDDEN: Final = "[Redact]"
-"""Stands for the value of a secret."""
 
 Activity = Literal[
     "Add provisioning configuration",
@@ -70,7 +69,7 @@ def differences(
     """What is different, in name order; of a secret only that it is (REQ-P-139)."""
 
     def told(values: Mapping[str, str], name: str) -> str | None:
-        return HIDDEN if name in secrets and name in values else values.get(name)
+        return REDACTED if name in secrets and name in values else values.get(name)
 
     names = sorted(before.keys() | after.keys())
     return tuple(AuditChange(n, told(before, n), told(after, n)) for n in names if before.get(n) != after.get(n))

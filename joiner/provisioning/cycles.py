@@ -87,6 +87,16 @@ def begin_cycle(connection: sqlite3.Connection, job_id: str, feed_position: int,
     return cycle_by_id(connection, cycle_id)
 
 
+def cycle_of_its_own(job: Job, now: datetime) -> Cycle:
+    """A cycle that is no row, for single objects outside of cycles: an id for the log, and no window of changes."""
+    moment = to_iso(now)
+    return Cycle(
+        id=new_id(), job_id=job.id, kind="incremental", state="running", from_position=0, to_position=0,
+        schema_version=job.schema_version, phase="users", cursor="", completed_pages=0, total_pages=0, is_held=False,
+        counts={}, began_at=moment, ended_at=None, observed_at=moment, error=None, plan=None,
+    )  # fmt: skip
+
+
 BEGINS_WITH: Final = "users"
 """The first phase of a cycle that carries out a plan: it reads no lists."""
 
@@ -112,6 +122,7 @@ def cycle_by_id(connection: sqlite3.Connection, cycle_id: str) -> Cycle:
 
 
 def running_cycle(connection: sqlite3.Connection, job_id: str) -> Cycle | None:
+    """The job's cycle that has begun and not ended."""
     row = connection.execute("SELECT * FROM cycle WHERE job_id = ? AND state = 'running'", (job_id,)).fetchone()
     return from_row(row, Cycle, JSON_COLUMNS) if row else None
 

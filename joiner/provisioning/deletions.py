@@ -88,7 +88,8 @@ def weigh(connection: sqlite3.Connection, run: Run) -> bool:
     """Called when everything that the cycle would take away is known and nothing of it is sent. True if it is too much:
     then all of it that is not allowed is staged, and also if some of it was passed over in an administrator's answer.
     Whatever was staged before and is not among it has lost its cause."""
-    counted = f"{OBJECTS} UNION ALL {MEMBERSHIPS}" if _guards_memberships(run) else OBJECTS
+    guards = is_mapped(run, MEMBERS) and is_on(run.job.settings, "guardMemberships")
+    counted = f"{OBJECTS} UNION ALL {MEMBERSHIPS}" if guards else OBJECTS
     return _weigh(connection, run.job, run.cycle.id, counted, run.clock())
 
 
@@ -117,10 +118,6 @@ def not_weighed(run: Run) -> set[tuple[str, str]]:
     """(group id, member id) of who has entered or left since the cycle began: the next cycle sees that, and counts
     (REQ-P-053)."""
     return set(run.directory.changed_memberships((run.cycle.to_position, run.directory.feed_position())))
-
-
-def _guards_memberships(run: Run) -> bool:
-    return is_mapped(run, MEMBERS) and is_on(run.job.settings, "guardMemberships")
 
 
 def held_objects(connection: sqlite3.Connection, job_id: str, source_ids: Sequence[str]) -> set[str]:
@@ -167,6 +164,7 @@ def hold_error(connection: sqlite3.Connection, job_id: str) -> dict[str, Any]:
 
 
 def count_undecided(connection: sqlite3.Connection, job_id: str) -> int:
+    """How many removals wait for an administrator's answer."""
     number: int = connection.execute(
         "SELECT count(*) FROM staged_removal WHERE job_id = ? AND NOT is_allowed", (job_id,)
     ).fetchone()[0]
@@ -249,9 +247,8 @@ def _keys(connection: sqlite3.Connection, job_id: str, items: Sequence[str] | No
 
 
 def _count_managed(connection: sqlite3.Connection, job_id: str) -> int:
-    number: int = connection.execute("SELECT count(*) FROM link WHERE job_id = ? AND is_managed", (job_id,)).fetchone()[
-        0
-    ]
+    sql = "SELECT count(*) FROM link WHERE job_id = ? AND is_managed"
+    number: int = connection.execute(sql, (job_id,)).fetchone()[0]
     return number
 
 

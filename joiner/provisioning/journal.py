@@ -16,6 +16,7 @@ from joiner.provisioning.exchanges import REQUESTS, trimmed
 from joiner.provisioning.failures import RECOMMENDATIONS
 
 REDACTED: Final = "[Redact]"
+"""Stands for the value of a secret, in the audit log too."""
 LONGEST_VALUE: Final = 1024
 """Longer values are cut in the log, which is for reading; the target got them whole."""
 MOST_CHANGES: Final = 200

@@ -75,6 +75,11 @@ def entries_of(connection: sqlite3.Connection, cycle_id: str) -> list[Entry]:
     return [entry for _, entry in documents(rows)]
 
 
+def entry_of(connection: sqlite3.Connection, cycle_id: str, source_id: str) -> Entry:
+    """What one cycle, or one run on demand, has written of one object. Raises KeyError if that is nothing."""
+    return {entry["sourceIdentity"]["id"]: entry for entry in entries_of(connection, cycle_id)}[source_id]
+
+
 def failures_of(connection: sqlite3.Connection, cycle_id: str) -> Iterator[Entry]:
     """The entries of the objects that failed in the cycle."""
     rows = connection.execute(

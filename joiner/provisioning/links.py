@@ -14,6 +14,8 @@ from joiner.provisioning.quarantine import is_over, next_attempt
 from joiner.provisioning.rows import marks, to_json, write_rows
 
 IDS_AT_ONCE: Final = 500
+FOREVER: Final = "9999"
+"""The time by which whatever waits for another try is due."""
 STATES: Final[Mapping[LinkChange, tuple[bool, bool]]] = {
     LinkChange.MANAGE: (True, False),
     LinkChange.DISABLE: (True, True),

@@ -8,15 +8,14 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 from joiner.clock import Clock, from_iso, to_iso
 from joiner.directory import users
 from joiner.directory.store import DirectoryStore
 from joiner.errors import InvalidStateError, InvalidValueError, NotFoundError
-from joiner.ids import new_id
-from joiner.provisioning import audit, jobs, pending_references, references
+from joiner.provisioning import audit, cycles, jobs, pending_references, references
 from joiner.provisioning.audit import Actor
 from joiner.provisioning.connection_check import checks_of, probe
 from joiner.provisioning.cycles import Cycle
@@ -26,7 +25,7 @@ from joiner.provisioning.inbound.service import Inbound
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.journal import ERROR, Entry, LogContext, Outcome
 from joiner.provisioning.journal_packing import packed_row
-from joiner.provisioning.journal_rows import Journal, entries_of
+from joiner.provisioning.journal_rows import Journal, entry_of
 from joiner.provisioning.modes import is_on
 from joiner.provisioning.objects import one_object
 from joiner.provisioning.rate import RequestLimit
@@ -94,7 +93,7 @@ class OnDemand:
             raise InvalidValueError(f"at most {MOST_MEMBERS} members can be provisioned on demand")
         if subject.member_ids and subject.object_type == "User":
             raise InvalidValueError("only groups have members")
-        cycle = _run_of(job, self._clock())
+        cycle = cycles.cycle_of_its_own(job, self._clock())
         if source_of(job.template_id) != "directory":
             return await self._provision_inbound(job, subject, cycle, by)
         context = self._context(job)
@@ -114,8 +113,7 @@ class OnDemand:
             source = _source(run, subject)
             await self._work(run, subject, source)
             await self._db.write(lambda connection: self._note(connection, job, subject, source.name, by))
-        entries = {entry["sourceIdentity"]["id"]: entry for entry in entries_of(self._db.reader, cycle.id)}
-        return entries[source.id]
+        return entry_of(self._db.reader, cycle.id, source.id)
 
     def search(self, text: str) -> list[dict[str, str]]:
         """Active users by a part of their name, user principal name or address."""
@@ -221,16 +219,6 @@ class OnDemand:
         audit.note(
             connection, "User Provisioning", self._clock(), by, job.service_principal_id, job_id=job.id, details=told
         )
-
-
-def _run_of(job: Job, now: datetime) -> Cycle:
-    """A cycle that is no row: what pages work with, with an id for the log and no window of changes."""
-    moment = to_iso(now)
-    return Cycle(
-        id=new_id(), job_id=job.id, kind="incremental", state="running", from_position=0, to_position=0,
-        schema_version=None, phase="users", cursor="", completed_pages=0, total_pages=0, is_held=False, counts={},
-        began_at=moment, ended_at=None, observed_at=moment, error=None, plan=None,
-    )  # fmt: skip
 
 
 def _source(run: Run, subject: Subject) -> SourceObject:

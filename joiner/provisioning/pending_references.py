@@ -60,17 +60,15 @@ def note_changed_memberships(connection: sqlite3.Connection, run: Run) -> None:
 
 
 def count_pending(connection: sqlite3.Connection, job_id: str) -> int:
+    """How many references of the job's objects are to be looked at."""
     number: int = connection.execute("SELECT count(*) FROM pending_reference WHERE job_id = ?", (job_id,)).fetchone()[0]
     return number
 
 
 def is_mapped(run: Run, attribute: str) -> bool:
     """Managers and members are users: while those are not mapped, no reference to them is written."""
-    object_type: ObjectType = "Group" if attribute == MEMBERS else "User"
-    plan = run.plan_of(object_type)
-    if plan is None or run.plan_of("User") is None:
-        return False
-    return any(flow.source_attribute == attribute for flow in plan.references)
+    plan = run.plan_of("Group" if attribute == MEMBERS else "User")
+    return plan is not None and run.plan_of("User") is not None and plan.reference(attribute) is not None
 
 
 FORMER_MEMBERS: Final = (

@@ -124,6 +124,10 @@ class ObjectPlan:
         """Some mapping takes one of several roles."""
         return any(SINGLE_ROLE in flow.functions for flow in self.flows)
 
+    def reference(self, source_attribute: str) -> AttributeFlow | None:
+        """The one of `references` that writes this attribute of the source; None if no mapping does."""
+        return next((flow for flow in self.references if flow.source_attribute == source_attribute), None)
+
     def match_values(self, attributes: Mapping[str, Any]) -> list[tuple[AttributeFlow, Any]]:
         """The values to search the target by, in ascending precedence; empty ones are left out (REQ-P-067).
 

@@ -286,7 +286,7 @@ def _is_skipped_group(item: Reference) -> bool:
 
 def _flow_of(run: Run, reference: Reference) -> AttributeFlow:
     plan = run.plan_of(reference.object_type)
-    for flow in plan.references if plan else ():
-        if flow.source_attribute == reference.attribute:
-            return flow
-    raise InvalidStateError(f"no mapping writes '{reference.attribute}' of {reference.object_type}")
+    flow = plan.reference(reference.attribute) if plan is not None else None
+    if flow is None:
+        raise InvalidStateError(f"no mapping writes '{reference.attribute}' of {reference.object_type}")
+    return flow

@@ -15,7 +15,7 @@ from joiner.provisioning import deletions
 from joiner.provisioning.decision import Step
 from joiner.provisioning.journal_packing import PackedRow
 from joiner.provisioning.journal_rows import Journal
-from joiner.provisioning.links import escrowed
+from joiner.provisioning.links import FOREVER, escrowed
 from joiner.provisioning.pending_references import is_mapped
 from joiner.provisioning.ports import watched
 from joiner.provisioning.reference import CYCLE, MANAGER, MEMBERS, ONE_OBJECT, Reference, read_references
@@ -24,7 +24,6 @@ from joiner.provisioning.rows import to_json, write_rows
 from joiner.provisioning.run import REFERENCES_PER_PAGE, Claims, Page, PageResult, Run
 from joiner.provisioning.window import side_by_side
 
-FOREVER: Final = "9999"
 ATTEMPT: Final = "REPLACE INTO reference_intent VALUES {rows}"
 EXPORTED: Final = "REPLACE INTO exported_reference VALUES {rows}"
 FORGET_PENDING, FORGET_EXPORTED, FORGET_ATTEMPTS = (

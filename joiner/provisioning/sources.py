@@ -2,17 +2,14 @@
 
 from heapq import merge
 from itertools import islice
-from typing import Final
 
 from joiner.directory.model import Group, User
 from joiner.provisioning.decision import ObjectType, SourceObject
 from joiner.provisioning.deletions import staged_ids
 from joiner.provisioning.journal_rows import last_name
-from joiner.provisioning.links import due_escrows, intended_before
+from joiner.provisioning.links import FOREVER, due_escrows, intended_before
 from joiner.provisioning.planning.plans import chosen_ids
 from joiner.provisioning.run import OBJECTS_PER_PAGE, Run
-
-FOREVER: Final = "9999"
 
 
 def page_of_sources(run: Run, object_type: ObjectType, after: str) -> list[SourceObject]:

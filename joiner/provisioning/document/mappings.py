@@ -12,17 +12,14 @@ from joiner.expressions.syntax import LONGEST, Attribute, Call, Comparison, Cons
 from joiner.provisioning.coercion import COERCIONS, CoercionError
 from joiner.provisioning.document.findings import Findings
 from joiner.provisioning.document.unsupported import unsupported_functions
+from joiner.provisioning.mapped_source import RAW_NAME
+from joiner.provisioning.plan import ASSIGNMENTS, ROLE_FUNCTIONS, SOFT_DELETED
 from joiner.provisioning.schema import AttributeDefinition, AttributeMapping, ObjectMapping
 from joiner.provisioning.target_path import compile_path
 
-ROLES: Final = "appRoleAssignments"
-ROLE_FUNCTIONS: Final = frozenset(
-    {"SingleAppRoleAssignment", "AppRoleAssignmentsComplex", "AssertiveAppRoleAssignmentsComplex"}
-)
 CHANCE: Final = frozenset({"Guid", "RandomString"})
 UNIQUE: Final = "SelectUniqueValue"
-SOFT_DELETED: Final = "IsSoftDeleted"
-COMPUTED: Final = frozenset({SOFT_DELETED, ROLES, "originalUserPrincipalName"})
+COMPUTED: Final = frozenset({SOFT_DELETED, ASSIGNMENTS, RAW_NAME})
 """Source attributes that exist whether the document declares them or not."""
 UNMAPPABLE: Final = frozenset({"samAccountName", "userType", "thumbnailPhoto", "photo", "password", "passwordProfile"})
 """Source attributes that cannot be mapped (attribute mapping §2)."""
@@ -132,8 +129,8 @@ def _check_source(flow: Flow, objects: Objects, findings: Findings) -> None:
     if flow.source is None:
         return
     path = f"{flow.path}.source"
-    if isinstance(flow.source.tree, Attribute) and flow.source.tree.name == ROLES:
-        findings.error(path, f"{ROLES} cannot be mapped directly; use one of {', '.join(sorted(ROLE_FUNCTIONS))}")
+    if isinstance(flow.source.tree, Attribute) and flow.source.tree.name == ASSIGNMENTS:
+        findings.error(path, f"{ASSIGNMENTS} cannot be mapped directly; use one of {', '.join(sorted(ROLE_FUNCTIONS))}")
     for name in sorted(flow.source.attributes):
         if name in UNMAPPABLE:
             findings.error(path, f"'{name}' cannot be provisioned")
@@ -149,7 +146,7 @@ def _check_values(flow: Flow, objects: Objects, findings: Findings) -> None:
     source = flow.source
     if source is not None and isinstance(source.tree, Attribute):
         definition = (objects.sources or {}).get(source.tree.name)
-        if definition is not None and definition.multivalued and definition.name != ROLES:
+        if definition is not None and definition.multivalued and definition.name != ASSIGNMENTS:
             if definition.name.startswith("extension_"):
                 findings.error(f"{flow.path}.source", "directory extensions with several values cannot be mapped")
             elif not flow.target.multivalued:

@@ -13,7 +13,7 @@ from joiner.expressions.errors import ExpressionError, IgnoreAttribute, IgnoreOb
 from joiner.expressions.source_tree import to_tree
 from joiner.expressions.values import canonical_text, single
 from joiner.provisioning.coercion import COERCIONS
-from joiner.provisioning.document.mappings import ROLES
+from joiner.provisioning.plan import ASSIGNMENTS
 from joiner.provisioning.schema import AttributeDefinition
 
 
@@ -59,7 +59,7 @@ def typed(name: str, value: Any, sources: Mapping[str, AttributeDefinition]) -> 
     """A test value as the engine has it: by the type that the source declares, roles as entries with a name."""
     if isinstance(value, list):
         return [typed(name, item, sources) for item in value]
-    if name == ROLES and isinstance(value, str):
+    if name == ASSIGNMENTS and isinstance(value, str):
         return {"id": "", "value": value, "displayName": value}
     definition = sources.get(name)
     if definition is None or definition.type not in ("Boolean", "Integer") or not isinstance(value, str):

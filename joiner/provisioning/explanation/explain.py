@@ -6,15 +6,14 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any, Final
 
-from joiner.clock import Clock, to_iso
+from joiner.clock import Clock
 from joiner.directory.assignment_paths import assignment_paths
 from joiner.directory.store import DirectoryStore
 from joiner.errors import JoinerError, NotFoundError
-from joiner.ids import new_id
 from joiner.provisioning import journal_rows
 from joiner.provisioning.client.profile import DEFAULT_PROFILE
 from joiner.provisioning.cycle import DescribeLog
-from joiner.provisioning.cycles import Cycle
+from joiner.provisioning.cycles import cycle_of_its_own
 from joiner.provisioning.decision import Decision, ObjectType, QueryMatch, SourceObject
 from joiner.provisioning.explanation.flows import explain_flows, for_json
 from joiner.provisioning.explanation.listening import Listening
@@ -87,12 +86,7 @@ class Explanations:
         return self._document(job, run, plan, item, listening, error)
 
     def _run(self, job: Job, context: JobContext, target: Target) -> Run:
-        moment = to_iso(self._clock())
-        cycle = Cycle(
-            id=new_id(), job_id=job.id, kind="incremental", state="running", from_position=0, to_position=0,
-            schema_version=job.schema_version, phase="users", cursor="", completed_pages=0, total_pages=0,
-            is_held=False, counts={}, began_at=moment, ended_at=None, observed_at=moment, error=None, plan=None,
-        )  # fmt: skip
+        cycle = cycle_of_its_own(job, self._clock())
         return Run(
             db=self._db, directory=self._directory, job=job, cycle=cycle, fence=None, context=context, target=target,
             log=self._describe_log(job, cycle), clock=self._clock,

@@ -18,7 +18,7 @@ from joiner.provisioning.inbound.source import read_one
 from joiner.provisioning.inbound.uploads import add_upload, count_waiting
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.journal import Entry, LogContext
-from joiner.provisioning.journal_rows import entries_of
+from joiner.provisioning.journal_rows import entry_of
 from joiner.provisioning.rate import RequestLimit
 from joiner.provisioning.target import ScimTarget
 from joiner.provisioning.templates import source_of
@@ -95,5 +95,4 @@ class Inbound:
                 importing.take([Arrival(user_id, resource, is_whole=True)])
 
             await self._db.write(work)
-        entries = {entry["sourceIdentity"]["id"]: entry for entry in entries_of(self._db.reader, cycle.id)}
-        return entries[user_id]
+        return entry_of(self._db.reader, cycle.id, user_id)

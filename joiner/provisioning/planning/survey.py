@@ -19,6 +19,7 @@ from joiner.provisioning.items import items_of
 from joiner.provisioning.plan import ObjectPlan
 from joiner.provisioning.ports import Resource, TargetReads
 from joiner.provisioning.reads_through import ReadsThrough
+from joiner.provisioning.reference import MANAGER, MEMBERS
 from joiner.provisioning.rows import to_json
 from joiner.provisioning.run import ENDPOINTS, OBJECTS_PER_PAGE, UNREAD, Run
 from joiner.provisioning.sources import page_of_sources
@@ -27,8 +28,6 @@ from joiner.storage.sqlite import Database
 AT_ONCE: Final = 500
 READS_AT_ONCE: Final = 50
 GROUPS_NAMED: Final = 20
-MEMBERS: Final = "members"
-MANAGER: Final = "manager"
 
 TABLES: Final = """
 CREATE TABLE found (
@@ -181,7 +180,7 @@ class Survey:
             return
         self.result.read += len(batch)
         rows = [(object_type, str(each["id"]), _name(each), _match_of(plan, each), to_json(each)) for each in batch]
-        managers = next((flow for flow in plan.references if flow.source_attribute == MANAGER), None)
+        managers = plan.reference(MANAGER)
         without = [str(each["id"]) for each in batch if managers is not None and managers.path.read(each) is None]
 
         def work(connection: sqlite3.Connection) -> None:
