@@ -331,7 +331,7 @@ class World:
 
     async def run_due(self) -> list[dict[str, str]]:
         """Runs the cycles that the scheduler would begin now, to their ends."""
-        begun = await self.side.begin_due_cycles()
+        begun = await self.side.scheduler.begin_due_cycles()
         for cycle_id in begun:
             await self.engine.wait(cycle_id)
         return [self.outcome(cycle_id) for cycle_id in begun]

@@ -1,18 +1,17 @@
-"""The engine as a running thing: scheduler, durable cycles, and the service that administrators use."""
+"""The engine as a running thing: its parts, put together, and what each needs to know of a job."""
 
 import asyncio
-import contextlib
 import random
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
 import structlog
 
-from joiner.clock import Clock, from_iso, system_clock, to_iso
+from joiner.clock import Clock, system_clock
 from joiner.directory.store import DirectoryStore
 from joiner.errors import InvalidStateError
 from joiner.ids import derived_id
@@ -35,7 +34,6 @@ from joiner.provisioning.jobs import Job
 from joiner.provisioning.journal import LogContext
 from joiner.provisioning.on_demand import OnDemand
 from joiner.provisioning.outbox import Outbox
-from joiner.provisioning.outbox import next_due as next_mail
 from joiner.provisioning.planning import overlay, plans
 from joiner.provisioning.planning.applying import ApplyGate
 from joiner.provisioning.planning.drift_checks import DriftChecks
@@ -46,6 +44,7 @@ from joiner.provisioning.prepare import PlanCache, VersionCache, context_of, pro
 from joiner.provisioning.retention import Retention
 from joiner.provisioning.run import JobContext
 from joiner.provisioning.runners import Runners
+from joiner.provisioning.scheduler import Scheduler, Wakeup
 from joiner.provisioning.schemas import Schemas
 from joiner.provisioning.service import ProvisioningService, target_names
 from joiner.provisioning.target import ScimTarget
@@ -55,11 +54,7 @@ from joiner.storage.sqlite import Database
 from joiner.vault import Vault
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
-SHORTEST_SLEEP: Final = 0.05
-LONGEST_SLEEP: Final = 60.0
-"""Seconds after which the scheduler looks again, whatever it expects: the clock may have been set."""
 LOGS_KEPT: Final = timedelta(days=30)
-PURGE_INTERVAL: Final = timedelta(hours=1)
 
 log = structlog.get_logger(__name__)
 
@@ -94,7 +89,9 @@ class ProvisioningSide:
             connect = over_sockets(checked_addresses(allow_loopback=allow_loopback, allow_private=allow_private))
         self._targets = TargetPool(connect, clock, sleep, jitter)
         vault = Vault(secret_key)
-        self._connections = ApplicationConnections(db, directory, vault, clock, self._targets, self._wake)
+        # Also when a cycle ends: the next one of the job may be due already.
+        wakeup = Wakeup()
+        self._connections = ApplicationConnections(db, directory, vault, clock, self._targets, wakeup)
         self._folder = engine_path.parent
         self._plans = PlanCache()
         turns = Turns()
@@ -107,27 +104,19 @@ class ProvisioningSide:
             db, self._inbound_plans.of, self._keeps_leavers, self._open_source, self._describe_log, clock, turns
         )
         self.runner = Runners(db, outbound, inbound)
-        self.inbound = Inbound(db, inbound, self._open_source, clock, turns, self._wake)
-        self._engine = engine or DbosEngine(engine_path, self.runner, self._cycle_ended)
-        self._wakeup = asyncio.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._scheduler: asyncio.Task[None] | None = None
-        self._mailer: asyncio.Task[None] | None = None
-        self._evaluator: asyncio.Task[None] | None = None
-        self._purged: datetime | None = None
-        self._retention = Retention(db, directory, clock, logs_kept)
-        self.outbox = Outbox(db, mail_server, clock, public_url)
+        self.inbound = Inbound(db, inbound, self._open_source, clock, turns, wakeup)
+        self._engine = engine or DbosEngine(engine_path, self.runner, wakeup)
         db.write_now(jobs.ensure_tenant)
         self.service = ProvisioningService(
             db=db,
             directory=directory,
             clock=clock,
             connections=self._connections,
-            wake=self._wake,
+            wake=wakeup,
             run_cycle=self._engine.run,
             turns=turns,
         )
-        self.schemas = Schemas(db, vault, clock, self._open_job_target, self._wake)
+        self.schemas = Schemas(db, vault, clock, self._open_job_target, wakeup)
         self.on_demand = OnDemand(
             db, directory, self._prepare, self._open_target, self._describe_log, clock, turns, self.inbound
         )
@@ -144,8 +133,18 @@ class ProvisioningSide:
         self.explanations = Explanations(
             db, directory, self._prepare, self._open_target, self._describe_log, self.service.job_document, clock
         )
-        self.planning = Planning(db, planner, self._prepare_with, clock, self._engine.run, self._wake)
+        self.planning = Planning(db, planner, self._prepare_with, clock, self._engine.run, wakeup)
         self.drift_checks = DriftChecks(db, self.planning, clock)
+        self.scheduler = Scheduler(
+            db,
+            directory,
+            clock,
+            self._engine.run,
+            self.drift_checks,
+            Outbox(db, mail_server, clock, public_url),
+            Retention(db, directory, clock, logs_kept),
+            wakeup,
+        )
 
     @property
     def db(self) -> Database:
@@ -153,100 +152,19 @@ class ProvisioningSide:
 
     async def start(self) -> None:
         """Starts the durable engine, goes on with every cycle that a crash cut off, and schedules."""
-        self._loop = asyncio.get_running_loop()
         await self._engine.start()
         overlay.forget_leftovers(self._folder)
         for cycle in cycles.running_cycles(self._db.reader):
             log.info("cycle goes on", cycle=cycle.id, job=cycle.job_id, phase=cycle.phase)
             await self._engine.run(cycle.id)
-        self._scheduler = asyncio.create_task(self._schedule_forever(), name="scheduler")
+        self.scheduler.start()
 
     async def stop(self) -> None:
         """Cycles under way stay where their last page was committed; the next start goes on with them."""
-        for task in (self._scheduler, self._mailer, self._evaluator):
-            if task is not None:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+        await self.scheduler.stop()
         await self.planning.stop()
         await self._targets.close()
         await self._engine.stop()
-
-    async def begin_due_cycles(self) -> list[str]:
-        """Begins a cycle of every job whose time has come and returns their ids."""
-        begun = []
-        for job_id in jobs.due_jobs(self._db.reader, self._clock()):
-            position = self._directory.feed_position()
-            cycle = await self._db.write(
-                lambda connection, job_id=job_id, position=position: cycles.begin_cycle(  # type: ignore[misc] # defaults bind the loop's values
-                    connection, job_id, position, self._clock()
-                )
-            )
-            await self._engine.run(cycle.id)
-            begun.append(cycle.id)
-        return begun
-
-    async def _schedule_forever(self) -> None:
-        while True:
-            self._wakeup.clear()
-            try:
-                await self.begin_due_cycles()
-                await self.drift_checks.advance()
-                self._send_mail()
-                self._evaluate_rules()
-                await self._purge()
-            except Exception:
-                # The scheduler must outlive a full disk or a locked file; the next round tries again.
-                log.exception("scheduling failed")
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._seconds_to_next()):
-                    await self._wakeup.wait()
-
-    def _seconds_to_next(self) -> float:
-        is_sending = self._mailer is not None and not self._mailer.done()
-        mail = None if is_sending else next_mail(self._db.reader)
-        moments = [moment for moment in (jobs.next_due(self._db.reader), self.drift_checks.next_due(), mail) if moment]
-        if not moments:
-            return LONGEST_SLEEP
-        return min(max((from_iso(min(moments)) - self._clock()).total_seconds(), SHORTEST_SLEEP), LONGEST_SLEEP)
-
-    def _send_mail(self) -> None:
-        """Beside the scheduler: a mail server that does not answer delays no cycle."""
-        due = next_mail(self._db.reader)
-        if due is not None and due <= to_iso(self._clock()) and (self._mailer is None or self._mailer.done()):
-            self._mailer = asyncio.create_task(self._send_due_mail(), name="mail")
-            self._mailer.add_done_callback(lambda _: self._wakeup.set())
-
-    async def _send_due_mail(self) -> None:
-        try:
-            await self.outbox.send_due()
-        except Exception:
-            log.exception("sending e-mail failed")
-
-    def _evaluate_rules(self) -> None:
-        """Beside the scheduler: what a request or a process that died has left of asking rules about everybody."""
-        if self._evaluator is None or self._evaluator.done():
-            self._evaluator = asyncio.create_task(self._evaluate_all_rules(), name="membership rules")
-
-    async def _evaluate_all_rules(self) -> None:
-        try:
-            await self._directory.evaluate_rules()
-        except Exception:
-            log.exception("evaluating membership rules failed")
-
-    async def _purge(self) -> None:
-        now = self._clock()
-        if self._purged is None or now - self._purged >= PURGE_INTERVAL:
-            self._purged = now
-            await self._retention.purge()
-
-    def _wake(self) -> None:
-        """May be called from any thread."""
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._wakeup.set)
-
-    def _cycle_ended(self) -> None:
-        # The next cycle of the job may be due already.
-        self._wake()
 
     def _prepare(self, job: Job) -> JobContext:
         return self._prepare_with(job, self._plans)

@@ -368,9 +368,9 @@ async def test_a_revoked_token_quarantines_the_job_until_it_is_put_right(world: 
     assert (status["code"], status["quarantine"]["reason"]) == ("Quarantine", "EncounteredQuarantineException")
     assert "secret token" in status["quarantine"]["error"]["message"]
     fresh, _ = await world.application.tokens.create()
-    assert await world.side.begin_due_cycles() == []
+    assert await world.side.scheduler.begin_due_cycles() == []
     await world.service.connections.put_credentials(world.principal_id, [("SecretToken", fresh)])
-    [attempt] = await world.side.begin_due_cycles()
+    [attempt] = await world.side.scheduler.begin_due_cycles()
     await world.engine.wait(attempt)
     assert set(await world.accounts()) == {"ada"}
     assert world.status()["quarantine"] is None
@@ -508,17 +508,17 @@ async def begin(world: World) -> cycles.Cycle:
 @pytest.mark.req("REQ-P-056", "REQ-P-057")
 async def test_a_started_job_is_due_at_once_and_then_every_40_minutes_until_it_is_paused(world: World) -> None:
     await world.service.start(world.job_id)
-    assert len(await world.side.begin_due_cycles()) == 1
-    assert await world.side.begin_due_cycles() == [], "cycles of a job never overlap"
+    assert len(await world.side.scheduler.begin_due_cycles()) == 1
+    assert await world.side.scheduler.begin_due_cycles() == [], "cycles of a job never overlap"
     await world.engine.wait(world.cycle_running().id)
     world.clock.move(timedelta(minutes=39))
-    assert await world.side.begin_due_cycles() == []
+    assert await world.side.scheduler.begin_due_cycles() == []
     world.clock.move(timedelta(minutes=1))
-    [second] = await world.side.begin_due_cycles()
+    [second] = await world.side.scheduler.begin_due_cycles()
     await world.engine.wait(second)
     await world.service.pause(world.job_id)
     world.clock.move(timedelta(days=1))
-    assert await world.side.begin_due_cycles() == []
+    assert await world.side.scheduler.begin_due_cycles() == []
     assert jobs.job_by_id(world.db.reader, world.job_id).schedule_state == "Paused"
 
 

@@ -253,7 +253,7 @@ async def test_a_quarantine_is_tried_after_6_12_24_hours_then_daily_and_given_up
     waits: list[tuple[int, int, str]] = []
     day = timedelta(days=1)
     for _ in range(40):
-        begun = await api.world.side.begin_due_cycles()
+        begun = await api.world.side.scheduler.begin_due_cycles()
         if begun:
             await api.world.engine.wait(begun[0])
             quarantine = (await api.ask("GET", api.job))["status"]["quarantine"]

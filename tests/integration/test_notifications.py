@@ -214,7 +214,7 @@ async def test_the_scheduler_sends_what_waits(world: World, mailbox: tuple[Mailb
     box, server = mailbox
     world.fail(lambda method, path: 401)
     await world.run_due()
-    world.side.outbox = Outbox(world.db, server, world.clock)
+    world.side.scheduler.outbox = Outbox(world.db, server, world.clock)
     await world.side.start()
     await asyncio.to_thread(wait_until, lambda: box.arrived, 30)
     assert len(box.arrived) == 1
