@@ -7,57 +7,24 @@ A page that was cut off runs again from the stored cursor; a worker whose fencin
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Final
 
 from joiner.clock import Clock
 from joiner.directory.store import DirectoryStore
 from joiner.errors import JoinerError
-from joiner.provisioning import (
-    census,
-    cycles,
-    deletions,
-    journal_rows,
-    objects,
-    pending_references,
-    references,
-    standing,
-)
-from joiner.provisioning.census_reading import census_page
+from joiner.provisioning import census, cycles, deletions, journal_rows, phases, standing
 from joiner.provisioning.connection_check import checks_of, probe
 from joiner.provisioning.cycle_runs import give_up, job_to_run
 from joiner.provisioning.cycles import PHASES, Cycle
-from joiner.provisioning.decision import ObjectType
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.journal import LogContext
 from joiner.provisioning.planning import applying
 from joiner.provisioning.ports import Gate, Target
-from joiner.provisioning.run import (
-    ENDPOINTS,
-    OBJECTS_PER_PAGE,
-    REFERENCES_PER_PAGE,
-    BeginPage,
-    Claims,
-    JobContext,
-    Page,
-    PageResult,
-    Run,
-)
+from joiner.provisioning.run import Claims, JobContext, Page, PageResult, Run
 from joiner.provisioning.turns import Turns
 from joiner.storage.sqlite import Database
-
-PAGES: Final[Mapping[str, BeginPage]] = {
-    "census": census_page,
-    "users": objects.users_page,
-    "groups": objects.groups_page,
-    "references": references.references_page,
-    "removals": objects.removals_page,
-}
-
-SUCCESSORS: Final[Mapping[str, str]] = {"census": "users", "users": "groups"}
-"""Phases that a page goes on with when there is nothing to look at in the one before; others are entered first."""
 
 Prepare = Callable[[Job], JobContext]
 """Gives the compiled plan, settings and credentials of a job. Raises JoinerError if the job cannot run."""
@@ -147,12 +114,8 @@ class CycleRunner:
 
     async def _run_phase(self, run: Run, fence: int, goes_on: Callable[[], bool]) -> bool:
         """The pages of one phase, or of the first one that has any."""
-        phase, cursor = run.cycle.phase, run.cycle.cursor
-        page = await PAGES[phase](run, cursor, ())
-        while page.is_empty and phase in SUCCESSORS:
-            phase = SUCCESSORS[phase]
-            page = await PAGES[phase](run, "", ())
-        place = run.cycle.phase, cursor
+        phase, page = await phases.first_page(run)
+        place = run.cycle.phase, run.cycle.cursor
         claims: list[Claims] = []
         ahead: asyncio.Task[Page] | None = None
         committing: asyncio.Future[bool] | None = None
@@ -160,7 +123,7 @@ class CycleRunner:
             while True:
                 claims = [*claims[-1:], page.claims]
                 if page.cursor is not None and not page.is_last and goes_on() and not self._is_interrupted(run.job):
-                    ahead = asyncio.create_task(PAGES[phase](run, page.cursor, tuple(claims)))
+                    ahead = asyncio.create_task(phases.PAGES[phase](run, page.cursor, tuple(claims)))
                 result = await page.finish()
                 if committing is not None:
                     await committing
@@ -192,6 +155,7 @@ class CycleRunner:
 
     async def _abandon(self, ahead: "asyncio.Task[Page]") -> None:
         """Undoes the page that was begun and will not be sent."""
+        # What goes wrong with it now goes wrong again, and is told, when it is begun anew.
         with contextlib.suppress(Exception):
             page = await ahead
             await self._db.write(page.abandon)
@@ -233,40 +197,24 @@ class CycleRunner:
             return False
         completed, total = cycle.completed_pages + 1, cycle.total_pages + result.more_pages
         if not cycle.total_pages:
-            total += self._expected_pages(connection, run)
-        cursor, pages = result.cursor, 0 if result.is_last else 1
-        while not pages:
-            position = PHASES.index(phase) + 1
-            if position == len(PHASES):
-                total = max(total, completed)
-                cycles.advance_cycle(
-                    connection, cycle, phase=phase, cursor=cursor, completed=total, total=total,
-                    counts=result.counts, now=self._clock(),
-                )  # fmt: skip
-                self._finish(connection, run)
-                return False
-            phase, cursor = PHASES[position], ""
-            pages = _enter(connection, run, phase)
-            total += max(0, pages - 1)
+            total += phases.expected_pages(connection, run)
+        following = phases.following(connection, run, phase, result)
+        is_over = following is None
+        next_phase, cursor, more = following or (PHASES[-1], "", 0)
+        total = max(total + more, completed if is_over else completed + 1)
         cycles.advance_cycle(
             connection,
             cycle,
-            phase=phase,
+            phase=next_phase,
             cursor=cursor,
-            completed=completed,
-            total=max(total, completed + 1),
+            completed=total if is_over else completed,
+            total=total,
             counts=result.counts,
             now=self._clock(),
         )
-        return True
-
-    def _expected_pages(self, connection: sqlite3.Connection, run: Run) -> int:
-        """Pages of users and groups, at least one each of references and removals, and two of the census."""
-        if run.cycle.plan is not None:
-            return applying.count_pages(connection, run.cycle, OBJECTS_PER_PAGE) + 2
-        users, groups = _numbers_of_objects(run)
-        census = 2 if run.is_initial else 0
-        return census + max(1, _pages(users, OBJECTS_PER_PAGE)) + max(1, _pages(groups, OBJECTS_PER_PAGE)) + 2
+        if is_over:
+            self._finish(connection, run)
+        return not is_over
 
     def _finish(self, connection: sqlite3.Connection, run: Run) -> None:
         counts = journal_rows.outcomes(connection, run.cycle.id)
@@ -278,56 +226,3 @@ class CycleRunner:
             applying.finish(connection, cycle, self._clock())
         else:
             standing.settle(connection, cycle, self._clock())
-
-
-def _numbers_of_objects(run: Run) -> tuple[int, int]:
-    if run.is_initial:
-        return run.directory.count_users(), run.directory.count_groups()
-    resource_id = run.job.service_principal_id
-    return (
-        run.directory.count_changed_users(run.window, resource_id),
-        run.directory.count_changed_groups(run.window, resource_id),
-    )
-
-
-def _enter(connection: sqlite3.Connection, run: Run, phase: str) -> int:
-    """What a phase needs at its beginning; returns the number of its pages, 1 if that is not known before."""
-    if phase == "references" and run.cycle.plan is not None:
-        applying.note_references(connection, run.cycle)
-        if applying.is_planned_only(connection, run.cycle):
-            deletions.weigh(connection, run)
-        return _pages(pending_references.count_pending(connection, run.job.id), REFERENCES_PER_PAGE)
-    if phase == "references":
-        pending_references.note_changed_memberships(connection, run)
-        if run.is_initial:
-            deletes: dict[str, bool] = {name: _deletes(run, name) for name in ENDPOINTS}
-            connection.execute(SWEEP, {"cycle": run.cycle.id, "job": run.job.id, **deletes})
-        # Members leave groups in this phase: the last moment at which everything can still be held back.
-        deletions.weigh(connection, run)
-        return _pages(pending_references.count_pending(connection, run.job.id), REFERENCES_PER_PAGE)
-    if phase == "removals":
-        number = connection.execute("SELECT count(*) FROM removal WHERE cycle_id = ?", (run.cycle.id,)).fetchone()[0]
-        return _pages(number, OBJECTS_PER_PAGE)
-    return 1
-
-
-def _deletes(run: Run, object_type: ObjectType) -> bool:
-    plan = run.plan_of(object_type)
-    return plan is not None and plan.deletes
-
-
-SWEEP: Final = """
-INSERT OR IGNORE INTO removal
-SELECT :cycle, object_type, source_id,
-       iif(is_managed AND iif(object_type = 'User', :User, :Group), 'delete', '')
-FROM (SELECT job_id, object_type, source_id, is_managed FROM link
-  UNION ALL SELECT job_id, object_type, source_id, 1 FROM intent) known
-WHERE job_id = :job AND NOT EXISTS (
-  SELECT 1 FROM user WHERE user.id = known.source_id UNION ALL SELECT 1 FROM grp WHERE grp.id = known.source_id)
-"""
-"""Objects that are linked, or may have been created, and that the directory no longer has count as permanently deleted
-(REQ-P-062). What may have been created counts as a deletion, as if it had been."""
-
-
-def _pages(number: int, size: int) -> int:
-    return -(-number // size)

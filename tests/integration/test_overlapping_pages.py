@@ -2,7 +2,7 @@
 
 import pytest
 
-from joiner.provisioning import cycle, cycles, objects, references, sources
+from joiner.provisioning import cycles, objects, phases, references, sources
 from tests.world import World
 
 POWER_CUT = (
@@ -13,9 +13,9 @@ POWER_CUT = (
 
 @pytest.fixture
 async def world(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
-    for module in (cycle, objects, sources):
+    for module in (phases, objects, sources):
         monkeypatch.setattr(module, "OBJECTS_PER_PAGE", 2)
-    for module in (cycle, references):
+    for module in (phases, references):
         monkeypatch.setattr(module, "REFERENCES_PER_PAGE", 3)
     return world
 

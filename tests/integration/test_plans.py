@@ -9,7 +9,7 @@ import pytest
 
 from joiner.directory import groups, users
 from joiner.errors import JoinerError
-from joiner.provisioning import cycle, objects, sources
+from joiner.provisioning import objects, phases, sources
 from joiner.provisioning.planning.overlay import Variation
 from tests.mappings import add_mappings, mapping
 from tests.planning import actions, items, make_plan, plan_and_run
@@ -165,7 +165,7 @@ async def test_whatever_happened_a_cycle_sends_what_the_plan_said(
 ) -> None:
     if seed % 2:
         # Pages of a plan overlap as those of a cycle.
-        for module in (cycle, objects, sources):
+        for module in (phases, objects, sources):
             monkeypatch.setattr(module, "OBJECTS_PER_PAGE", 2)
     chance = random.Random(seed)
     people: list[str] = []

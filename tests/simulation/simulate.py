@@ -16,7 +16,7 @@ from unittest.mock import patch
 import structlog
 
 from joiner.directory import store as directory_store
-from joiner.provisioning import cycle, cycles, objects, references, side, sources
+from joiner.provisioning import cycles, objects, phases, references, side, sources
 from joiner.provisioning.planning.overlay import Variation
 from joiner.provisioning.planning.plans import Plan
 from joiner.storage.sqlite import Database
@@ -418,7 +418,7 @@ def small_pages(sizes: dict[str, int]) -> Iterator[None]:
     patches = [
         patch.object(module, name, size)
         for name, size in sizes.items()
-        for module in (cycle, objects, references, sources)
+        for module in (objects, phases, references, sources)
         if hasattr(module, name)
     ]
     for each in patches:
