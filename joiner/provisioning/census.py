@@ -122,6 +122,7 @@ def answers(connection: sqlite3.Connection, cycle_id: str, plan: ObjectPlan, now
 
 
 def census_of(connection: sqlite3.Connection, cycle_id: str, object_type: ObjectType) -> Census | None:
+    """How far the reading of one type has come in this cycle; None if it has not begun."""
     row = connection.execute(
         "SELECT state, listed, total, read_at FROM census WHERE cycle_id = ? AND object_type = ?",
         (cycle_id, object_type),
@@ -142,6 +143,7 @@ def has_objects(connection: sqlite3.Connection, cycle_id: str, object_type: Obje
 
 
 def write_census(connection: sqlite3.Connection, cycle_id: str, object_type: ObjectType, census: Census) -> None:
+    """Notes how far the reading of one type has come."""
     connection.execute(
         "REPLACE INTO census VALUES (?, ?, ?, ?, ?, ?, NULL)",
         (cycle_id, object_type, census.state, census.listed, census.total, census.read_at),

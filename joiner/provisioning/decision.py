@@ -96,6 +96,7 @@ class Scope(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def in_scope(self) -> bool:
+        """Effectively entitled."""
         return self.exit is None
 
 
@@ -148,10 +149,12 @@ class TargetState(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def was_intended(self) -> bool:
+        """What an earlier attempt was about to create may be in the target."""
         return bool(self.intended)
 
     @property
     def is_ambiguous(self) -> bool:
+        """The last matching query found several objects."""
         return bool(self.queries) and self.queries[-1][1] > 1
 
 

@@ -19,6 +19,7 @@ class HeldRemovals:
         self._wake = wake
 
     def staged(self, job_id: str) -> list[StagedRemoval]:
+        """Everything of the job that is held back, or allowed and not sent yet."""
         return deletions.staged(self._db.reader, job_id)
 
     async def allow(self, job_id: str, items: Sequence[str] | None, by: Actor = SERVICE_ITSELF) -> int:

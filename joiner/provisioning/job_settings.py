@@ -264,6 +264,7 @@ def drift_interval(settings: Mapping[str, str]) -> timedelta | None:
 
 
 def drift_action(settings: Mapping[str, str]) -> DriftAction:
+    """What becomes of what a look at the whole application finds."""
     return cast(DriftAction, _value(settings, DRIFT_ACTION))
 
 
@@ -273,6 +274,7 @@ def log_requests(settings: Mapping[str, str]) -> Amount:
 
 
 def mails_when_lifted(settings: Mapping[str, str]) -> bool:
+    """Whether an e-mail says that a quarantine has ended."""
     return _value(settings, MAILS_WHEN_LIFTED) == "true"
 
 

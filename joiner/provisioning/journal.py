@@ -148,6 +148,7 @@ def added(
 
 
 def with_addition(entry: Entry, addition: Addition) -> Entry:
+    """The unpacked entry with what was added."""
     info = entry["provisioningStatusInfo"]
     if addition.status.value != info["status"]:
         error = dict(zip(ERROR, addition.error, strict=True)) if addition.error else None

@@ -171,6 +171,7 @@ def intended_before(
 
 
 def forget_intents(connection: sqlite3.Connection, job_id: str, source_ids: Sequence[str]) -> None:
+    """What became of the creates of these objects is known."""
     connection.execute(
         f"DELETE FROM intent WHERE job_id = ? AND source_id IN ({marks(source_ids)})", (job_id, *source_ids)
     )
@@ -286,4 +287,5 @@ def managed_ids(connection: sqlite3.Connection, job_id: str) -> Iterator[tuple[O
 
 
 def forget_escrows(connection: sqlite3.Connection, job_id: str) -> None:
+    """Forgets every failure of the job's objects."""
     connection.execute("DELETE FROM escrow WHERE job_id = ?", (job_id,))

@@ -115,10 +115,12 @@ class Reference(msgspec.Struct, array_like=True, gc=False):
 
     @property
     def key(self) -> tuple[str, str, str]:
+        """What makes it one reference: the last columns of the primary key of `pending_reference`."""
         return self.source_id, self.attribute, self.related_id
 
     @property
     def is_unresolved(self) -> bool:
+        """The directory names somebody who has no account that could be written."""
         missing = self.own_is_active and self.wanted_id is not None and self.wanted_target is None
         return missing and (self.held is None or self.is_outdated)
 
@@ -139,10 +141,12 @@ class Reference(msgspec.Struct, array_like=True, gc=False):
 
     @property
     def is_nested_group(self) -> bool:
+        """The member is a group: those are not provisioned."""
         return self.wanted_type == "Group"
 
     @property
     def decided(self) -> DecidedReference:
+        """The reference as a gate looks at it."""
         verb: Verb | None = "add" if self.adds is not None else "remove" if self.removes is not None else None
         own, names = (self.own_name, self.own_target or ""), (self.wanted_id, self.related_name)
         what = self.attribute, self.related_id

@@ -59,6 +59,7 @@ class Work:
 
     @property
     def source_id(self) -> str:
+        """The object that the references belong to."""
         return self._first.source_id
 
     @property
@@ -68,6 +69,7 @@ class Work:
 
     @property
     def written(self) -> Sequence[Reference]:
+        """What `export` has sent with success."""
         return self._written
 
     @property
@@ -88,6 +90,7 @@ class Work:
 
     @property
     def number_failed(self) -> int:
+        """How many references a refusal has left unwritten."""
         if self._problem is None:
             return 0
         return len(self._references) - len(self._done) - len(self._held) - len(self._written)

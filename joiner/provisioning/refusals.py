@@ -15,6 +15,7 @@ def skip(
     link: LinkChange = LinkChange.KEEP,
     target_id: str | None = None,
 ) -> Decision:
+    """Nothing is sent, for a reason that is no failure; `code` is the `SkipReason` of the log."""
     step = Step("EntrySynchronizationSkip", "export", Status.SKIPPED, reason, {"SkipReason": code})
     return Decision(
         action, Status.SKIPPED, (*steps, step), link=link, target_id=target_id, problem=Problem(code, reason)
@@ -22,6 +23,7 @@ def skip(
 
 
 def fail(action: Action, steps: tuple[Step, ...], problem: Problem, target_id: str | None = None) -> Decision:
+    """Nothing is sent; the object is tried again."""
     step = Step("EntrySynchronizationSkip", "processing", Status.FAILURE, problem.reason, {"ErrorCode": problem.code})
     return Decision(action, Status.FAILURE, (*steps, step), target_id=target_id, problem=problem)
 

@@ -105,6 +105,7 @@ class Run:
 
     @property
     def is_initial(self) -> bool:
+        """Everything is looked at, not only what has changed."""
         return self.cycle.kind == "initial"
 
     def plan_of(self, object_type: ObjectType) -> ObjectPlan | None:

@@ -35,11 +35,15 @@ class _Document(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ReferencedObject(_Document, frozen=True, kw_only=True):
+    """An object that a reference attribute may name."""
+
     referenced_object_name: str
     referenced_property: str | None = None
 
 
 class AttributeDefinition(_Document, frozen=True, kw_only=True):
+    """One attribute of an object, as the schema declares it."""
+
     name: str
     type: AttributeType = "String"
     anchor: bool = False
@@ -53,11 +57,15 @@ class AttributeDefinition(_Document, frozen=True, kw_only=True):
 
 
 class ObjectDefinition(_Document, frozen=True, kw_only=True):
+    """An object type of a directory, such as `User`."""
+
     name: str
     attributes: tuple[AttributeDefinition, ...] = ()
 
 
 class DirectoryDefinition(_Document, frozen=True, kw_only=True):
+    """The source or the target: its object types."""
+
     id: str = ""
     name: str
     discoverabilities: Flags = None
@@ -65,33 +73,45 @@ class DirectoryDefinition(_Document, frozen=True, kw_only=True):
 
 
 class TargetOperand(_Document, frozen=True, kw_only=True):
+    """What a clause compares with."""
+
     values: tuple[str, ...] = ()
 
 
 class FilterClause(_Document, frozen=True, kw_only=True):
+    """One condition of a scoping filter."""
+
     source_operand_name: str
     operator_name: str
     target_operand: TargetOperand | None = None
 
 
 class FilterGroup(_Document, frozen=True, kw_only=True):
+    """Clauses that must all hold."""
+
     clauses: tuple[FilterClause, ...] = ()
     name: str | None = None
 
 
 class Filter(_Document, frozen=True, kw_only=True):
+    """Groups of which one must hold."""
+
     groups: tuple[FilterGroup, ...] = ()
     input_filter_groups: tuple[FilterGroup, ...] = ()
     category_filter_groups: tuple[FilterGroup, ...] = ()
 
 
 class AttributeMappingSource(_Document, frozen=True, kw_only=True):
+    """The source side of a mapping, as a tree and as text."""
+
     type: Literal["Attribute", "Constant", "Function"] = "Attribute"
     name: str | None = None
     expression: str | None = None
 
 
 class MetadataEntry(_Document, frozen=True, kw_only=True):
+    """An extension value by its key."""
+
     key: str
     value: str | None = None
 
@@ -100,6 +120,8 @@ FLOW_NULL: Final = "FlowNullValues"
 
 
 class AttributeMapping(_Document, frozen=True, kw_only=True):
+    """How one target attribute gets its value."""
+
     target_attribute_name: str
     source: AttributeMappingSource | None = None
     default_value: str | None = None
@@ -116,6 +138,8 @@ class AttributeMapping(_Document, frozen=True, kw_only=True):
 
 
 class ObjectMapping(_Document, frozen=True, kw_only=True):
+    """Which objects are provisioned into which, and how."""
+
     name: str = ""
     enabled: bool = True
     flow_types: Flags = None
@@ -136,6 +160,8 @@ EVERY_FLOW: Final = frozenset({"add", "update", "delete"})
 
 
 class SynchronizationRule(_Document, frozen=True, kw_only=True):
+    """The object mappings between two directories."""
+
     id: str
     name: str = ""
     priority: int = 1
@@ -146,6 +172,8 @@ class SynchronizationRule(_Document, frozen=True, kw_only=True):
 
 
 class SynchronizationSchema(_Document, frozen=True, kw_only=True):
+    """The document."""
+
     synchronization_rules: tuple[SynchronizationRule, ...]
     directories: tuple[DirectoryDefinition, ...] = ()
 

@@ -29,6 +29,7 @@ class SchemaVersion(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     @property
     def name(self) -> str:
+        """As documents show it: `v1.0`."""
         return version_name(self.version)
 
 

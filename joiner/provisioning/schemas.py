@@ -58,6 +58,7 @@ class Schemas:
         return schema_text(self._db.reader, job_id)
 
     def document(self, job_id: str) -> dict[str, Any]:
+        """The present document. Raises NotFoundError."""
         return read_document(self.text(job_id))
 
     def check(self, job_id: str, document: Document) -> tuple[Report, list[Change]]:

@@ -44,6 +44,7 @@ class Operator:
 
     @property
     def takes_value(self) -> bool:
+        """Whether a clause with it needs a value to compare with."""
         return self.arity == "Binary"
 
 
@@ -67,6 +68,7 @@ class Clause:
         return f"{self.title}.{self.text}" if self.title else self.text
 
     def holds(self, attributes: Mapping[str, Any]) -> bool:
+        """`attributes`: the engine's names of the source object → values."""
         return self.test(attributes.get(self.attribute))
 
 

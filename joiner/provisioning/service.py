@@ -114,6 +114,7 @@ class ProvisioningService:
         await self._db.write(work)
 
     def jobs(self, service_principal_id: str | None = None) -> list[Job]:
+        """The jobs of one application, or all of them, oldest first."""
         return jobs.jobs_of(self._db.reader, service_principal_id)
 
     def job(self, id_or_app_id: str, job_id: str) -> Job:

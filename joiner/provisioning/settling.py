@@ -3,6 +3,7 @@
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from msgspec.structs import replace
@@ -10,7 +11,6 @@ from msgspec.structs import replace
 from joiner.provisioning import census, deletions, pending_references, seen_references
 from joiner.provisioning.census import Answers
 from joiner.provisioning.decision import Create, Decision, LinkChange, Problem, QueryMatch, Status
-from joiner.provisioning.exchanges import RequestLog
 from joiner.provisioning.items import Item
 from joiner.provisioning.journal import Outcome, given_up
 from joiner.provisioning.journal_packing import PackedRow, packed_row
@@ -21,72 +21,93 @@ from joiner.provisioning.plan import ObjectPlan
 from joiner.provisioning.run import Commit, Run
 
 
-def commit_of(run: Run, plan: ObjectPlan, items: list[Item], listed: Answers | None) -> Commit:
-    object_type = plan.object_type
+@dataclass(slots=True)
+class _Consequences:
+    """What followed from the objects of a page, by where it is written."""
 
-    # What needs nothing of the database is made here, while the page before is committed.
-    now, request_log = run.clock(), run.request_log(object_type)
-    rows: list[PackedRow] = []
-    linked: list[str] = []
-    returned: list[str] = []
-    """Those who had an account, and have it again."""
-    changes: list[tuple[str, str, LinkChange]] = []
-    succeeded: list[str] = []
-    """Those that had failed before."""
-    failures: dict[int, tuple[Item, Decision, Outcome, Problem]] = {}
+    rows: list[PackedRow] = field(default_factory=list)
+    """Of the log."""
+    linked: list[str] = field(default_factory=list)
+    """Ids of the objects that references can now point to."""
+    returned: list[str] = field(default_factory=list)
+    """Ids of those who had an account, and have it again."""
+    changes: list[tuple[str, str, LinkChange]] = field(default_factory=list)
+    """Source id, target id, what becomes of the link."""
+    succeeded: list[str] = field(default_factory=list)
+    """Ids of those that had failed before."""
+    failures: dict[int, tuple[Item, Decision, Outcome, Problem]] = field(default_factory=dict)
     """Place among the rows → whose row depends on how often it has failed before."""
-    for item in items:
-        decision, outcome = item.decision, item.outcome
-        if decision is None or outcome is None:
-            continue
-        failed = outcome.status is Status.FAILURE
-        if not failed and not item.is_held and item.state.forgotten is not None:
-            changes.append((item.source.id, item.state.forgotten, LinkChange.DROP))
-        if not failed and not item.is_held and outcome.target_id is not None:
-            if item.is_entering:
-                linked.append(item.source.id)
-                if item.link is not None and item.link.target_id == outcome.target_id:
-                    returned.append(item.source.id)
-            if is_changed(item.link, outcome.target_id, decision.link):
-                changes.append((item.source.id, outcome.target_id, decision.link))
-        if failed and item.is_linked_ahead and item.is_gone:
-            changes.append((item.source.id, "", LinkChange.DROP))
-        if failed and outcome.problem is not None:
-            failures[len(rows)] = item, decision, outcome, outcome.problem
-        elif item.was_escrowed:
-            succeeded.append(item.source.id)
-        if failed or not run.log.only_failures:
-            rows.append(_row(run, item, decision, outcome, now, request_log))
+
+
+def commit_of(run: Run, plan: ObjectPlan, items: list[Item], listed: Answers | None) -> Commit:
+    """Writes what followed from these objects of a page, which have been sent. `listed`: the census, where the cycle
+    has one that can be relied on."""
+    # What needs nothing of the database is made here, while the page before is committed.
+    now = run.clock()
+    found = _consequences(run, items, now)
     held = _read_references(plan, items, wanted=True)
     unwanted = _read_references(plan, items, wanted=False)
+    job_id, object_type = run.job.id, plan.object_type
 
     def commit(connection: sqlite3.Connection) -> None:
-        for place, (item, decision, outcome, problem) in failures.items():
-            if not escrow(connection, run.job.id, item.source.id, object_type, problem, now):
+        for place, (item, decision, outcome, problem) in found.failures.items():
+            if not escrow(connection, job_id, item.source.id, object_type, problem, now):
                 last = replace(decision, steps=(*decision.steps, given_up(item.source)))
-                rows[place] = _row(run, item, last, outcome, now, request_log)
-        for source_id in succeeded:
-            release(connection, run.job.id, source_id)
-        Journal(connection, run.log).write(rows)
-        change_links(connection, run.job.id, object_type, changes, now)
-        deletions.settle(connection, run.job.id, [item.source.id for item in items if not item.is_held])
-        forget_intents(connection, run.job.id, [item.source.id for item in items if _is_settled(item)])
+                found.rows[place] = _row(run, item, last, outcome, now)
+        for source_id in found.succeeded:
+            release(connection, job_id, source_id)
+        Journal(connection, run.log).write(found.rows)
+        change_links(connection, job_id, object_type, found.changes, now)
+        deletions.settle(connection, job_id, [item.source.id for item in items if not item.is_held])
+        forget_intents(connection, job_id, [item.source.id for item in items if _is_settled(item)])
         if listed is not None:
             written = [_written(plan, item) for item in items if item.outcome and item.outcome.exported]
             census.note_written(connection, run.cycle.id, object_type, [each for each in written if each[0]])
         seen_references.note_read(connection, run, held)
         seen_references.note_unwanted(connection, run, unwanted)
-        seen_references.note_gone(connection, run, [id_ for id_, _, change in changes if change is LinkChange.DROP])
-        pending_references.note_returned(connection, run, object_type, returned)
-        pending_references.note_linked(connection, run, object_type, linked)
+        dropped = [source_id for source_id, _, change in found.changes if change is LinkChange.DROP]
+        seen_references.note_gone(connection, run, dropped)
+        pending_references.note_returned(connection, run, object_type, found.returned)
+        pending_references.note_linked(connection, run, object_type, found.linked)
         pending_references.note_seen(connection, run, object_type, [i.source.id for i in items if i.scope.in_scope])
 
     return commit
 
 
-def _row(
-    run: Run, item: Item, decision: Decision, outcome: Outcome, now: datetime, request_log: RequestLog
-) -> PackedRow:
+def _consequences(run: Run, items: list[Item], now: datetime) -> _Consequences:
+    found = _Consequences()
+    for item in items:
+        decision, outcome = item.decision, item.outcome
+        if decision is None or outcome is None:
+            continue
+        failed = outcome.status is Status.FAILURE
+        if failed and item.is_linked_ahead and item.is_gone:
+            found.changes.append((item.source.id, "", LinkChange.DROP))
+        if not failed and not item.is_held:
+            _note_success(found, item, decision, outcome)
+        if failed and outcome.problem is not None:
+            found.failures[len(found.rows)] = item, decision, outcome, outcome.problem
+        elif item.was_escrowed:
+            found.succeeded.append(item.source.id)
+        if failed or not run.log.only_failures:
+            found.rows.append(_row(run, item, decision, outcome, now))
+    return found
+
+
+def _note_success(found: _Consequences, item: Item, decision: Decision, outcome: Outcome) -> None:
+    if item.state.forgotten is not None:
+        found.changes.append((item.source.id, item.state.forgotten, LinkChange.DROP))
+    if outcome.target_id is not None:
+        if item.is_entering:
+            found.linked.append(item.source.id)
+            if item.link is not None and item.link.target_id == outcome.target_id:
+                found.returned.append(item.source.id)
+        if is_changed(item.link, outcome.target_id, decision.link):
+            found.changes.append((item.source.id, outcome.target_id, decision.link))
+
+
+def _row(run: Run, item: Item, decision: Decision, outcome: Outcome, now: datetime) -> PackedRow:
+    request_log = run.request_log(item.source.object_type)
     requests = request_log.kept(item.said, decision.changes, failed=outcome.status is Status.FAILURE)
     return packed_row(run.log, run.cycle.kind, item.source, decision, outcome, now, requests)
 
@@ -134,6 +155,7 @@ def _read_references(plan: ObjectPlan, items: Iterable[Item], *, wanted: bool) -
 
 
 def counts_of(items: list[Item]) -> dict[str, int]:
+    """What these objects add to the counters of the cycle, by name."""
     counts: Counter[str] = Counter()
     for item in items:
         if item.decision is None or item.outcome is None:

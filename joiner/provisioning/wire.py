@@ -32,6 +32,8 @@ Operation = dict[str, Any]
 
 
 class Dialect(StrEnum):
+    """How PATCH requests are written; see the module."""
+
     ENTRA = "entra"
     ENTRA_COMPLIANT = "entra-compliant"
     RFC = "rfc"

@@ -58,6 +58,7 @@ async def test_secrets_are_merged_masked_and_removed_by_an_empty_value(api: Api)
     assert await stored() == {"BaseAddress": address, "SecretToken": "*"}
     await put(tested="false", BaseAddress="https://elsewhere.example/scim", SecretToken="new")
     raw = api.world.db.reader.execute("SELECT value FROM secret").fetchall()
+    assert len(raw) == 2
     assert all(b"new" not in row["value"] and b"elsewhere" not in row["value"] for row in raw)
     await api.ask("PUT", f"{api.base}/secrets", {"value": "x"}, 400)
     await api.ask("PUT", f"{api.base}/secrets", {"value": [{"value": "x"}]}, 400)

@@ -33,10 +33,12 @@ class Findings:
         self._told = frozenset(problem.path for problem in self.shape)
 
     def error(self, path: str, message: str) -> None:
+        """Adds an error at this path of the document."""
         if not self._is_told(path):
             self.errors.append(Problem(path, message))
 
     def warn(self, path: str, message: str) -> None:
+        """Adds a warning at this path of the document."""
         if not self._is_told(path):
             self.warnings.append(Problem(path, message))
 

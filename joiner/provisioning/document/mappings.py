@@ -48,6 +48,7 @@ class Flow:
 
     @property
     def is_matching(self) -> bool:
+        """Objects are matched by the target attribute."""
         return self.item.matching_priority > 0
 
 

@@ -99,6 +99,7 @@ def to_cursor(place: Place) -> str:
 
 
 def from_cursor(text: str) -> Place:
+    """The place that `to_cursor` has written; '' is the beginning."""
     return Place(*orjson.loads(text)) if text else START
 
 

@@ -86,6 +86,8 @@ class Keeping:
         await self._written()
 
     def summary(self, skipped: Counter[tuple[str, str, str]], read: int) -> dict[str, Any]:
+        """For the plan, once everything is kept. `skipped`: (object type, code, reason) → number; `read`: how many
+        objects the cycle looked at."""
         causes = self._causes.most_common()
         reasons = skipped.most_common()
         return {

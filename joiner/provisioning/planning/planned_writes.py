@@ -40,6 +40,7 @@ class Write:
 
     @property
     def path(self) -> str:
+        """As `Exchange.send` takes it."""
         return self.endpoint if self.method == "POST" else f"{self.endpoint}/{quote(self.target_id, safe='')}"
 
 
@@ -61,6 +62,7 @@ class PlannedWrites:
         self._rows.execute("BEGIN")
 
     def close(self) -> None:
+        """Lets go of the file; what was noted is lost."""
         self._rows.close()
 
     def drain(self) -> list[Write]:
@@ -69,6 +71,7 @@ class PlannedWrites:
         return written
 
     def new_id(self) -> str:
+        """An id for an object that exists in the plan only."""
         self._number += 1
         return f"{self._new}{self._number}"
 

@@ -122,6 +122,7 @@ def plans_of(connection: sqlite3.Connection, job_id: str) -> list[Plan]:
 
 
 def note_progress(connection: sqlite3.Connection, job_id: str, number: int, read: int, expected: int) -> None:
+    """How many objects have been read, of how many that are expected."""
     connection.execute(
         "UPDATE plan SET read = ?, expected = ? WHERE job_id = ? AND number = ?", (read, expected, job_id, number)
     )
@@ -221,6 +222,7 @@ def items_page(
 def item_of(
     connection: sqlite3.Connection, job_id: str, number: int, object_type: str, source_id: str
 ) -> PlanItem | None:
+    """The plan's item of this object, None if it has none."""
     row = connection.execute(
         "SELECT * FROM plan_item WHERE job_id = ? AND number = ? AND object_type = ? AND source_id = ?",
         (job_id, number, object_type, source_id),

@@ -100,6 +100,7 @@ class Planning:
         return plans.plan_by_number(self._db.reader, job_id, number)
 
     def plans(self, job_id: str) -> list[Plan]:
+        """The job's plans, newest first."""
         return plans.plans_of(self._db.reader, job_id)
 
     async def delete(self, job_id: str, number: int) -> None:
