@@ -10,9 +10,9 @@ from typing import Any, Final, Literal, TypeVar
 import msgspec
 import orjson
 
-from joiner.provisioning.client.recorder import ALWAYS_SECRET, Masking, Said
+from joiner.provisioning.client.recorder import Masking, Said
 from joiner.provisioning.decision import Change
-from joiner.provisioning.plan import AttributeFlow
+from joiner.provisioning.plan import ALWAYS_SECRET, AttributeFlow
 
 T = TypeVar("T")
 Amount = Literal["off", "changes", "all"]

@@ -9,7 +9,6 @@ from typing import Any, Final
 from joiner.errors import JoinerError
 from joiner.expressions.compiler import Compiled
 from joiner.expressions.syntax import Attribute, Call
-from joiner.provisioning.client.recorder import ALWAYS_SECRET
 from joiner.provisioning.mapped_source import (
     candidates_of,
     coerced,
@@ -19,6 +18,7 @@ from joiner.provisioning.mapped_source import (
     filtering,
 )
 from joiner.provisioning.plan import (
+    ALWAYS_SECRET,
     ASSIGNMENTS,
     ROLE_LISTS,
     SINGLE_ROLE,

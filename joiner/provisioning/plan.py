@@ -30,6 +30,8 @@ COMPUTED: Final = object()
 ROLE_TYPE: Final = "WindowsAzureActiveDirectoryRole"
 SOFT_DELETED: Final = "IsSoftDeleted"
 ASSIGNMENTS: Final = "appRoleAssignments"
+ALWAYS_SECRET: Final = frozenset({"password", "secret", "token", "access_token", "client_secret", "clientsecret"})
+"""Lower-cased names of attributes that are never shown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,10 @@ from urllib.parse import unquote
 import orjson
 
 from joiner.provisioning.client.exchange import Answer
+from joiner.provisioning.plan import ALWAYS_SECRET
 
 MASK: Final = "*"
 MASKED: Final = MASK.encode()
-ALWAYS_SECRET: Final = frozenset({"password", "secret", "token", "access_token", "client_secret", "clientsecret"})
-"""Lower-cased names of attributes that are never shown."""
 MOST_BYTES: Final = 64 * 1024
 """Of one body; of a longer one only the length is kept."""
 MOST_SAID: Final = 64

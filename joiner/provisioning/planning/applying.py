@@ -17,7 +17,7 @@ from joiner.provisioning.audit import Actor
 from joiner.provisioning.cycles import Cycle, CycleKind
 from joiner.provisioning.decision import Status
 from joiner.provisioning.jobs import Job
-from joiner.provisioning.planning import drift, plans
+from joiner.provisioning.planning import corrections, plans
 from joiner.provisioning.planning.fingerprint import fingerprint_of, what_changed
 from joiner.provisioning.planning.plans import Plan
 from joiner.provisioning.ports import Considered, DecidedReference
@@ -58,7 +58,7 @@ def begin(
     if allow_deletes and allowed:
         deletions.pass_over(connection, job.id)
     if plan.kind == "drift":
-        drift.correct(connection, job.id, number)
+        corrections.correct(connection, job.id, number)
     kind: CycleKind = "initial" if plan.kind == "drift" else plan.kind
     cycle = cycles.begin_apply(connection, job, kind, number, now)
     connection.execute(
@@ -138,7 +138,7 @@ def abandon(connection: sqlite3.Connection, cycle: Cycle) -> None:
     """The cycle ended before its time: what was not sent can be applied again."""
     key = (cycle.job_id, cycle.plan)
     connection.execute(WITHDRAW, key)
-    connection.execute(drift.RESTORE_CHOSEN, key)
+    connection.execute(corrections.RESTORE_CHOSEN, key)
     connection.execute(
         "UPDATE plan_item SET state = 'planned' WHERE job_id = ? AND number = ? AND state = 'chosen'", key
     )
@@ -219,7 +219,7 @@ class ApplyPage:
             ((reason, self._plan.job_id, self._plan.number, *key) for key, reason in self._verdicts.items()),
         )
         connection.executemany(
-            drift.RESTORE_UNREPAIRED, ((self._plan.job_id, self._plan.number, *key) for key in self._verdicts)
+            corrections.RESTORE_UNREPAIRED, ((self._plan.job_id, self._plan.number, *key) for key in self._verdicts)
         )
 
     def _refusal(self, considered: Considered) -> str | None:

@@ -13,7 +13,7 @@ from joiner.provisioning import jobs
 from joiner.provisioning.audit import Actor
 from joiner.provisioning.cycles import Cycle
 from joiner.provisioning.jobs import Job
-from joiner.provisioning.planning import applying, comparing, drift, plans
+from joiner.provisioning.planning import applying, comparing, corrections, plans
 from joiner.provisioning.planning.overlay import Variation
 from joiner.provisioning.planning.planner import Planner, PrepareWith, context_hash
 from joiner.provisioning.planning.plans import Plan, PlanItem, PlanKind
@@ -156,7 +156,7 @@ class Planning:
 
         Raises NotFoundError, InvalidStateError if the plan is no look at the application, or a cycle is running.
         """
-        return await self._db.write(lambda connection: drift.adopt(connection, job, number, by, self._clock()))
+        return await self._db.write(lambda connection: corrections.adopt(connection, job, number, by, self._clock()))
 
     async def _compute(self, job_id: str, number: int, variation: Variation) -> None:
         try:
