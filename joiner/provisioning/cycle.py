@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import sqlite3
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from functools import partial
 
 from joiner.clock import Clock
@@ -19,17 +18,12 @@ from joiner.provisioning.connection_check import checks_of, probe
 from joiner.provisioning.cycle_runs import give_up, job_to_run
 from joiner.provisioning.cycles import PHASES, Cycle
 from joiner.provisioning.jobs import Job
-from joiner.provisioning.journal import LogContext
 from joiner.provisioning.planning import applying
-from joiner.provisioning.ports import Gate, Target
-from joiner.provisioning.run import Claims, JobContext, Page, PageResult, Run
+from joiner.provisioning.ports import Gate
+from joiner.provisioning.run import Claims, DescribeLog, JobContext, OpenTarget, Page, PageResult, Prepare, Run
 from joiner.provisioning.turns import Turns
 from joiner.storage.sqlite import Database
 
-Prepare = Callable[[Job], JobContext]
-"""Gives the compiled plan, settings and credentials of a job. Raises JoinerError if the job cannot run."""
-OpenTarget = Callable[[JobContext], AbstractAsyncContextManager[Target]]
-DescribeLog = Callable[[Job, Cycle], LogContext]
 OpenGate = Callable[[Job, Cycle, JobContext], Gate | None]
 
 

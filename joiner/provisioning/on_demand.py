@@ -6,7 +6,6 @@ service §12, REQ-P-119 … REQ-P-125).
 
 import sqlite3
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
@@ -30,9 +29,8 @@ from joiner.provisioning.modes import is_on
 from joiner.provisioning.objects import one_object
 from joiner.provisioning.rate import RequestLimit
 from joiner.provisioning.read_attributes import read_by
-from joiner.provisioning.run import JobContext, PageResult, Run
+from joiner.provisioning.run import JobContext, OpenTarget, PageResult, Prepare, Run
 from joiner.provisioning.sources import sources_by_id
-from joiner.provisioning.target import ScimTarget
 from joiner.provisioning.templates import source_of
 from joiner.provisioning.turns import Turns
 from joiner.provisioning.wire import Dialect
@@ -43,9 +41,7 @@ REQUESTS: Final = 5
 WINDOW: Final = timedelta(seconds=10)
 FOUND_AT_MOST: Final = 20
 
-OpenTarget = Callable[[JobContext], AbstractAsyncContextManager[ScimTarget]]
-Prepare = Callable[[Job], JobContext]
-DescribeLog = Callable[[Job, Cycle, Actor], LogContext]
+DescribeRunLog = Callable[[Job, Cycle, Actor], LogContext]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +62,7 @@ class OnDemand:
         directory: DirectoryStore,
         prepare: Prepare,
         open_target: OpenTarget,
-        describe_log: DescribeLog,
+        describe_log: DescribeRunLog,
         clock: Clock,
         turns: Turns,
         inbound: Inbound,

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -19,7 +20,7 @@ from joiner.provisioning.job_settings import log_requests
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.journal import LogContext
 from joiner.provisioning.plan import JobPlan, ObjectPlan
-from joiner.provisioning.ports import Gate, Target
+from joiner.provisioning.ports import Gate, Target, TargetReads
 from joiner.provisioning.wire import Dialect
 from joiner.storage.sqlite import Database
 
@@ -174,6 +175,13 @@ class PageResult:
     """The phase does not go on where that was expected when the page began."""
 
 
+Prepare = Callable[[Job], JobContext]
+"""Gives the compiled plan, settings and credentials of a job. Raises JoinerError if the job cannot run."""
+OpenTarget = Callable[[JobContext], AbstractAsyncContextManager[Target]]
+OpenReads = Callable[[JobContext], AbstractAsyncContextManager[TargetReads]]
+"""As `OpenTarget`, for who only asks."""
+DescribeLog = Callable[[Job, Cycle], LogContext]
+"""What all log entries of the cycle have in common."""
 BeginPage = Callable[[Run, str, Sequence[Claims]], Coroutine[Any, Any, Page]]
 """Begins the page after a cursor; the claims are those of the pages before that are not committed yet."""
 

@@ -2,7 +2,6 @@
 
 import sqlite3
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any, Final
 
@@ -12,7 +11,6 @@ from joiner.directory.store import DirectoryStore
 from joiner.errors import JoinerError, NotFoundError
 from joiner.provisioning import journal_rows
 from joiner.provisioning.client.profile import DEFAULT_PROFILE
-from joiner.provisioning.cycle import DescribeLog
 from joiner.provisioning.cycles import cycle_of_its_own
 from joiner.provisioning.decision import Decision, ObjectType, QueryMatch, SourceObject
 from joiner.provisioning.explanation.flows import explain_flows, for_json
@@ -23,16 +21,15 @@ from joiner.provisioning.items import Item, items_of
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.journal import REDACTED, properties_of
 from joiner.provisioning.plan import ASSIGNMENTS, SOFT_DELETED, ObjectPlan
-from joiner.provisioning.ports import Target, TargetReads
+from joiner.provisioning.ports import Target
 from joiner.provisioning.read_attributes import attributes_read
-from joiner.provisioning.run import JobContext, Run
+from joiner.provisioning.run import DescribeLog, JobContext, OpenReads, Prepare, Run
 from joiner.provisioning.sources import sources_by_id
 from joiner.storage.sqlite import Database
 
 ENTRIES: Final = 5
 REFERENCES: Final = 50
 
-OpenReads = Callable[[JobContext], AbstractAsyncContextManager[TargetReads]]
 JobDocument = Callable[[Job], Mapping[str, Any]]
 """The job as `synchronizationJob`."""
 
@@ -44,7 +41,7 @@ class Explanations:
         self,
         db: Database,
         directory: DirectoryStore,
-        prepare: Callable[[Job], JobContext],
+        prepare: Prepare,
         open_reads: OpenReads,
         describe_log: DescribeLog,
         job_document: JobDocument,

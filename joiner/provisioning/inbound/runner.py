@@ -24,6 +24,7 @@ from joiner.provisioning.inbound.source import Part, from_cursor, probe_source, 
 from joiner.provisioning.job_settings import deletion_limits
 from joiner.provisioning.jobs import Job
 from joiner.provisioning.journal import LogContext
+from joiner.provisioning.run import DescribeLog
 from joiner.provisioning.target import ScimTarget
 from joiner.provisioning.templates import source_of
 from joiner.provisioning.turns import Turns
@@ -38,7 +39,6 @@ AWAITED: Final = "removals"
 """What comes in which phase of the cycle; all names but that of the leavers are those of outbound cycles."""
 
 OpenSource = Callable[[Job], AbstractAsyncContextManager[ScimTarget]]
-DescribeLog = Callable[[Job, Cycle], LogContext]
 PlanOf = Callable[[Job], InboundPlan]
 KeepsLeavers = Callable[[Job], bool]
 

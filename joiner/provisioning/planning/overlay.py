@@ -1,6 +1,7 @@
 """A copy of one job's state to run a cycle on: the directory and the log are read where they are, everything that a
 cycle writes goes into a file that is thrown away."""
 
+import shutil
 import sqlite3
 import tempfile
 from collections.abc import AsyncIterator
@@ -140,7 +141,5 @@ def _fill(connection: sqlite3.Connection, job_id: str, variation: Variation) -> 
 
 def forget_leftovers(folder: Path) -> None:
     """Removes the copies that a process left behind when it died."""
-    import shutil
-
     for left in folder.glob(f"{PREFIX}*"):
         shutil.rmtree(left, ignore_errors=True)

@@ -2,7 +2,7 @@
 asked. So the plan is what the cycle would do, and nothing of it happens."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
@@ -16,7 +16,7 @@ from joiner.directory.store import DirectoryStore
 from joiner.errors import InvalidStateError, JoinerError
 from joiner.provisioning import cycles, jobs
 from joiner.provisioning.client.profile import profile_document
-from joiner.provisioning.cycle import CycleRunner, DescribeLog
+from joiner.provisioning.cycle import CycleRunner
 from joiner.provisioning.cycles import Cycle
 from joiner.provisioning.failures import TargetError
 from joiner.provisioning.jobs import Job
@@ -28,16 +28,15 @@ from joiner.provisioning.planning.planned_target import PlannedTarget
 from joiner.provisioning.planning.planned_writes import PlannedWrites
 from joiner.provisioning.planning.recorder import Recorder
 from joiner.provisioning.planning.survey import Survey, Surveyed, SurveyedReads
-from joiner.provisioning.ports import Target, TargetReads
+from joiner.provisioning.ports import Target
 from joiner.provisioning.prepare import PlanCache
-from joiner.provisioning.run import OBJECTS_PER_PAGE, JobContext, Run
+from joiner.provisioning.run import OBJECTS_PER_PAGE, DescribeLog, JobContext, OpenReads, Run
 from joiner.provisioning.turns import Turns
 from joiner.storage.sqlite import Database
 
 PAGES_BETWEEN_NOTES: Final = 10
 
 PrepareWith = Callable[[Job, PlanCache], JobContext]
-OpenReads = Callable[[JobContext], AbstractAsyncContextManager[TargetReads]]
 
 
 class Planner:
