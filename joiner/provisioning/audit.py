@@ -14,7 +14,7 @@ import orjson
 from joiner.clock import to_iso
 from joiner.errors import NotFoundError
 from joiner.ids import new_id
-from joiner.provisioning.journal import REDACTED
+from joiner.provisioning.plan import REDACTED
 from joiner.provisioning.rows import to_json
 
 CATEGORY: Final = "ProvisioningManagement"

@@ -31,9 +31,8 @@ from joiner.provisioning.decision import (
     TargetState,
 )
 from joiner.provisioning.differences import Difference, differences
-from joiner.provisioning.journal import REDACTED
 from joiner.provisioning.matching import is_of_the_attempt
-from joiner.provisioning.plan import ASSIGNMENTS, Computed, ObjectPlan
+from joiner.provisioning.plan import ASSIGNMENTS, REDACTED, Computed, ObjectPlan
 from joiner.provisioning.refusals import fail, mapping_problem, missing_problem, skip
 from joiner.provisioning.scope import scoping_step
 from joiner.provisioning.unique import add_unique

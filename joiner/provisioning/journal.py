@@ -14,9 +14,8 @@ from joiner.expressions.values import canonical_text
 from joiner.provisioning.decision import Action, Change, Decision, Problem, SourceObject, Status, Step
 from joiner.provisioning.exchanges import REQUESTS, trimmed
 from joiner.provisioning.failures import RECOMMENDATIONS
+from joiner.provisioning.plan import REDACTED
 
-REDACTED: Final = "[Redact]"
-"""Stands for the value of a secret, in the audit log too."""
 LONGEST_VALUE: Final = 1024
 """Longer values are cut in the log, which is for reading; the target got them whole."""
 MOST_CHANGES: Final = 200

@@ -32,6 +32,8 @@ SOFT_DELETED: Final = "IsSoftDeleted"
 ASSIGNMENTS: Final = "appRoleAssignments"
 ALWAYS_SECRET: Final = frozenset({"password", "secret", "token", "access_token", "client_secret", "clientsecret"})
 """Lower-cased names of attributes that are never shown."""
+REDACTED: Final = "[Redact]"
+"""Stands for a value that is not shown."""
 
 
 @dataclass(frozen=True, slots=True)

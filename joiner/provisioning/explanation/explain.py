@@ -19,8 +19,8 @@ from joiner.provisioning.explanation.verdict import Known, verdict_of
 from joiner.provisioning.exporting import decide_items
 from joiner.provisioning.items import Item, items_of
 from joiner.provisioning.jobs import Job
-from joiner.provisioning.journal import REDACTED, properties_of
-from joiner.provisioning.plan import ASSIGNMENTS, SOFT_DELETED, ObjectPlan
+from joiner.provisioning.journal import properties_of
+from joiner.provisioning.plan import ASSIGNMENTS, REDACTED, SOFT_DELETED, ObjectPlan
 from joiner.provisioning.ports import Target
 from joiner.provisioning.read_attributes import attributes_read
 from joiner.provisioning.run import DescribeLog, JobContext, OpenReads, Prepare, Run

@@ -13,8 +13,7 @@ from joiner.expressions.errors import IgnoreAttribute, IgnoreObject
 from joiner.expressions.steps import Step, explain
 from joiner.expressions.values import canonical_text
 from joiner.provisioning.differences import differences
-from joiner.provisioning.journal import REDACTED
-from joiner.provisioning.plan import AttributeFlow, ObjectPlan
+from joiner.provisioning.plan import REDACTED, AttributeFlow, ObjectPlan
 
 Document = dict[str, Any]
 

@@ -6,8 +6,7 @@ from typing import Any
 import orjson
 
 from joiner.provisioning.failures import TargetError
-from joiner.provisioning.journal import REDACTED
-from joiner.provisioning.plan import ObjectPlan
+from joiner.provisioning.plan import REDACTED, ObjectPlan
 from joiner.provisioning.ports import Resource, TargetReads
 from joiner.provisioning.reads_through import ReadsThrough
 

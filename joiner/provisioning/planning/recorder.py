@@ -10,7 +10,8 @@ import msgspec
 from joiner.directory.assignment_paths import assignment_paths
 from joiner.provisioning.decision import Action, LinkChange, Status
 from joiner.provisioning.exchanges import SHORTEST_SECRET, texts_in
-from joiner.provisioning.journal import REDACTED, change_parts
+from joiner.provisioning.journal import change_parts
+from joiner.provisioning.plan import REDACTED
 from joiner.provisioning.planning.causes import causes_of, explanation_of_skip
 from joiner.provisioning.planning.fingerprint import fingerprint_of
 from joiner.provisioning.planning.planned_writes import PlannedWrites, Write
