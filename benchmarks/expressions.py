@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from joiner.expressions.patterns import compile_pattern
-from joiner.provisioning.mapping import compile_plan
-from joiner.provisioning.plan import AttributeFlow
-from joiner.provisioning.schema import parse_schema
-from joiner.provisioning.templates import template_by_id
+from joiner.provisioning.job.templates import template_by_id
+from joiner.provisioning.mapping.compiler import compile_plan
+from joiner.provisioning.mapping.plan import AttributeFlow
+from joiner.provisioning.mapping.schema import parse_schema
 
 ROUNDS: Final = 15
 USERS: Final = 4000

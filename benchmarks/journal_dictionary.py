@@ -15,7 +15,7 @@ from typing import Any, Final
 import orjson
 import zstandard
 
-from joiner.provisioning.journal_packing import ADDED, END, SEPARATOR, SIGNS, text_of
+from joiner.provisioning.log.journal_packing import ADDED, END, SEPARATOR, SIGNS, text_of
 
 SIZE: Final = 8192
 SHORTEST: Final = 3

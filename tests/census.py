@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from joiner.provisioning import cycles
+from joiner.provisioning.job import cycles
 from tests.world import World
 
 Body = dict[str, Any]

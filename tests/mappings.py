@@ -5,10 +5,10 @@ from typing import Any
 
 import orjson
 
-from joiner.provisioning.mapping import compile_plan
-from joiner.provisioning.plan import AttributeFlow, ObjectPlan
-from joiner.provisioning.schema import parse_schema
-from joiner.provisioning.templates import template_by_id
+from joiner.provisioning.job.templates import template_by_id
+from joiner.provisioning.mapping.compiler import compile_plan
+from joiner.provisioning.mapping.plan import AttributeFlow, ObjectPlan
+from joiner.provisioning.mapping.schema import parse_schema
 
 ALVAO = template_by_id("alvaoScim").schema
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"

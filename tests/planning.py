@@ -5,9 +5,9 @@ from typing import Any
 
 import orjson
 
-from joiner.provisioning.audit import Actor
+from joiner.provisioning.log.audit import Actor
 from joiner.provisioning.planning.overlay import Variation
-from joiner.provisioning.planning.plans import Plan
+from joiner.provisioning.plans.plans import Plan
 from tests.world import Sent, World
 
 ADA = Actor("key", "Ada the administrator", "user")

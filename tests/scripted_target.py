@@ -15,7 +15,7 @@ from joiner.provisioning.client.authentication import NO_AUTHENTICATION, Authent
 from joiner.provisioning.client.http import open_exchange
 from joiner.provisioning.client.pace import Pace
 from joiner.provisioning.client.profile import DEFAULT_PROFILE, TargetProfile
-from joiner.provisioning.target import ScimTarget
+from joiner.provisioning.client.target import ScimTarget
 
 NOW = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
 

@@ -29,11 +29,12 @@ from joiner.directory.model import DEFAULT_ACCESS, AppRole, Group, User
 from joiner.directory.store import DirectoryStore
 from joiner.ids import derived_id
 from joiner.net.addresses import checked_addresses
-from joiner.provisioning import cycles, journal_rows
 from joiner.provisioning.client.exchange import Answer, Exchange
 from joiner.provisioning.client.pool import over_sockets
 from joiner.provisioning.durable import PageRunner, run_pages
-from joiner.provisioning.jobs import Job
+from joiner.provisioning.job import cycles
+from joiner.provisioning.job.jobs import Job
+from joiner.provisioning.log import journal_rows
 from joiner.provisioning.side import MIGRATIONS, ProvisioningSide
 from joiner.storage.sqlite import Database
 

@@ -213,9 +213,9 @@ def _looks(drift: Document) -> str:
 
 def _show_schema(output: Output, job: Document, schema: Document, outbound_scope: str) -> None:
     from joiner.provisioning.document.changes import scope_in_words
-    from joiner.provisioning.document.shape import read_shape
-    from joiner.provisioning.schema import SynchronizationSchema
-    from joiner.provisioning.templates import source_of
+    from joiner.provisioning.job.templates import source_of
+    from joiner.provisioning.mapping.schema import SynchronizationSchema
+    from joiner.provisioning.mapping.shape import read_shape
 
     parsed, _ = read_shape(schema, SynchronizationSchema)
     scope = INBOUND_SCOPES.get(source_of(job["templateId"]), outbound_scope)

@@ -40,7 +40,7 @@ async def scope(
 
 
 def _run(output: Output, vectors: Any) -> None:
-    from joiner.provisioning.scope_vectors import run_vectors
+    from joiner.provisioning.mapping.scope_vectors import run_vectors
 
     failures = run_vectors(vectors)
     document = {"vectors": len(vectors), "failed": [failure._asdict() for failure in failures]}
@@ -65,10 +65,10 @@ def _run(output: Output, vectors: Any) -> None:
 
 
 def _evaluate(output: Output, scope_document: Any, attributes: Any) -> None:
-    from joiner.provisioning.document.shape import read_shape
-    from joiner.provisioning.schema import Filter
-    from joiner.provisioning.scope_vectors import filter_of
-    from joiner.provisioning.scoping import compile_filter, validate_filter
+    from joiner.provisioning.mapping.schema import Filter
+    from joiner.provisioning.mapping.scope_vectors import filter_of
+    from joiner.provisioning.mapping.scoping import compile_filter, validate_filter
+    from joiner.provisioning.mapping.shape import read_shape
 
     if not isinstance(attributes, dict):
         raise InvalidValueError("the attributes must be a JSON object")

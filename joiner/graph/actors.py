@@ -4,7 +4,7 @@ from starlette.requests import Request
 
 from joiner.directory.api_keys import Principal
 from joiner.ids import derived_id
-from joiner.provisioning.audit import Actor
+from joiner.provisioning.log.audit import Actor
 
 
 def actor_of(request: Request) -> Actor:

@@ -16,8 +16,8 @@ from joiner.graph import shapes
 from joiner.graph.http import collection, endpoint, json_body, json_response, no_content, option, page_size
 from joiner.graph.listing import list_documents, selected_document
 from joiner.graph.names import APPLICATION_NAMES, TEMPLATE_NAMES
-from joiner.provisioning.credentials import forget_credentials
-from joiner.provisioning.provisioning_mode import forget_mode
+from joiner.provisioning.job.credentials import forget_credentials
+from joiner.provisioning.job.provisioning_mode import forget_mode
 
 
 class Applications:

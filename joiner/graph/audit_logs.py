@@ -14,7 +14,7 @@ from joiner.errors import InvalidValueError
 from joiner.graph.http import collection, endpoint, is_uploader, json_response, option, page_size
 from joiner.graph.log_conditions import OF_UPLOADS, Condition, row_conditions
 from joiner.graph.odata import parse_filter
-from joiner.provisioning import audit, journal_rows
+from joiner.provisioning.log import audit, journal_rows
 from joiner.storage.sqlite import Database
 
 MOST: Final = 1000

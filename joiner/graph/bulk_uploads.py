@@ -10,9 +10,9 @@ from starlette.routing import Route
 from joiner.graph.errors import GraphError
 from joiner.graph.http import base_url, body_text, endpoint
 from joiner.ids import new_id
+from joiner.provisioning.administration.service import ProvisioningService
 from joiner.provisioning.inbound.messages import MOST_BYTES, UploadError
 from joiner.provisioning.inbound.service import Inbound
-from joiner.provisioning.service import ProvisioningService
 
 MEDIA_TYPE: Final = "application/scim+json"
 

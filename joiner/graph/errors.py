@@ -14,7 +14,7 @@ from joiner.errors import (
     NotFoundError,
     TooManyRequestsError,
 )
-from joiner.provisioning.schema import SchemaError
+from joiner.provisioning.mapping.schema import SchemaError
 
 
 class GraphError(JoinerError):

@@ -9,9 +9,9 @@ from starlette.routing import Route
 from joiner.errors import InvalidValueError
 from joiner.graph.errors import GraphError
 from joiner.graph.http import endpoint, json_response, option
-from joiner.provisioning.decision import ObjectType
+from joiner.provisioning.administration.service import ProvisioningService
+from joiner.provisioning.decisions.decision import ObjectType
 from joiner.provisioning.explanation.explain import Explanations
-from joiner.provisioning.service import ProvisioningService
 
 FLAGS: Final = {None: False, "false": False, "true": True}
 

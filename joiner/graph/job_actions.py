@@ -16,10 +16,10 @@ from starlette.routing import Route
 from joiner.errors import InvalidValueError
 from joiner.graph.actors import actor_of
 from joiner.graph.http import collection, endpoint, json_body, json_response, no_content, option
-from joiner.provisioning.decision import ObjectType
-from joiner.provisioning.jobs import Job
+from joiner.provisioning.administration.service import ProvisioningService
+from joiner.provisioning.decisions.decision import ObjectType
+from joiner.provisioning.job.jobs import Job
 from joiner.provisioning.on_demand import OnDemand, Subject
-from joiner.provisioning.service import ProvisioningService
 
 KINDS: Mapping[str, ObjectType] = {"user": "User", "group": "Group"}
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from joiner.clock import from_iso
-from joiner.provisioning.journal_packing import ACTIONS, STATUSES, microseconds, source_key
-from joiner.provisioning.templates import UPLOADS
+from joiner.provisioning.job.templates import UPLOADS
+from joiner.provisioning.log.journal_packing import ACTIONS, STATUSES, microseconds, source_key
 
 TOKEN: Final = re.compile(r"'(?:[^']|'')*'|[()]|[^\s'()]+")
 TERM: Final = re.compile(r"([\w/]+)\s+(eq|gt|ge|lt|le)\s+('(?:[^']|'')*'|\S+)", re.IGNORECASE)

@@ -12,12 +12,12 @@ from joiner.errors import InvalidValueError
 from joiner.graph.actors import actor_of
 from joiner.graph.http import collection, endpoint, json_body, json_response, no_content, option, page_size
 from joiner.graph.schemas import sent_document
-from joiner.provisioning.jobs import Job
+from joiner.provisioning.administration.schemas import Schemas
+from joiner.provisioning.administration.service import ProvisioningService
+from joiner.provisioning.job.jobs import Job
 from joiner.provisioning.planning.drift_checks import DriftChecks
 from joiner.provisioning.planning.overlay import Variation
 from joiner.provisioning.planning.service import Planning, plan_document
-from joiner.provisioning.schemas import Schemas
-from joiner.provisioning.service import ProvisioningService
 
 KINDS: Final[Mapping[str | None, bool | None]] = {None: None, "initial": True, "incremental": False}
 SCOPES: Final[Mapping[str | None, bool | None]] = {None: None, "all": True, "assigned": False}

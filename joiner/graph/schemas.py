@@ -21,14 +21,14 @@ from joiner.expressions.functions import FUNCTIONS
 from joiner.graph.actors import actor_of
 from joiner.graph.errors import GraphError
 from joiner.graph.http import body_text, collection, endpoint, json_body, json_response, no_content
-from joiner.provisioning.document.shape import Problem, read_shape
+from joiner.provisioning.administration.schemas import Schemas, directories_of, directory_by_id
+from joiner.provisioning.administration.service import ProvisioningService
+from joiner.provisioning.client.failures import TargetError
 from joiner.provisioning.document.text import read_document, write_document
 from joiner.provisioning.document.trial import try_expression
-from joiner.provisioning.failures import TargetError
-from joiner.provisioning.schema import AttributeDefinition, ObjectDefinition, SynchronizationSchema
-from joiner.provisioning.schemas import Schemas, directories_of, directory_by_id
-from joiner.provisioning.scoping import OPERATORS, Operator
-from joiner.provisioning.service import ProvisioningService
+from joiner.provisioning.mapping.schema import AttributeDefinition, ObjectDefinition, SynchronizationSchema
+from joiner.provisioning.mapping.scoping import OPERATORS, Operator
+from joiner.provisioning.mapping.shape import Problem, read_shape
 
 T = TypeVar("T", bound=msgspec.Struct)
 

@@ -14,11 +14,11 @@ from joiner.graph.actors import actor_of
 from joiner.graph.errors import GraphError
 from joiner.graph.http import collection, denied, endpoint, is_uploader, json_body, json_response, no_content
 from joiner.graph.target_profiles import shown_checks
-from joiner.provisioning import provisioning_mode
-from joiner.provisioning.connection_check import ConnectionTestError
-from joiner.provisioning.jobs import Job
-from joiner.provisioning.service import ProvisioningService
-from joiner.provisioning.templates import Template, source_of
+from joiner.provisioning.administration.service import ProvisioningService
+from joiner.provisioning.cycle.connection_check import ConnectionTestError
+from joiner.provisioning.job import provisioning_mode
+from joiner.provisioning.job.jobs import Job
+from joiner.provisioning.job.templates import Template, source_of
 
 WORDS: Final = {"passed": "passed", "notTried": "not tried"}
 

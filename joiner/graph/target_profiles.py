@@ -11,10 +11,10 @@ from starlette.routing import Route
 
 from joiner.directory.store import DirectoryStore
 from joiner.graph.http import endpoint, json_body, json_response
+from joiner.provisioning.administration.service import ProvisioningService
 from joiner.provisioning.client.profile import parse_profile, profile_document
-from joiner.provisioning.connection_check import CheckResult
-from joiner.provisioning.jobs import Job
-from joiner.provisioning.service import ProvisioningService
+from joiner.provisioning.cycle.connection_check import CheckResult
+from joiner.provisioning.job.jobs import Job
 
 
 class TargetProfiles:

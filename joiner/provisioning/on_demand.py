@@ -14,26 +14,28 @@ from joiner.clock import Clock, from_iso, to_iso
 from joiner.directory import users
 from joiner.directory.store import DirectoryStore
 from joiner.errors import InvalidStateError, InvalidValueError, NotFoundError
-from joiner.provisioning import audit, cycles, jobs, pending_references, references
-from joiner.provisioning.audit import Actor
-from joiner.provisioning.connection_check import checks_of, probe
-from joiner.provisioning.cycles import Cycle
-from joiner.provisioning.decision import Action, Decision, ObjectType, Problem, SourceObject, Status, Step
-from joiner.provisioning.failures import TargetError
+from joiner.provisioning.client.failures import TargetError
+from joiner.provisioning.cycle import pending_references, references
+from joiner.provisioning.cycle.connection_check import checks_of, probe
+from joiner.provisioning.cycle.objects import one_object
+from joiner.provisioning.cycle.run import JobContext, OpenTarget, PageResult, Prepare, Run
+from joiner.provisioning.cycle.sources import sources_by_id
+from joiner.provisioning.decisions.decision import Action, Decision, ObjectType, Problem, SourceObject, Status, Step
+from joiner.provisioning.decisions.wire import Dialect
 from joiner.provisioning.inbound.service import Inbound
-from joiner.provisioning.jobs import Job
-from joiner.provisioning.journal import ERROR, Entry, LogContext, Outcome
-from joiner.provisioning.journal_packing import packed_row
-from joiner.provisioning.journal_rows import Journal, entry_of
-from joiner.provisioning.modes import is_on
-from joiner.provisioning.objects import one_object
-from joiner.provisioning.rate import RequestLimit
-from joiner.provisioning.read_attributes import read_by
-from joiner.provisioning.run import JobContext, OpenTarget, PageResult, Prepare, Run
-from joiner.provisioning.sources import sources_by_id
-from joiner.provisioning.templates import source_of
+from joiner.provisioning.job import cycles, jobs
+from joiner.provisioning.job.cycles import Cycle
+from joiner.provisioning.job.jobs import Job
+from joiner.provisioning.job.modes import is_on
+from joiner.provisioning.job.templates import source_of
+from joiner.provisioning.log import audit
+from joiner.provisioning.log.audit import Actor
+from joiner.provisioning.log.journal import ERROR, Entry, LogContext, Outcome
+from joiner.provisioning.log.journal_packing import packed_row
+from joiner.provisioning.log.journal_rows import Journal, entry_of
+from joiner.provisioning.mapping.read_attributes import read_by
+from joiner.provisioning.request_limit import RequestLimit
 from joiner.provisioning.turns import Turns
-from joiner.provisioning.wire import Dialect
 from joiner.storage.sqlite import Database
 
 MOST_MEMBERS: Final = 5

@@ -11,7 +11,7 @@ import msgspec
 
 from joiner.provisioning.client.answers import Page
 from joiner.provisioning.client.profile import TargetProfile
-from joiner.provisioning.decision import Decision, Link, ObjectType, Scope, SourceObject, TargetState, Verb
+from joiner.provisioning.decisions.decision import Decision, Link, ObjectType, Scope, SourceObject, TargetState, Verb
 
 Resource = dict[str, Any]
 

@@ -8,8 +8,10 @@ from typing import Final
 
 from joiner.clock import Clock, to_iso
 from joiner.directory.store import DirectoryStore
-from joiner.provisioning import audit, census, cycles, journal_rows
-from joiner.provisioning.planning import plans
+from joiner.provisioning.cycle import census
+from joiner.provisioning.job import cycles
+from joiner.provisioning.log import audit, journal_rows
+from joiner.provisioning.plans import plans
 from joiner.storage.sqlite import Database
 
 CYCLES_KEPT: Final = timedelta(days=30)

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from joiner.provisioning import cycles, jobs
-from joiner.provisioning.cycle import CycleRunner
+from joiner.provisioning.cycle.runner import CycleRunner
 from joiner.provisioning.inbound.runner import InboundRunner
-from joiner.provisioning.templates import source_of
+from joiner.provisioning.job import cycles, jobs
+from joiner.provisioning.job.templates import source_of
 from joiner.storage.sqlite import Database
 
 

@@ -11,9 +11,9 @@ import structlog
 
 from joiner.clock import Clock, from_iso, to_iso
 from joiner.directory.store import DirectoryStore
-from joiner.provisioning import cycles, jobs
-from joiner.provisioning.outbox import Outbox
-from joiner.provisioning.outbox import next_due as next_mail
+from joiner.provisioning.job import cycles, jobs
+from joiner.provisioning.notifications.outbox import Outbox
+from joiner.provisioning.notifications.outbox import next_due as next_mail
 from joiner.provisioning.planning.drift_checks import DriftChecks
 from joiner.provisioning.retention import Retention
 from joiner.storage.sqlite import Database

@@ -17,38 +17,39 @@ from joiner.errors import InvalidStateError
 from joiner.ids import derived_id
 from joiner.net.addresses import checked_addresses
 from joiner.net.mail import MailServer
-from joiner.provisioning import credentials, cycles, jobs
-from joiner.provisioning.application_connections import ApplicationConnections
-from joiner.provisioning.audit import SERVICE_ITSELF, Actor
+from joiner.provisioning.administration.application_connections import ApplicationConnections
+from joiner.provisioning.administration.schemas import Schemas
+from joiner.provisioning.administration.service import ProvisioningService, target_names
 from joiner.provisioning.client.connection import connection_of
 from joiner.provisioning.client.gate import Sleep
 from joiner.provisioning.client.pool import Connect, TargetPool, over_sockets
-from joiner.provisioning.cycle import CycleRunner
-from joiner.provisioning.cycles import Cycle
+from joiner.provisioning.client.target import ScimTarget
+from joiner.provisioning.cycle.prepare import PlanCache, VersionCache, context_of, profile_of
+from joiner.provisioning.cycle.run import JobContext
+from joiner.provisioning.cycle.runner import CycleRunner
 from joiner.provisioning.durable import CycleEngine, DbosEngine
 from joiner.provisioning.explanation.explain import Explanations
 from joiner.provisioning.inbound.plan import InboundPlan, compile_inbound
 from joiner.provisioning.inbound.runner import InboundRunner
 from joiner.provisioning.inbound.service import Inbound
-from joiner.provisioning.jobs import Job
-from joiner.provisioning.journal import LogContext
+from joiner.provisioning.job import credentials, cycles, jobs
+from joiner.provisioning.job.cycles import Cycle
+from joiner.provisioning.job.jobs import Job
+from joiner.provisioning.job.templates import source_of
+from joiner.provisioning.log.audit import SERVICE_ITSELF, Actor
+from joiner.provisioning.log.journal import LogContext
+from joiner.provisioning.notifications.outbox import Outbox
 from joiner.provisioning.on_demand import OnDemand
-from joiner.provisioning.outbox import Outbox
-from joiner.provisioning.planning import overlay, plans
-from joiner.provisioning.planning.applying import ApplyGate
+from joiner.provisioning.planning import overlay
 from joiner.provisioning.planning.drift_checks import DriftChecks
 from joiner.provisioning.planning.planner import Planner, context_hash
 from joiner.provisioning.planning.service import Planning
+from joiner.provisioning.plans import plans
+from joiner.provisioning.plans.applying import ApplyGate
 from joiner.provisioning.ports import Gate
-from joiner.provisioning.prepare import PlanCache, VersionCache, context_of, profile_of
 from joiner.provisioning.retention import Retention
-from joiner.provisioning.run import JobContext
 from joiner.provisioning.runners import Runners
 from joiner.provisioning.scheduler import Scheduler, Wakeup
-from joiner.provisioning.schemas import Schemas
-from joiner.provisioning.service import ProvisioningService, target_names
-from joiner.provisioning.target import ScimTarget
-from joiner.provisioning.templates import source_of
 from joiner.provisioning.turns import Turns
 from joiner.storage.sqlite import Database
 from joiner.vault import Vault

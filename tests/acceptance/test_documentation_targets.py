@@ -4,7 +4,7 @@ import re
 
 from joiner.provisioning.client.connection import KINDS
 from joiner.provisioning.client.profile import DEFAULT_PROFILE, profile_document
-from joiner.provisioning.credentials import KEYS
+from joiner.provisioning.job.credentials import KEYS
 from tests.repository import ROOT
 
 PAGE = (ROOT / "docs/targets.md").read_text(encoding="utf-8")

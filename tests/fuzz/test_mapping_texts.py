@@ -13,8 +13,8 @@ from joiner.expressions.environment import ENVIRONMENT, Environment
 from joiner.expressions.errors import EvaluationError, ExpressionError, IgnoreAttribute, IgnoreObject
 from joiner.expressions.functions import FUNCTIONS
 from joiner.expressions.syntax import LONGEST, WORDS, parse, to_text
-from joiner.provisioning.schema import Filter, FilterClause, FilterGroup, TargetOperand
-from joiner.provisioning.scoping import OPERATORS, compile_filter
+from joiner.provisioning.mapping.schema import Filter, FilterClause, FilterGroup, TargetOperand
+from joiner.provisioning.mapping.scoping import OPERATORS, compile_filter
 from tests.fuzzing import LONG, check_sendable, mutated
 
 VALID = (

@@ -10,10 +10,10 @@ import pytest
 
 from joiner.directory import users
 from joiner.errors import InvalidStateError
-from joiner.provisioning import journal_rows
-from joiner.provisioning.audit import SERVICE_ITSELF
-from joiner.provisioning.cycles import begin_cycle
 from joiner.provisioning.inbound import people as people_module
+from joiner.provisioning.job.cycles import begin_cycle
+from joiner.provisioning.log import journal_rows
+from joiner.provisioning.log.audit import SERVICE_ITSELF
 from joiner.provisioning.on_demand import Subject
 from joiner.provisioning.planning.overlay import Variation
 from tests.inbound import API_DRIVEN, ENTERPRISE, bulk, held, person, send, upload

@@ -2,7 +2,8 @@
 
 import pytest
 
-from joiner.provisioning import census, census_reading, cycles, objects, sources
+from joiner.provisioning.cycle import census, census_reading, objects, sources
+from joiner.provisioning.job import cycles
 from tests.census import (
     Body,
     begin,

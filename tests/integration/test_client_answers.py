@@ -11,9 +11,9 @@ import pytest
 from aiohttp import web
 
 from joiner.provisioning.client import http
+from joiner.provisioning.client.failures import TargetError
 from joiner.provisioning.client.profile import TargetProfile
 from joiner.provisioning.client.recorder import MOST_SAID, Said, listen
-from joiner.provisioning.failures import TargetError
 from tests.scripted_target import Reply, Script, empty, json, listed, talking_to
 
 INCOMPATIBLE = "SystemForCrossDomainIdentityManagementServiceIncompatible"

@@ -18,10 +18,10 @@ from joserfc.jwk import ECKey
 from joiner.errors import ForbiddenTargetError, InvalidValueError
 from joiner.net.addresses import checked_addresses
 from joiner.provisioning.client.connection import connection_of
+from joiner.provisioning.client.failures import TargetError, TargetUnusableError
 from joiner.provisioning.client.pool import TargetPool, over_sockets
 from joiner.provisioning.client.profile import DEFAULT_PROFILE
-from joiner.provisioning.failures import TargetError, TargetUnusableError
-from joiner.provisioning.target import ScimTarget
+from joiner.provisioning.client.target import ScimTarget
 from tests.certificates import Authority, pem_of
 from tests.local_server import served
 from tests.world import StillClock

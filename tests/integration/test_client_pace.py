@@ -7,10 +7,10 @@ import pytest
 from aiohttp import web
 
 from joiner.net.addresses import checked_addresses
+from joiner.provisioning.client.failures import TargetError
 from joiner.provisioning.client.http import open_exchange
 from joiner.provisioning.client.pace import Pace, PaceLimits
-from joiner.provisioning.failures import TargetError
-from joiner.provisioning.target import ScimTarget
+from joiner.provisioning.client.target import ScimTarget
 from tests.local_server import served
 from tests.world import StillClock
 

@@ -12,12 +12,12 @@ from aiohttp import web
 
 from joiner.net.addresses import checked_addresses
 from joiner.provisioning.client.authentication import bearer
+from joiner.provisioning.client.failures import TargetError, TargetUnusableError
 from joiner.provisioning.client.http import open_exchange
 from joiner.provisioning.client.probe import ProbeReport, probe_target
 from joiner.provisioning.client.profile import TargetProfile, changed_profile
-from joiner.provisioning.failures import TargetError, TargetUnusableError
-from joiner.provisioning.target import ScimTarget
-from joiner.provisioning.wire import Dialect
+from joiner.provisioning.client.target import ScimTarget
+from joiner.provisioning.decisions.wire import Dialect
 from joiner.scim.core import GROUPS, USERS
 from joiner.scim.messages import Operation, parse_patch
 from joiner.scim.patches import apply_patch

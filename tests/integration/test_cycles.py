@@ -10,7 +10,7 @@ import pytest
 
 from joiner.directory import groups, users
 from joiner.errors import InvalidStateError
-from joiner.provisioning import cycles, jobs
+from joiner.provisioning.job import cycles, jobs
 from tests.world import World, code_of, joined, opened, status_of
 
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"

@@ -6,7 +6,7 @@ import pytest
 
 from joiner.directory import users
 from joiner.errors import NotFoundError
-from joiner.provisioning import cycles
+from joiner.provisioning.job import cycles
 from tests.world import World, opened
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from joiner.errors import InvalidStateError
-from joiner.provisioning import audit
+from joiner.provisioning.log import audit
 from joiner.provisioning.planning.overlay import Variation
-from joiner.provisioning.planning.plans import Plan
+from joiner.provisioning.plans.plans import Plan
 from tests.planning import ADA, Requests, actions, apply, items, make_plan
 from tests.world import Falsify, World
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from joiner.errors import InvalidStateError
-from joiner.provisioning import journal_rows
-from joiner.provisioning.audit import SERVICE_ITSELF
-from joiner.provisioning.cycles import begin_cycle
+from joiner.provisioning.job.cycles import begin_cycle
+from joiner.provisioning.log import journal_rows
+from joiner.provisioning.log.audit import SERVICE_ITSELF
 from joiner.provisioning.on_demand import Subject
 from tests.inbound import API_DRIVEN, SCIM_SOURCE, held, person, send, upload
 from tests.world import World, opened

@@ -7,8 +7,8 @@ import pytest
 
 from joiner.directory import users
 from joiner.errors import InvalidValueError
-from joiner.provisioning import cycles, jobs, links
-from joiner.provisioning.decision import Problem
+from joiner.provisioning.decisions.decision import Problem
+from joiner.provisioning.job import cycles, jobs, links
 from tests.world import World, code_of, joined, opened
 
 MINUTES, HOURS, DAYS = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)

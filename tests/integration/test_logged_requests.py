@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from joiner.provisioning.exchanges import ITEMS_KEPT, MOST
+from joiner.provisioning.log.exchanges import ITEMS_KEPT, MOST
 from tests.job_api import opened_api
 from tests.mappings import add_mappings, mapping
 from tests.world import World

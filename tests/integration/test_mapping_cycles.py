@@ -8,7 +8,7 @@ import pytest
 
 from joiner.directory.model import AppRole
 from joiner.errors import InvalidStateError
-from joiner.provisioning import cycles
+from joiner.provisioning.job import cycles
 from tests.mappings import ENTERPRISE, FLOW_NULL, add_mappings, mapping, open_gates
 from tests.world import World, code_of, joined
 

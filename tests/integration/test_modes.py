@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from joiner.errors import NotFoundError
-from joiner.provisioning.audit import SERVICE_ITSELF
 from joiner.provisioning.client.profile import ENTRA_RATE
+from joiner.provisioning.cycle.prepare import profile_of
+from joiner.provisioning.log.audit import SERVICE_ITSELF
 from joiner.provisioning.on_demand import Subject
-from joiner.provisioning.prepare import profile_of
 from tests.world import World, code_of, opened
 
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"

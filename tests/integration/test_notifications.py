@@ -13,7 +13,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
 from joiner.net.mail import MailError, MailServer
-from joiner.provisioning.outbox import Outbox
+from joiner.provisioning.notifications.outbox import Outbox
 from tests.services import free_port
 from tests.waiting import wait_until
 from tests.world import World, opened

@@ -2,7 +2,8 @@
 
 import pytest
 
-from joiner.provisioning import cycles, objects, phases, references, sources
+from joiner.provisioning.cycle import objects, phases, references, sources
+from joiner.provisioning.job import cycles
 from tests.world import World
 
 POWER_CUT = (

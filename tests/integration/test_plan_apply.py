@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 
 from joiner.errors import InvalidStateError, NotFoundError
-from joiner.provisioning import audit, cycles
-from joiner.provisioning.planning import applying, overlay
+from joiner.provisioning.job import cycles
+from joiner.provisioning.log import audit
+from joiner.provisioning.planning import overlay
 from joiner.provisioning.planning.overlay import Variation
+from joiner.provisioning.plans import applying
 from tests.mappings import add_mappings, mapping
 from tests.planning import ADA, Requests, apply, items, make_plan
 from tests.world import World

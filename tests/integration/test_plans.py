@@ -9,7 +9,7 @@ import pytest
 
 from joiner.directory import groups, users
 from joiner.errors import JoinerError
-from joiner.provisioning import objects, phases, sources
+from joiner.provisioning.cycle import objects, phases, sources
 from joiner.provisioning.planning.overlay import Variation
 from tests.mappings import add_mappings, mapping
 from tests.planning import actions, items, make_plan, plan_and_run

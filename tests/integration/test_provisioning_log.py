@@ -14,10 +14,10 @@ from benchmarks.journal_dictionary import anonymous, samples
 from benchmarks.people import write_csv
 from joiner.clock import to_iso
 from joiner.directory.csv_import import import_directory
-from joiner.provisioning import journal_packing, journal_rows
-from joiner.provisioning.decision import Action, Change, Problem, Status, Step
-from joiner.provisioning.journal import added, with_addition
-from joiner.provisioning.journal_packing import extended, repacked, unpack
+from joiner.provisioning.decisions.decision import Action, Change, Problem, Status, Step
+from joiner.provisioning.log import journal_packing, journal_rows
+from joiner.provisioning.log.journal import added, with_addition
+from joiner.provisioning.log.journal_packing import extended, repacked, unpack
 from joiner.provisioning.retention import Retention
 from tests.job_api import JobApi, opened_api
 from tests.world import START

@@ -7,9 +7,9 @@ from typing import Any, Literal
 import pytest
 from aiohttp import web
 
+from joiner.provisioning.client.failures import TargetError, TargetUnusableError
 from joiner.provisioning.client.profile import TargetProfile
 from joiner.provisioning.client.retries import LONGEST_WAIT
-from joiner.provisioning.failures import TargetError, TargetUnusableError
 from tests.scripted_target import NOW, Script, empty, json, listed, talking_to
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from joiner.errors import InvalidStateError, InvalidValueError, NotFoundError
-from joiner.provisioning.audit import SERVICE_ITSELF
-from joiner.provisioning.connection_check import ConnectionTestError
-from joiner.provisioning.cycles import begin_cycle
+from joiner.provisioning.cycle.connection_check import ConnectionTestError
+from joiner.provisioning.job.cycles import begin_cycle
+from joiner.provisioning.log.audit import SERVICE_ITSELF
 from joiner.provisioning.on_demand import Subject
 from tests.inbound import ENTERPRISE, SCIM_SOURCE, held, person, upload
 from tests.world import World, code_of, opened

@@ -7,8 +7,8 @@ import pytest
 
 from joiner.directory import groups, users
 from joiner.errors import InvalidStateError
-from joiner.provisioning import cycles
-from joiner.provisioning.target import ScimTarget
+from joiner.provisioning.client.target import ScimTarget
+from joiner.provisioning.job import cycles
 from tests.world import World
 
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"

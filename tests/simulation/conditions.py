@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, Final
 
-from joiner.provisioning.job_settings import DELETES, DELETES_FLOOR, DELETES_PERCENT
+from joiner.provisioning.job.job_settings import DELETES, DELETES_FLOOR, DELETES_PERCENT
 from tests.simulation.faults import FAULTS
 from tests.simulation.scim_target import Traits
 

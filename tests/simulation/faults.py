@@ -12,7 +12,7 @@ from typing import Final
 import orjson
 
 from joiner.provisioning.client.exchange import Answer
-from joiner.provisioning.failures import TargetError
+from joiner.provisioning.client.failures import TargetError
 from tests.simulation.scim_target import Request, SimulatedTarget
 
 Behaviour = Callable[[SimulatedTarget, Request], Awaitable[Answer]]

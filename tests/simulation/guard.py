@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from joiner.provisioning.job_settings import DELETES, DELETES_FLOOR, DELETES_PERCENT
+from joiner.provisioning.job.job_settings import DELETES, DELETES_FLOOR, DELETES_PERCENT
 from tests.simulation.scim_target import Effect, SimulatedTarget
 
 Loss = tuple[str, str]

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from joiner.provisioning.templates import GENERIC, template_by_id
+from joiner.provisioning.job.templates import GENERIC, template_by_id
 
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 MAPPED = frozenset(

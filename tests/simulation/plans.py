@@ -17,12 +17,12 @@ import orjson
 
 from joiner.errors import InvalidStateError
 from joiner.provisioning import side
-from joiner.provisioning.audit import Actor
-from joiner.provisioning.cycles import Cycle
+from joiner.provisioning.job.cycles import Cycle
+from joiner.provisioning.log.audit import Actor
 from joiner.provisioning.planning import overlay
 from joiner.provisioning.planning.overlay import LIVE, Variation
-from joiner.provisioning.planning.plans import Plan
 from joiner.provisioning.planning.service import has_changes
+from joiner.provisioning.plans.plans import Plan
 from joiner.storage.sqlite import Database
 from tests.simulation.facts import Fact, facts
 from tests.simulation.processes import Fate, ProcessDatabase

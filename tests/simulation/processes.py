@@ -17,9 +17,9 @@ from typing import Literal, Self, TypeVar
 from joiner.clock import Clock
 from joiner.directory.store import DirectoryStore
 from joiner.provisioning.client.exchange import Answer
+from joiner.provisioning.client.failures import TargetError
 from joiner.provisioning.client.tls import TlsMaterial
 from joiner.provisioning.durable import PageRunner, run_pages
-from joiner.provisioning.failures import TargetError
 from joiner.provisioning.side import ProvisioningSide
 from joiner.storage.sqlite import Database
 from tests.simulation.scim_target import SimulatedTarget

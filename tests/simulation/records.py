@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from joiner.provisioning.journal_packing import EPOCH, MICROSECOND, source_key
+from joiner.provisioning.log.journal_packing import EPOCH, MICROSECOND, source_key
 from tests.simulation.world import World
 
 BLOCKED = ("Conflict", "DuplicateSourceEntries")

@@ -16,9 +16,11 @@ from unittest.mock import patch
 import structlog
 
 from joiner.directory import store as directory_store
-from joiner.provisioning import cycles, objects, phases, references, side, sources
+from joiner.provisioning import side
+from joiner.provisioning.cycle import objects, phases, references, sources
+from joiner.provisioning.job import cycles
 from joiner.provisioning.planning.overlay import Variation
-from joiner.provisioning.planning.plans import Plan
+from joiner.provisioning.plans.plans import Plan
 from joiner.storage.sqlite import Database
 from tests.simulation.conditions import draw_conditions
 from tests.simulation.events import ACCIDENTS, DIRECTORY_EVENTS, found_team, join

@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 from joiner.clock import to_iso
 from joiner.directory import applications
 from joiner.ids import derived_id
-from joiner.provisioning import cycles, jobs
 from joiner.provisioning.document.text import write_document
-from joiner.provisioning.schema_versions import save_schema
-from joiner.provisioning.templates import GENERIC
+from joiner.provisioning.job import cycles, jobs
+from joiner.provisioning.job.schema_versions import save_schema
+from joiner.provisioning.job.templates import GENERIC
 from tests.simulation.conditions import Conditions
 from tests.simulation.faults import Weather
 from tests.simulation.guard import DEFAULT, GuardWatch

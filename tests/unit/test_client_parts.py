@@ -16,14 +16,14 @@ from joiner.provisioning.client.connection import (
     Nothing,
     connection_of,
 )
+from joiner.provisioning.client.failures import TargetError
 from joiner.provisioning.client.merge import merged
 from joiner.provisioning.client.profile import TargetProfile, changed_profile, parse_profile, profile_document
 from joiner.provisioning.client.recorder import Masking
 from joiner.provisioning.client.scan import Scan
 from joiner.provisioning.client.tenant_url import TenantUrl, parse_tenant_url
-from joiner.provisioning.credentials import merge_credentials
-from joiner.provisioning.failures import TargetError
-from joiner.provisioning.wire import Dialect
+from joiner.provisioning.decisions.wire import Dialect
+from joiner.provisioning.job.credentials import merge_credentials
 
 ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 CUSTOM = "urn:ietf:params:scim:schemas:extension:Fjord.Line:2.0:User"

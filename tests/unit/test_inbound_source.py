@@ -6,8 +6,8 @@ import orjson
 import pytest
 from aiohttp import web
 
+from joiner.provisioning.client.failures import TargetError
 from joiner.provisioning.client.profile import TargetProfile
-from joiner.provisioning.failures import TargetError
 from joiner.provisioning.inbound.source import START, Place, from_cursor, read_part, to_cursor, window
 from tests.scripted_target import Reply, Script, talking_to
 

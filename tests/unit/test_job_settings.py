@@ -3,8 +3,8 @@
 import pytest
 
 from joiner.errors import InvalidValueError
-from joiner.provisioning import modes
-from joiner.provisioning.job_settings import (
+from joiner.provisioning.job import modes
+from joiner.provisioning.job.job_settings import (
     SETTINGS,
     DeletionLimits,
     check_changes,

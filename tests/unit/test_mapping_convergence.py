@@ -6,9 +6,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from joiner.provisioning.decision import Modification
-from joiner.provisioning.differences import differences
-from joiner.provisioning.wire import Dialect, operations_of, resource_of
+from joiner.provisioning.decisions.decision import Modification
+from joiner.provisioning.decisions.differences import differences
+from joiner.provisioning.decisions.wire import Dialect, operations_of, resource_of
 from joiner.scim.core import USERS
 from joiner.scim.resources import read_incoming
 from tests.mappings import ALVAO, FLOW_NULL, add_mappings, document, mapping, open_gates, users_of

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from joiner.expressions.environment import Environment
-from joiner.provisioning.decision import Entitlement, Scope, Settings, SourceObject
-from joiner.provisioning.mapping import compile_plan
-from joiner.provisioning.plan import ObjectPlan
-from joiner.provisioning.schema import SchemaError, parse_schema
-from joiner.provisioning.scope import source_values
+from joiner.provisioning.decisions.decision import Entitlement, Scope, Settings, SourceObject
+from joiner.provisioning.decisions.scope import source_values
+from joiner.provisioning.mapping.compiler import compile_plan
+from joiner.provisioning.mapping.plan import ObjectPlan
+from joiner.provisioning.mapping.schema import SchemaError, parse_schema
 
 NOON = datetime(2026, 5, 6, 12, tzinfo=UTC)
 SOURCE = SourceObject("User", "a1", "ada@x.example", {"userPrincipalName": "ada@x.example"}, True, False)

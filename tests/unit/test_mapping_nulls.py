@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from joiner.provisioning.differences import differences
-from joiner.provisioning.mapping import compile_plan
-from joiner.provisioning.plan import ObjectPlan
-from joiner.provisioning.schema import SchemaError, parse_schema
+from joiner.provisioning.decisions.differences import differences
+from joiner.provisioning.mapping.compiler import compile_plan
+from joiner.provisioning.mapping.plan import ObjectPlan
+from joiner.provisioning.mapping.schema import SchemaError, parse_schema
 from tests.mappings import FLOW_NULL, document, mapping, open_gates, users_of
 
 NOTHING = "nothing is written"

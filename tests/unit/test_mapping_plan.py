@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from joiner.provisioning.differences import Difference, differences
-from joiner.provisioning.mapping import compile_plan
-from joiner.provisioning.plan import AttributeFlow
-from joiner.provisioning.schema import SchemaError, parse_schema
-from joiner.provisioning.target_path import compile_path
-from joiner.provisioning.templates import template_by_id, templates, templates_of
-from joiner.provisioning.wire import resource_of
+from joiner.provisioning.decisions.differences import Difference, differences
+from joiner.provisioning.decisions.wire import resource_of
+from joiner.provisioning.job.templates import template_by_id, templates, templates_of
+from joiner.provisioning.mapping.compiler import compile_plan
+from joiner.provisioning.mapping.plan import AttributeFlow
+from joiner.provisioning.mapping.schema import SchemaError, parse_schema
+from joiner.provisioning.mapping.target_path import compile_path
 from tests.mappings import ALVAO, ENTERPRISE, document, flow_of, mapping, users_of, values
 
 

@@ -10,8 +10,8 @@ import orjson
 
 from joiner.directory.store import MIGRATIONS as DIRECTORY_MIGRATIONS
 from joiner.provisioning import side
-from joiner.provisioning.planning import plans
-from joiner.provisioning.planning.fingerprint import Fingerprint
+from joiner.provisioning.plans import plans
+from joiner.provisioning.plans.fingerprint import Fingerprint
 from joiner.storage.migrations import migrate
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from joiner.expressions.environment import Environment
 from joiner.expressions.errors import EvaluationError, IgnoreObject
-from joiner.provisioning.decide import decide
-from joiner.provisioning.decision import (
+from joiner.provisioning.decisions.decide import decide
+from joiner.provisioning.decisions.decision import (
     Action,
     Create,
     Decision,
@@ -27,12 +27,12 @@ from joiner.provisioning.decision import (
     Status,
     TargetState,
 )
-from joiner.provisioning.mapping import compile_plan
-from joiner.provisioning.matching import is_of_the_attempt, match_queries, next_lookup
-from joiner.provisioning.plan import JobPlan, ObjectPlan
-from joiner.provisioning.schema import parse_schema
-from joiner.provisioning.scope import judge_scope, source_values
-from joiner.provisioning.templates import template_by_id
+from joiner.provisioning.decisions.matching import is_of_the_attempt, match_queries, next_lookup
+from joiner.provisioning.decisions.scope import judge_scope, source_values
+from joiner.provisioning.job.templates import template_by_id
+from joiner.provisioning.mapping.compiler import compile_plan
+from joiner.provisioning.mapping.plan import JobPlan, ObjectPlan
+from joiner.provisioning.mapping.schema import parse_schema
 
 PLAN: JobPlan = compile_plan(parse_schema(template_by_id("alvaoScim").schema))
 assert PLAN.users is not None

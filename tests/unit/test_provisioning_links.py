@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from joiner.clock import to_iso
-from joiner.provisioning import links
-from joiner.provisioning.decision import Link, LinkChange, Problem, QueryMatch
-from joiner.provisioning.jobs import add_job, ensure_tenant
+from joiner.provisioning.decisions.decision import Link, LinkChange, Problem, QueryMatch
+from joiner.provisioning.job import links
+from joiner.provisioning.job.jobs import add_job, ensure_tenant
+from joiner.provisioning.side import MIGRATIONS
 from joiner.storage.sqlite import Database
 
-MIGRATIONS = Path(links.__file__).parent / "migrations"
 START = datetime(2024, 5, 6, 7, 0, tzinfo=UTC)
 BROKEN = Problem("InternalServerError", "the application answered HTTP 500")
 

@@ -9,12 +9,20 @@ import pytest
 
 from joiner.expressions.compiler import Candidates
 from joiner.expressions.errors import EvaluationError
-from joiner.provisioning.decide import decide
-from joiner.provisioning.decision import Create, QueryMatch, QueryUnique, Scope, Settings, SourceObject, TargetState
-from joiner.provisioning.mapping import compile_plan
-from joiner.provisioning.matching import match_queries, next_lookup
-from joiner.provisioning.plan import ObjectPlan
-from joiner.provisioning.schema import SchemaError, parse_schema
+from joiner.provisioning.decisions.decide import decide
+from joiner.provisioning.decisions.decision import (
+    Create,
+    QueryMatch,
+    QueryUnique,
+    Scope,
+    Settings,
+    SourceObject,
+    TargetState,
+)
+from joiner.provisioning.decisions.matching import match_queries, next_lookup
+from joiner.provisioning.mapping.compiler import compile_plan
+from joiner.provisioning.mapping.plan import ObjectPlan
+from joiner.provisioning.mapping.schema import SchemaError, parse_schema
 from tests.mappings import document, mapping, users_of
 
 NICK = "nickName"

@@ -7,10 +7,19 @@ import orjson
 import pytest
 
 from joiner.provisioning.client.profile import TargetProfile
-from joiner.provisioning.decide import decide
-from joiner.provisioning.decision import Create, Link, Modify, QueryMatch, Scope, Settings, SourceObject, TargetState
-from joiner.provisioning.plan import ObjectPlan
-from joiner.provisioning.wire import Dialect, member_operations, operations_of
+from joiner.provisioning.decisions.decide import decide
+from joiner.provisioning.decisions.decision import (
+    Create,
+    Link,
+    Modify,
+    QueryMatch,
+    Scope,
+    Settings,
+    SourceObject,
+    TargetState,
+)
+from joiner.provisioning.decisions.wire import Dialect, member_operations, operations_of
+from joiner.provisioning.mapping.plan import ObjectPlan
 from joiner.scim.grammar import parse_path
 from joiner.scim.tree import Comparison, Path
 from tests.mappings import ENTERPRISE, document, mapping, open_gates, users_of

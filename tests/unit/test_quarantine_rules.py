@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from joiner.provisioning.job_settings import thresholds
-from joiner.provisioning.quarantine import Tally, fails_completely, is_over, next_attempt, renewed, verdict
+from joiner.provisioning.job.job_settings import thresholds
+from joiner.provisioning.job.quarantine import Tally, fails_completely, is_over, next_attempt, renewed, verdict
 
 DEFAULTS = thresholds({})
 BEGAN = datetime(2024, 5, 6, 7, 0, tzinfo=UTC)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from joiner.directory import store as directory_store
-from joiner.provisioning import pending_references
+from joiner.provisioning.cycle import pending_references
 from joiner.provisioning.side import MIGRATIONS
 from joiner.storage.sqlite import Database
 

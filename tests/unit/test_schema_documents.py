@@ -16,7 +16,7 @@ from joiner.provisioning.document.check import Before, check_document
 from joiner.provisioning.document.completion import complete_document
 from joiner.provisioning.document.discovery import definitions_of, with_discovered
 from joiner.provisioning.document.text import read_document, write_document
-from joiner.provisioning.templates import template_by_id, templates
+from joiner.provisioning.job.templates import template_by_id, templates
 from joiner.scim.core import ENTERPRISE, GROUP, USER
 from joiner.scim.discovery import schema_document
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from joiner.errors import NotFoundError
-from joiner.provisioning import jobs
-from joiner.provisioning.cycles import begin_cycle, end_cycle
-from joiner.provisioning.schema_versions import (
+from joiner.provisioning.job import jobs
+from joiner.provisioning.job.cycles import begin_cycle, end_cycle
+from joiner.provisioning.job.schema_versions import (
     KEPT,
     job_at_version,
     look_at_everything,

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from joiner.errors import InvalidValueError
-from joiner.provisioning.schema import AttributeDefinition, Filter
-from joiner.provisioning.scope_vectors import run_vector, run_vectors
-from joiner.provisioning.scoping import compile_filter, validate_filter
+from joiner.provisioning.mapping.schema import AttributeDefinition, Filter
+from joiner.provisioning.mapping.scope_vectors import run_vector, run_vectors
+from joiner.provisioning.mapping.scoping import compile_filter, validate_filter
 
 VECTORS: list[dict[str, Any]] = json.loads(
     (Path(__file__).parents[1] / "vectors" / "scoping-vectors.json").read_text("utf-8")

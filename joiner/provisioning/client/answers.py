@@ -8,8 +8,8 @@ import orjson
 
 from joiner.expressions.values import canonical_text
 from joiner.provisioning.client.exchange import Answer
-from joiner.provisioning.failures import TargetError, incompatible
-from joiner.provisioning.target_path import compile_path
+from joiner.provisioning.client.failures import TargetError, incompatible
+from joiner.provisioning.mapping.target_path import compile_path
 
 Resource = dict[str, Any]
 

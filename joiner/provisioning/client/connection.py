@@ -9,7 +9,7 @@ from joiner.errors import InvalidValueError
 from joiner.provisioning.client.authentication import is_token
 from joiner.provisioning.client.tenant_url import parse_tenant_url
 from joiner.provisioning.client.tls import TlsMaterial
-from joiner.provisioning.wire import Dialect
+from joiner.provisioning.decisions.wire import Dialect
 
 
 class _Secretive(msgspec.Struct, frozen=True):

@@ -16,9 +16,9 @@ from joiner.net.addresses import Addresses
 from joiner.net.pinned import pinned_connector
 from joiner.provisioning.client.connections import Connections
 from joiner.provisioning.client.exchange import Answer
+from joiner.provisioning.client.failures import TargetError, incompatible
 from joiner.provisioning.client.line import too_long
 from joiner.provisioning.client.tls import TlsMaterial, tls_context
-from joiner.provisioning.failures import TargetError, incompatible
 
 HEADERS: Final[Mapping[str, str]] = {"Accept-Encoding": "identity", "User-Agent": "joiner"}
 REQUEST_TIMEOUT: Final = 60.0

@@ -8,7 +8,7 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 
-from joiner.provisioning.failures import TargetError, incompatible
+from joiner.provisioning.client.failures import TargetError, incompatible
 
 BUFFER: Final = 256 * 1024
 

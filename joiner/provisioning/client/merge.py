@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from joiner.provisioning.failures import TargetError, incompatible
+from joiner.provisioning.client.failures import TargetError, incompatible
 from joiner.scim.core import GROUPS, USERS
 from joiner.scim.errors import ScimError
 from joiner.scim.grammar import split_urn

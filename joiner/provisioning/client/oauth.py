@@ -15,9 +15,9 @@ from joiner.errors import JoinerError
 from joiner.provisioning.client.answers import json_of
 from joiner.provisioning.client.authentication import Headers, is_token
 from joiner.provisioning.client.exchange import Answer, Exchange
+from joiner.provisioning.client.failures import TargetError, TargetUnusableError
 from joiner.provisioning.client.gate import Sleep
 from joiner.provisioning.client.retries import TRANSIENT, TRIES, backoff
-from joiner.provisioning.failures import TargetError, TargetUnusableError
 
 ASSUMED_LIFETIME: Final = 3600.0
 """Seconds, when the token endpoint does not say."""

@@ -24,9 +24,9 @@ from joiner.provisioning.client.http import open_exchange
 from joiner.provisioning.client.oauth import AccessTokens, Grant, secret_in_basic, secret_in_body
 from joiner.provisioning.client.pace import Pace
 from joiner.provisioning.client.profile import TargetProfile
+from joiner.provisioning.client.target import ScimTarget
 from joiner.provisioning.client.tls import TlsMaterial
-from joiner.provisioning.target import ScimTarget
-from joiner.provisioning.wire import content_type
+from joiner.provisioning.decisions.wire import content_type
 
 IDLE: Final = 30.0
 """Seconds after which a target that nobody uses is closed."""

@@ -7,11 +7,10 @@ from typing import Any, Final, Literal
 import msgspec
 
 from joiner.ids import new_id
+from joiner.provisioning.client.failures import TargetError, TargetUnusableError
 from joiner.provisioning.client.profile import DEFAULT_PROFILE, profile_document
-from joiner.provisioning.failures import TargetError, TargetUnusableError
-from joiner.provisioning.target import ScimTarget
-from joiner.provisioning.target_path import compile_path
-from joiner.provisioning.wire import (
+from joiner.provisioning.client.target import ScimTarget
+from joiner.provisioning.decisions.wire import (
     ENTERPRISE_SCHEMA,
     GROUP_SCHEMA,
     MEMBERS,
@@ -20,6 +19,7 @@ from joiner.provisioning.wire import (
     member_operations,
     patch_body,
 )
+from joiner.provisioning.mapping.target_path import compile_path
 
 USERS: Final = "/Users"
 GROUPS: Final = "/Groups"

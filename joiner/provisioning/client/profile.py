@@ -7,7 +7,7 @@ import msgspec
 
 from joiner.errors import InvalidValueError
 from joiner.provisioning.client.pace import PaceLimits
-from joiner.provisioning.wire import Dialect, changes_members
+from joiner.provisioning.decisions.wire import Dialect, changes_members
 
 ENTRA_RATE = 25.0
 """Requests per second that every application must sustain (provisioning service §16, REQ-C-035)."""

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import orjson
 
 from joiner.provisioning.client.exchange import Answer
-from joiner.provisioning.plan import ALWAYS_SECRET
+from joiner.provisioning.mapping.plan import ALWAYS_SECRET
 
 MASK: Final = "*"
 MASKED: Final = MASK.encode()

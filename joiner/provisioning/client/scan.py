@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from joiner.clock import Clock
 from joiner.provisioning.client.answers import Resource, folded
-from joiner.provisioning.target_path import compile_path
+from joiner.provisioning.mapping.target_path import compile_path
 
 FRESH: Final = 300.0
 """Seconds for which what was read is used, unless we change something in between."""

@@ -7,7 +7,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 import msgspec
 
-from joiner.provisioning.wire import Dialect
+from joiner.provisioning.decisions.wire import Dialect
 
 FLAGS: Final[Mapping[str, Dialect]] = {
     "aadoptscim062020": Dialect.ENTRA_COMPLIANT,

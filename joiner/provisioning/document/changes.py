@@ -7,8 +7,8 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from joiner.provisioning.document.completion import object_mappings_of
-from joiner.provisioning.document.shape import read_shape
-from joiner.provisioning.schema import AttributeDefinition, AttributeMapping, Filter, ObjectMapping
+from joiner.provisioning.mapping.schema import AttributeDefinition, AttributeMapping, Filter, ObjectMapping
+from joiner.provisioning.mapping.shape import read_shape
 
 Document = Mapping[str, Any]
 Kind = Literal["added", "removed", "changed"]

@@ -1,6 +1,6 @@
 """Whether a schema document can be saved: everything that is wrong with it, each at its path (REQ-P-144).
 
-Attribute mappings have their checks in `mappings.py`, scoping filters in `joiner.provisioning.scoping`.
+Attribute mappings have their checks in `mappings.py`, scoping filters in `mapping/scoping.py`.
 """
 
 from collections import Counter
@@ -11,10 +11,9 @@ from typing import Any, Final
 from joiner.provisioning.document.completion import complete_document
 from joiner.provisioning.document.findings import Findings, Report
 from joiner.provisioning.document.mappings import Objects, check_mappings
-from joiner.provisioning.document.shape import read_shape
 from joiner.provisioning.document.unsupported import carried_out
-from joiner.provisioning.mapping import compile_plan
-from joiner.provisioning.schema import (
+from joiner.provisioning.mapping.compiler import compile_plan
+from joiner.provisioning.mapping.schema import (
     AttributeDefinition,
     DirectoryDefinition,
     Flags,
@@ -25,7 +24,8 @@ from joiner.provisioning.schema import (
     SynchronizationSchema,
     words_of,
 )
-from joiner.provisioning.scoping import clauses_of, validate_filter
+from joiner.provisioning.mapping.scoping import clauses_of, validate_filter
+from joiner.provisioning.mapping.shape import read_shape
 
 FLOWS: Final = ("None", "Add", "Update", "Delete")
 DISCOVERABILITIES: Final = ("None", "AttributeNames", "AttributeDataTypes", "AttributeReadOnly", "ReferenceAttributes")

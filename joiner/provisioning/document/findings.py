@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from joiner.provisioning.document.shape import Problem
+from joiner.provisioning.mapping.shape import Problem
 
 PARTS: Final = re.compile(r"[.\[\]]+")
 

@@ -9,13 +9,13 @@ from joiner.errors import InvalidValueError
 from joiner.expressions.compiler import Compiled, compile_attribute, compile_expression
 from joiner.expressions.errors import ExpressionError, with_caret
 from joiner.expressions.syntax import LONGEST, Attribute, Call, Comparison, Constant, Node, attributes_of
-from joiner.provisioning.coercion import COERCIONS, CoercionError
 from joiner.provisioning.document.findings import Findings
 from joiner.provisioning.document.unsupported import unsupported_functions
-from joiner.provisioning.mapped_source import RAW_NAME
-from joiner.provisioning.plan import ASSIGNMENTS, ROLE_FUNCTIONS, SOFT_DELETED
-from joiner.provisioning.schema import AttributeDefinition, AttributeMapping, ObjectMapping
-from joiner.provisioning.target_path import compile_path
+from joiner.provisioning.mapping.coercion import COERCIONS, CoercionError
+from joiner.provisioning.mapping.mapped_source import RAW_NAME
+from joiner.provisioning.mapping.plan import ASSIGNMENTS, ROLE_FUNCTIONS, SOFT_DELETED
+from joiner.provisioning.mapping.schema import AttributeDefinition, AttributeMapping, ObjectMapping
+from joiner.provisioning.mapping.target_path import compile_path
 
 CHANCE: Final = frozenset({"Guid", "RandomString"})
 UNIQUE: Final = "SelectUniqueValue"

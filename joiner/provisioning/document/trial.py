@@ -12,9 +12,9 @@ from joiner.expressions.environment import ENVIRONMENT, Environment
 from joiner.expressions.errors import ExpressionError, IgnoreAttribute, IgnoreObject
 from joiner.expressions.source_tree import to_tree
 from joiner.expressions.values import canonical_text, single
-from joiner.provisioning.coercion import COERCIONS
-from joiner.provisioning.plan import ASSIGNMENTS
-from joiner.provisioning.schema import AttributeDefinition
+from joiner.provisioning.mapping.coercion import COERCIONS
+from joiner.provisioning.mapping.plan import ASSIGNMENTS
+from joiner.provisioning.mapping.schema import AttributeDefinition
 
 
 class Trial(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

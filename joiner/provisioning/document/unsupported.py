@@ -5,7 +5,7 @@ import msgspec
 from joiner.expressions.errors import ExpressionError
 from joiner.expressions.functions import UNSUPPORTED
 from joiner.expressions.syntax import functions_of, parse
-from joiner.provisioning.schema import AttributeMapping, ObjectMapping, SynchronizationSchema
+from joiner.provisioning.mapping.schema import AttributeMapping, ObjectMapping, SynchronizationSchema
 
 
 def unsupported_functions(mapping: AttributeMapping) -> frozenset[str]:

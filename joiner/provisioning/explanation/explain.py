@@ -9,22 +9,22 @@ from joiner.clock import Clock
 from joiner.directory.assignment_paths import assignment_paths
 from joiner.directory.store import DirectoryStore
 from joiner.errors import JoinerError, NotFoundError
-from joiner.provisioning import journal_rows
 from joiner.provisioning.client.profile import DEFAULT_PROFILE
-from joiner.provisioning.cycles import cycle_of_its_own
-from joiner.provisioning.decision import Decision, ObjectType, QueryMatch, SourceObject
+from joiner.provisioning.cycle.exporting import decide_items
+from joiner.provisioning.cycle.items import Item, items_of
+from joiner.provisioning.cycle.run import DescribeLog, JobContext, OpenReads, Prepare, Run
+from joiner.provisioning.cycle.sources import sources_by_id
+from joiner.provisioning.decisions.decision import Decision, ObjectType, QueryMatch, SourceObject
 from joiner.provisioning.explanation.flows import explain_flows, for_json
 from joiner.provisioning.explanation.listening import Listening
 from joiner.provisioning.explanation.verdict import Known, verdict_of
-from joiner.provisioning.exporting import decide_items
-from joiner.provisioning.items import Item, items_of
-from joiner.provisioning.jobs import Job
-from joiner.provisioning.journal import properties_of
-from joiner.provisioning.plan import ASSIGNMENTS, REDACTED, SOFT_DELETED, ObjectPlan
+from joiner.provisioning.job.cycles import cycle_of_its_own
+from joiner.provisioning.job.jobs import Job
+from joiner.provisioning.log import journal_rows
+from joiner.provisioning.log.journal import properties_of
+from joiner.provisioning.mapping.plan import ASSIGNMENTS, REDACTED, SOFT_DELETED, ObjectPlan
+from joiner.provisioning.mapping.read_attributes import attributes_read
 from joiner.provisioning.ports import Target
-from joiner.provisioning.read_attributes import attributes_read
-from joiner.provisioning.run import DescribeLog, JobContext, OpenReads, Prepare, Run
-from joiner.provisioning.sources import sources_by_id
 from joiner.storage.sqlite import Database
 
 ENTRIES: Final = 5

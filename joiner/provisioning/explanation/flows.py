@@ -12,8 +12,8 @@ from joiner.expressions.environment import ENVIRONMENT
 from joiner.expressions.errors import IgnoreAttribute, IgnoreObject
 from joiner.expressions.steps import Step, explain
 from joiner.expressions.values import canonical_text
-from joiner.provisioning.differences import differences
-from joiner.provisioning.plan import REDACTED, AttributeFlow, ObjectPlan
+from joiner.provisioning.decisions.differences import differences
+from joiner.provisioning.mapping.plan import REDACTED, AttributeFlow, ObjectPlan
 
 Document = dict[str, Any]
 

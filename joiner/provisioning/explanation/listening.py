@@ -5,8 +5,8 @@ from typing import Any
 
 import orjson
 
-from joiner.provisioning.failures import TargetError
-from joiner.provisioning.plan import REDACTED, ObjectPlan
+from joiner.provisioning.client.failures import TargetError
+from joiner.provisioning.mapping.plan import REDACTED, ObjectPlan
 from joiner.provisioning.ports import Resource, TargetReads
 from joiner.provisioning.reads_through import ReadsThrough
 

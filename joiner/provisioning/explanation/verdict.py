@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from joiner.provisioning.decision import Action, Decision, Exit, Link, Scope, SourceObject, Status
-from joiner.provisioning.failures import RECOMMENDATIONS
+from joiner.provisioning.client.failures import RECOMMENDATIONS
+from joiner.provisioning.decisions.decision import Action, Decision, Exit, Link, Scope, SourceObject, Status
 
 WHY_NOT: Final[Mapping[Exit, str]] = {
     Exit.PURGED: "it was permanently deleted from the directory",

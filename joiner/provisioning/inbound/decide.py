@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from joiner.provisioning.decision import (
+from joiner.provisioning.decisions.decision import (
     Action,
     Change,
     Create,
@@ -24,11 +24,11 @@ from joiner.provisioning.decision import (
     Status,
     Step,
 )
-from joiner.provisioning.differences import Difference, differences
+from joiner.provisioning.decisions.differences import Difference, differences
+from joiner.provisioning.decisions.refusals import fail, mapping_problem, missing_problem, skip
+from joiner.provisioning.decisions.scope import scoping_step
 from joiner.provisioning.inbound.plan import ENABLED
-from joiner.provisioning.plan import Computed, ObjectPlan
-from joiner.provisioning.refusals import fail, mapping_problem, missing_problem, skip
-from joiner.provisioning.scope import scoping_step
+from joiner.provisioning.mapping.plan import Computed, ObjectPlan
 
 
 @dataclass(frozen=True, slots=True)

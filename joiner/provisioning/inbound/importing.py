@@ -17,9 +17,8 @@ from joiner.errors import AlreadyExistsError, JoinerError
 from joiner.expressions.environment import ENVIRONMENT, Environment
 from joiner.expressions.values import canonical_text
 from joiner.ids import new_id
-from joiner.provisioning import links
-from joiner.provisioning.decide import as_staged
-from joiner.provisioning.decision import (
+from joiner.provisioning.decisions.decide import as_staged
+from joiner.provisioning.decisions.decision import (
     Action,
     Decision,
     Exit,
@@ -29,16 +28,17 @@ from joiner.provisioning.decision import (
     SourceObject,
     Status,
 )
+from joiner.provisioning.decisions.refusals import fail
 from joiner.provisioning.inbound import leavers, managers, people
 from joiner.provisioning.inbound.decide import Match, decide, put_off
 from joiner.provisioning.inbound.leavers import Leaver
 from joiner.provisioning.inbound.plan import InboundPlan
-from joiner.provisioning.journal import LogContext, Outcome, given_up
-from joiner.provisioning.journal_packing import PackedRow, extended, joined, packed_row
-from joiner.provisioning.journal_rows import Journal, last_name
-from joiner.provisioning.plan import Computed
-from joiner.provisioning.refusals import fail
-from joiner.provisioning.rows import from_json, marks, to_json
+from joiner.provisioning.job import links
+from joiner.provisioning.log.journal import LogContext, Outcome, given_up
+from joiner.provisioning.log.journal_packing import PackedRow, extended, joined, packed_row
+from joiner.provisioning.log.journal_rows import Journal, last_name
+from joiner.provisioning.mapping.plan import Computed
+from joiner.storage.rows import from_json, marks, to_json
 
 NAMES: Final = ("userName", "displayName")
 """What people call a user of the source by."""

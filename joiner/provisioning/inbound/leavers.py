@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from joiner.provisioning import deletions
-from joiner.provisioning.jobs import Job
-from joiner.provisioning.rows import marks
+from joiner.provisioning.cycle import deletions
+from joiner.provisioning.job.jobs import Job
+from joiner.storage.rows import marks
 
 WITH_CAUSE: Final = """
 inbound_removal r JOIN link l ON l.job_id = r.job_id AND l.source_id = r.source_id

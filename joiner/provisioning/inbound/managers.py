@@ -10,10 +10,10 @@ from typing import Any
 
 from joiner.directory import users
 from joiner.errors import InvalidValueError
-from joiner.provisioning import links
-from joiner.provisioning.decision import Change, Problem, Status, Step
+from joiner.provisioning.decisions.decision import Change, Problem, Status, Step
 from joiner.provisioning.inbound import people
 from joiner.provisioning.inbound.plan import MANAGER, InboundPlan
+from joiner.provisioning.job import links
 
 STEP = "EntrySynchronizationUpdate"
 UNRESOLVED = "UnableToResolveReferenceAttributeValue"

@@ -14,8 +14,7 @@ from joiner.directory.model import User
 from joiner.errors import InvalidValueError
 from joiner.expressions.values import canonical_text
 from joiner.ids import new_id
-from joiner.provisioning import links
-from joiner.provisioning.decision import (
+from joiner.provisioning.decisions.decision import (
     Action,
     Change,
     Create,
@@ -28,11 +27,12 @@ from joiner.provisioning.decision import (
     Step,
     TargetState,
 )
+from joiner.provisioning.decisions.unique import add_unique, next_unique
 from joiner.provisioning.inbound.decide import Match, without_empty
 from joiner.provisioning.inbound.plan import ENABLED, InboundPlan
-from joiner.provisioning.plan import Computed, ObjectPlan
-from joiner.provisioning.target_path import compile_path
-from joiner.provisioning.unique import add_unique, next_unique
+from joiner.provisioning.job import links
+from joiner.provisioning.mapping.plan import Computed, ObjectPlan
+from joiner.provisioning.mapping.target_path import compile_path
 
 NAME: Final = "userPrincipalName"
 ENABLED_PATH: Final = compile_path(ENABLED)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from joiner.expressions.values import canonical_text
-from joiner.provisioning.coercion import COERCIONS, CoercionError
 from joiner.provisioning.document.unsupported import carried_out
-from joiner.provisioning.mapping import compile_plan
-from joiner.provisioning.plan import ObjectPlan
-from joiner.provisioning.schema import AttributeDefinition, AttributeType, SchemaError, parse_schema
-from joiner.provisioning.target_path import TargetPath, compile_path
+from joiner.provisioning.mapping.coercion import COERCIONS, CoercionError
+from joiner.provisioning.mapping.compiler import compile_plan
+from joiner.provisioning.mapping.plan import ObjectPlan
+from joiner.provisioning.mapping.schema import AttributeDefinition, AttributeType, SchemaError, parse_schema
+from joiner.provisioning.mapping.target_path import TargetPath, compile_path
 
 ENABLED = "accountEnabled"
 MANAGER = "manager"

@@ -14,19 +14,20 @@ from typing import Final
 
 from joiner.clock import Clock, from_iso, to_iso
 from joiner.errors import JoinerError
-from joiner.provisioning import cycles, deletions, jobs, standing
-from joiner.provisioning.cycle_runs import give_up, job_to_run
-from joiner.provisioning.cycles import Cycle
+from joiner.provisioning.client.target import ScimTarget
+from joiner.provisioning.cycle import deletions, standing
+from joiner.provisioning.cycle.cycle_runs import give_up, job_to_run
+from joiner.provisioning.cycle.run import DescribeLog
 from joiner.provisioning.inbound import leavers, managers, uploads
 from joiner.provisioning.inbound.importing import Arrival, ImportContext, Importing, due_arrivals
 from joiner.provisioning.inbound.plan import InboundPlan
 from joiner.provisioning.inbound.source import Part, from_cursor, probe_source, read_part, to_cursor, window
-from joiner.provisioning.job_settings import deletion_limits
-from joiner.provisioning.jobs import Job
-from joiner.provisioning.journal import LogContext
-from joiner.provisioning.run import DescribeLog
-from joiner.provisioning.target import ScimTarget
-from joiner.provisioning.templates import source_of
+from joiner.provisioning.job import cycles, jobs
+from joiner.provisioning.job.cycles import Cycle
+from joiner.provisioning.job.job_settings import deletion_limits
+from joiner.provisioning.job.jobs import Job
+from joiner.provisioning.job.templates import source_of
+from joiner.provisioning.log.journal import LogContext
 from joiner.provisioning.turns import Turns
 from joiner.storage.sqlite import Database
 

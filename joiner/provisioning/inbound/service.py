@@ -9,19 +9,19 @@ from typing import Final
 
 from joiner.clock import Clock
 from joiner.errors import InvalidStateError, InvalidValueError, TooManyRequestsError
-from joiner.provisioning import jobs
-from joiner.provisioning.cycles import Cycle
+from joiner.provisioning.client.target import ScimTarget
 from joiner.provisioning.inbound.importing import Arrival, Importing
 from joiner.provisioning.inbound.messages import MOST_OPERATIONS, parse_upload
 from joiner.provisioning.inbound.runner import InboundRunner
 from joiner.provisioning.inbound.source import read_one
 from joiner.provisioning.inbound.uploads import add_upload, count_waiting
-from joiner.provisioning.jobs import Job
-from joiner.provisioning.journal import Entry, LogContext
-from joiner.provisioning.journal_rows import entry_of
-from joiner.provisioning.rate import RequestLimit
-from joiner.provisioning.target import ScimTarget
-from joiner.provisioning.templates import source_of
+from joiner.provisioning.job import jobs
+from joiner.provisioning.job.cycles import Cycle
+from joiner.provisioning.job.jobs import Job
+from joiner.provisioning.job.templates import source_of
+from joiner.provisioning.log.journal import Entry, LogContext
+from joiner.provisioning.log.journal_rows import entry_of
+from joiner.provisioning.request_limit import RequestLimit
 from joiner.provisioning.turns import Turns
 from joiner.storage.sqlite import Database
 

@@ -14,8 +14,8 @@ import orjson
 from joiner.clock import from_iso
 from joiner.errors import NotFoundError
 from joiner.provisioning.client.answers import Page
-from joiner.provisioning.failures import incompatible
-from joiner.provisioning.target import ScimTarget
+from joiner.provisioning.client.failures import incompatible
+from joiner.provisioning.client.target import ScimTarget
 
 USERS: Final = "/Users"
 CHECK: Final = "list of users (/Users?count=1)"

@@ -8,7 +8,7 @@ import msgspec
 
 from joiner.clock import to_iso
 from joiner.provisioning.inbound.messages import Operation
-from joiner.provisioning.rows import from_json, to_json
+from joiner.storage.rows import from_json, to_json
 
 
 class Upload(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,8 +8,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from joiner.provisioning.decision import Action, Decision, Exit, Scope
-from joiner.provisioning.plan import ObjectPlan
+from joiner.provisioning.decisions.decision import Action, Decision, Exit, Scope
+from joiner.provisioning.mapping.plan import ObjectPlan
 from joiner.provisioning.ports import Considered
 
 Kind = Literal["mapping", "filter", "assignment", "directory", "reference", "target", "problem"]

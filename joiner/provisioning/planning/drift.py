@@ -11,11 +11,11 @@ from itertools import count
 from typing import Final
 
 from joiner.clock import to_iso
-from joiner.provisioning import cycles
-from joiner.provisioning.cycles import Cycle
-from joiner.provisioning.jobs import Job
-from joiner.provisioning.planning import plans
+from joiner.provisioning.job import cycles
+from joiner.provisioning.job.cycles import Cycle
+from joiner.provisioning.job.jobs import Job
 from joiner.provisioning.planning.survey import ACCOUNTS
+from joiner.provisioning.plans import plans
 from joiner.storage.sqlite import Database
 
 AT_ONCE: Final = 1000

@@ -12,16 +12,17 @@ import structlog
 
 from joiner.clock import Clock, from_iso, to_iso
 from joiner.errors import JoinerError, NotFoundError
-from joiner.provisioning import cycles, jobs, standing
-from joiner.provisioning.audit import SERVICE_ITSELF
-from joiner.provisioning.job_settings import DRIFT_HOURS, drift_action, drift_interval
-from joiner.provisioning.jobs import Job
-from joiner.provisioning.notices import Occasion
-from joiner.provisioning.planning import applying, comparing
+from joiner.provisioning.cycle import standing
+from joiner.provisioning.job import cycles, jobs
+from joiner.provisioning.job.job_settings import DRIFT_HOURS, drift_action, drift_interval
+from joiner.provisioning.job.jobs import Job
+from joiner.provisioning.log.audit import SERVICE_ITSELF
+from joiner.provisioning.notifications.notices import Occasion
 from joiner.provisioning.planning.overlay import Variation
-from joiner.provisioning.planning.plans import Plan
 from joiner.provisioning.planning.service import Planning, has_changes
-from joiner.provisioning.rows import from_row
+from joiner.provisioning.plans import applying, comparing
+from joiner.provisioning.plans.plans import Plan
+from joiner.storage.rows import from_row
 from joiner.storage.sqlite import Database
 
 TRIED_AGAIN: Final = timedelta(hours=1)

@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from joiner.provisioning.journal_rows import failures_of
-from joiner.provisioning.planning import plans
+from joiner.provisioning.log.journal_rows import failures_of
 from joiner.provisioning.planning.causes import ACCOUNT_GONE
 from joiner.provisioning.planning.planned_writes import PREFIX
-from joiner.provisioning.rows import from_json, to_json
+from joiner.provisioning.plans import plans
+from joiner.storage.rows import from_json, to_json
 from joiner.storage.sqlite import Database
 
 AT_ONCE: Final = 1000

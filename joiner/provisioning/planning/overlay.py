@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from joiner.errors import InvalidStateError
-from joiner.provisioning.cycles import running_cycle
+from joiner.provisioning.job.cycles import running_cycle
 from joiner.storage.sqlite import Database
 
 LIVE: Final = "live"

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from joiner.provisioning.client.failures import TargetError
 from joiner.provisioning.client.merge import merged
-from joiner.provisioning.failures import TargetError
 from joiner.provisioning.planning.planned_writes import UNIQUE, PlannedWrites, Write
 from joiner.provisioning.ports import Resource, TargetReads
 from joiner.provisioning.reads_through import ReadsThrough

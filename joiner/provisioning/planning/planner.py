@@ -14,23 +14,24 @@ import orjson
 from joiner.clock import Clock
 from joiner.directory.store import DirectoryStore
 from joiner.errors import InvalidStateError, JoinerError
-from joiner.provisioning import cycles, jobs
+from joiner.provisioning.client.failures import TargetError
 from joiner.provisioning.client.profile import profile_document
-from joiner.provisioning.cycle import CycleRunner
-from joiner.provisioning.cycles import Cycle
-from joiner.provisioning.failures import TargetError
-from joiner.provisioning.jobs import Job
-from joiner.provisioning.journal import LogContext
-from joiner.provisioning.planning import drift, plans
+from joiner.provisioning.cycle.prepare import PlanCache
+from joiner.provisioning.cycle.run import OBJECTS_PER_PAGE, DescribeLog, JobContext, OpenReads, Run
+from joiner.provisioning.cycle.runner import CycleRunner
+from joiner.provisioning.job import cycles, jobs
+from joiner.provisioning.job.cycles import Cycle
+from joiner.provisioning.job.jobs import Job
+from joiner.provisioning.log.journal import LogContext
+from joiner.provisioning.planning import drift
 from joiner.provisioning.planning.keeping import Keeping
 from joiner.provisioning.planning.overlay import Variation, overlay
 from joiner.provisioning.planning.planned_target import PlannedTarget
 from joiner.provisioning.planning.planned_writes import PlannedWrites
 from joiner.provisioning.planning.recorder import Recorder
 from joiner.provisioning.planning.survey import Survey, Surveyed, SurveyedReads
+from joiner.provisioning.plans import plans
 from joiner.provisioning.ports import Target
-from joiner.provisioning.prepare import PlanCache
-from joiner.provisioning.run import OBJECTS_PER_PAGE, DescribeLog, JobContext, OpenReads, Run
 from joiner.provisioning.turns import Turns
 from joiner.storage.sqlite import Database
 

@@ -8,16 +8,16 @@ from typing import Any, Final
 import msgspec
 
 from joiner.directory.assignment_paths import assignment_paths
-from joiner.provisioning.decision import Action, LinkChange, Status
-from joiner.provisioning.exchanges import SHORTEST_SECRET, texts_in
-from joiner.provisioning.journal import change_parts
-from joiner.provisioning.plan import REDACTED
+from joiner.provisioning.cycle.run import JobContext
+from joiner.provisioning.decisions.decision import Action, LinkChange, Status
+from joiner.provisioning.log.exchanges import SHORTEST_SECRET, texts_in
+from joiner.provisioning.log.journal import change_parts
+from joiner.provisioning.mapping.plan import REDACTED
 from joiner.provisioning.planning.causes import causes_of, explanation_of_skip
-from joiner.provisioning.planning.fingerprint import fingerprint_of
 from joiner.provisioning.planning.planned_writes import PlannedWrites, Write
+from joiner.provisioning.plans.fingerprint import fingerprint_of
 from joiner.provisioning.ports import Considered, DecidedReference
-from joiner.provisioning.rows import to_json, write_rows
-from joiner.provisioning.run import JobContext
+from joiner.storage.rows import to_json, write_rows
 
 Row = tuple[Any, ...]
 

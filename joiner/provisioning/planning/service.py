@@ -9,15 +9,15 @@ import structlog
 
 from joiner.clock import Clock
 from joiner.errors import InvalidStateError, InvalidValueError
-from joiner.provisioning import jobs
-from joiner.provisioning.audit import Actor
-from joiner.provisioning.cycles import Cycle
-from joiner.provisioning.jobs import Job
-from joiner.provisioning.planning import applying, comparing, corrections, plans
+from joiner.provisioning.cycle.prepare import PlanCache
+from joiner.provisioning.job import jobs
+from joiner.provisioning.job.cycles import Cycle
+from joiner.provisioning.job.jobs import Job
+from joiner.provisioning.log.audit import Actor
 from joiner.provisioning.planning.overlay import Variation
 from joiner.provisioning.planning.planner import Planner, PrepareWith, context_hash
-from joiner.provisioning.planning.plans import Plan, PlanItem, PlanKind
-from joiner.provisioning.prepare import PlanCache
+from joiner.provisioning.plans import applying, comparing, corrections, plans
+from joiner.provisioning.plans.plans import Plan, PlanItem, PlanKind
 from joiner.storage.sqlite import Database
 
 log = structlog.get_logger(__name__)

@@ -12,17 +12,17 @@ from typing import Any, Final
 
 import orjson
 
-from joiner.provisioning.census_reading import UntrustworthyListError, check_whole
-from joiner.provisioning.decision import ObjectType
-from joiner.provisioning.failures import TargetError, TargetUnusableError
-from joiner.provisioning.items import items_of
-from joiner.provisioning.plan import ObjectPlan
+from joiner.provisioning.client.failures import TargetError, TargetUnusableError
+from joiner.provisioning.cycle.census_reading import UntrustworthyListError, check_whole
+from joiner.provisioning.cycle.items import items_of
+from joiner.provisioning.cycle.reference import MANAGER, MEMBERS
+from joiner.provisioning.cycle.run import ENDPOINTS, OBJECTS_PER_PAGE, UNREAD, Run
+from joiner.provisioning.cycle.sources import page_of_sources
+from joiner.provisioning.decisions.decision import ObjectType
+from joiner.provisioning.mapping.plan import ObjectPlan
 from joiner.provisioning.ports import Resource, TargetReads
 from joiner.provisioning.reads_through import ReadsThrough
-from joiner.provisioning.reference import MANAGER, MEMBERS
-from joiner.provisioning.rows import to_json
-from joiner.provisioning.run import ENDPOINTS, OBJECTS_PER_PAGE, UNREAD, Run
-from joiner.provisioning.sources import page_of_sources
+from joiner.storage.rows import to_json
 from joiner.storage.sqlite import Database
 
 AT_ONCE: Final = 500

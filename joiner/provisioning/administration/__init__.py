@@ -1,0 +1,1 @@
+"""What an administrator does with jobs. Nothing here knows HTTP."""

@@ -1,0 +1,1 @@
+"""What is told of what was done: the provisioning log and the audit log."""

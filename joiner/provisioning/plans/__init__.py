@@ -1,0 +1,1 @@
+"""Plans that were made: kept, compared, carried out."""
