@@ -19,13 +19,14 @@ PATIENCE = 60.0
 
 
 def joiner(*arguments: str, data: Path, check: bool = True, seconds: float = PATIENCE * 3, **environment: str) -> str:
-    """Runs one command of the command line in a process of its own and returns what it printed. `seconds`: it must not
-    take longer."""
+    """Runs one command of the command line in a process of its own, without the width of somebody's terminal, and
+    returns what it printed. `seconds`: it must not take longer."""
+    kept = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
     done = subprocess.run(
         [sys.executable, "-m", "joiner", *arguments, "--data", str(data)],
         capture_output=True,
         text=True,
-        env={**os.environ, **environment},
+        env={**kept, **environment},
         timeout=seconds,
         check=False,
     )
