@@ -152,9 +152,10 @@ class ProvisioningSide:
         return self._db
 
     async def start(self) -> None:
-        """Starts the durable engine, goes on with every cycle that a crash cut off, and schedules."""
+        """Starts the durable engine, goes on with every cycle that a crash cut off, ends every plan, and schedules."""
         await self._engine.start()
         overlay.forget_leftovers(self._folder)
+        await self._db.write(lambda connection: plans.fail_unfinished(connection, self._clock()))
         for cycle in cycles.running_cycles(self._db.reader):
             log.info("cycle goes on", cycle=cycle.id, job=cycle.job_id, phase=cycle.phase)
             await self._engine.run(cycle.id)

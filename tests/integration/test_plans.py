@@ -59,6 +59,20 @@ async def test_a_plan_changes_nothing_that_the_engine_keeps(world: World) -> Non
     assert not list(world.db.path.parent.glob("planning-*"))
 
 
+async def test_a_plan_that_a_crash_cut_off_has_failed_when_the_next_process_starts(world: World) -> None:
+    await joined(world)
+    plan = await make_plan(world)
+    unfinished = "UPDATE plan SET state = 'computing', error = NULL"
+    await world.db.write(lambda connection: connection.execute(unfinished).rowcount)
+    leftover = world.db.path.parent / "planning-left"
+    leftover.mkdir()
+    await world.side.start()
+    await world.side.stop()
+    plan = world.side.planning.plan(world.job_id, plan.number)
+    assert (plan.state, plan.error) == ("failed", "the process ended while the plan was being computed")
+    assert not leftover.exists()
+
+
 async def test_movers_leavers_and_memberships_are_planned_with_old_and_new_values_and_the_rule(world: World) -> None:
     ada, bea, team = await joined(world)
     await world.change_user(ada, jobTitle="Director")

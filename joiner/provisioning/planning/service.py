@@ -57,7 +57,7 @@ class Planning:
 
         def work(connection: sqlite3.Connection) -> int:
             if job.id not in self._tasks:
-                plans.fail_unfinished(connection, job.id, self._clock())
+                plans.fail_unfinished(connection, self._clock(), job.id)
             return plans.add_plan(
                 connection,
                 job.id,

@@ -158,11 +158,11 @@ def purge_plans(connection: sqlite3.Connection, before: datetime) -> int:
     ).rowcount
 
 
-def fail_unfinished(connection: sqlite3.Connection, job_id: str, now: datetime) -> None:
-    """What was being computed when a process ended will never be ready."""
+def fail_unfinished(connection: sqlite3.Connection, now: datetime, job_id: str | None = None) -> None:
+    """What was being computed when a process ended will never be ready; of one job, or of all."""
     connection.execute(
-        "UPDATE plan SET state = 'failed', ended_at = ?, error = 'the process ended while the plan was being computed'"
-        " WHERE state = 'computing' AND job_id = ?",
+        "UPDATE plan SET state = 'failed', ended_at = ?1, error = 'the process ended while the plan was being computed'"
+        " WHERE state = 'computing' AND job_id = ifnull(?2, job_id)",
         (to_iso(now), job_id),
     )
 
