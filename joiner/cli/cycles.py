@@ -97,9 +97,10 @@ def show_summary(output: Output, cycle: Document, title: str) -> None:
         output.say(f"The cycle failed: {error.get('message') or STOPPED}", style="red")
         output.say(*remedies(error, job))
     elif cycle["stagedDeletes"]:
+        number = cycle["stagedDeletes"]
+        held = "1 deletion is" if number == 1 else f"{number} deletions are"
         output.say(
-            f"{cycle['stagedDeletes']} deletions are held back: joiner job deletes {job} lists them,"
-            f" joiner job deletes {job} allow sends them.",
+            f"{held} held back: joiner job deletes {job} lists them, joiner job deletes {job} allow sends them.",
             style="yellow",
         )
     elif cycle["counts"].get("failure"):

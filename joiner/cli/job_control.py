@@ -73,10 +73,15 @@ async def deletes(
     body = {"items": [_held_id(held, item) for item in items]} if items else {}
     answer = await client.post(f"{found.path}/joiner.deletes/{action}", body)
     number = answer[ANSWERS[action]]
-    after = {"allow": "The next cycle sends them.", "reject": "They are not sent."}[action]
+    one = number == 1
+    after = {
+        "allow": f"The next cycle sends {'it' if one else 'them'}.",
+        "reject": "It is not sent." if one else "They are not sent.",
+    }[action]
     left = sum(not each["isAllowed"] for each in await client.every(f"{found.path}/joiner.deletes"))
-    waiting = f" {left} wait for an answer." if left else ""
-    output.show(answer, lambda out: out.say(f"{number} deletions {ANSWERS[action]}. {after}{waiting}"))
+    waiting = f" {left} {'waits' if left == 1 else 'wait'} for an answer." if left else ""
+    what = f"{number} {'deletion' if one else 'deletions'} {ANSWERS[action]}"
+    output.show(answer, lambda out: out.say(f"{what}. {after}{waiting}"))
 
 
 @command(app, "connection")

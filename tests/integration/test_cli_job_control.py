@@ -71,7 +71,7 @@ def test_on_demand_settings_held_deletions_quarantine_audit_and_export(office: O
     assert office.say("job", "deletes", "ALVAO").count("none yet") == 10
     assert "held back" in office.say("logs", "ALVAO", "--top", "3")
     rejected = office.say("job", "deletes", "ALVAO", "reject", "jakub.marek@fjordlight.example")
-    assert rejected == "1 deletions rejected. They are not sent. 9 wait for an answer.\n"
+    assert rejected == "1 deletion rejected. It is not sent. 9 wait for an answer.\n"
     assert office.say("job", "deletes", "ALVAO", "allow") == "9 deletions allowed. The next cycle sends them.\n"
     assert "8 disabled, 1 deleted" in office.say("job", "run", "ALVAO")
     assert office.say("job", "deletes", "ALVAO") == "Nothing is held back.\n"
@@ -84,7 +84,7 @@ def test_on_demand_settings_held_deletions_quarantine_audit_and_export(office: O
     audits = as_json("logs", "ALVAO", "--audit", "--top", "1", data=office.data)
     assert [entry["activityDisplayName"] for entry in audits] == ["Enable/restart provisioning configuration"]
     reasons = [entry["resultReason"] for entry in as_json("logs", "ALVAO", "--audit", data=office.data)]
-    assert {"1 held deletions rejected", "9 held deletions allowed"} <= set(reasons)
+    assert {"1 held deletion rejected", "9 held deletions allowed"} <= set(reasons)
     assert "moving house" in " ".join(office.say("logs", "ALVAO", "--audit").split())
     assert "only --top goes with --audit" in refused(
         "logs", "ALVAO", "--audit", "--follow", code=2, JOINER_DATA=str(office.data)

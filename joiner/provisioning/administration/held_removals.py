@@ -41,7 +41,8 @@ class HeldRemovals:
                 standing.lift(connection, job, now, by)
             if number:
                 jobs.run_soon(connection, job_id, now)
-                reason = f"{number} held deletions {'allowed' if allows else 'rejected'}"
+                what = "held deletion" if number == 1 else "held deletions"
+                reason = f"{number} {what} {'allowed' if allows else 'rejected'}"
                 audit.note(
                     connection, "Other", now, by, job.service_principal_id, job_id=job.id, reason=reason,
                     details={"Items": ", ".join(items or ())},

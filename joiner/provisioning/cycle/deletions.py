@@ -140,7 +140,9 @@ def hold_error(connection: sqlite3.Connection, job_id: str) -> dict[str, Any]:
     number = count_undecided(connection, job_id)
     return {
         "code": CODE,
-        "message": f"{number} deletions are held back until an administrator allows or rejects them",
+        "message": "one deletion is held back until an administrator allows or rejects it"
+        if number == 1
+        else f"{number} deletions are held back until an administrator allows or rejects them",
         "tenantActionable": True,
     }
 
