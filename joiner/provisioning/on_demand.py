@@ -36,6 +36,7 @@ from joiner.provisioning.log.journal_rows import Journal, entry_of
 from joiner.provisioning.mapping.read_attributes import read_by
 from joiner.provisioning.request_limit import RequestLimit
 from joiner.provisioning.turns import Turns
+from joiner.storage.rows import to_json
 from joiner.storage.sqlite import Database
 
 MOST_MEMBERS: Final = 5
@@ -83,7 +84,8 @@ class OnDemand:
         """The log entry of what was done. A job may be paused or in quarantine, and stays so.
 
         Raises TooManyRequestsError, NotFoundError for an object that the directory does not have, InvalidValueError
-        for too many members, InvalidStateError for a job that has no Tenant URL or does not provision the type.
+        for too many members and for who is none, InvalidStateError for a job that has no Tenant URL or does not
+        provision the type.
         """
         text = f"a job provisions {REQUESTS} objects on demand in {WINDOW.seconds} seconds"
         self._limit.count(job.id, self._clock(), text)
@@ -109,6 +111,7 @@ class OnDemand:
                 clock=self._clock,
             )
             source = _source(run, subject)
+            _refuse_strangers(run, subject, source.name)
             await self._work(run, subject, source)
             await self._db.write(lambda connection: self._note(connection, job, subject, source.name, by))
         return entry_of(self._db.reader, cycle.id, source.id)
@@ -217,6 +220,22 @@ class OnDemand:
         audit.note(
             connection, "User Provisioning", self._clock(), by, job.service_principal_id, job_id=job.id, details=told
         )
+
+
+NO_MEMBERS: Final = """
+SELECT coalesce(user.user_principal_name, value) FROM json_each(:members) LEFT JOIN user ON user.id = value
+WHERE NOT EXISTS (SELECT 1 FROM membership WHERE group_id = :group AND member_id = value)
+  AND NOT EXISTS (SELECT 1 FROM exported_reference WHERE job_id = :job AND source_id = :group
+                  AND attribute = 'members' AND related_id = value)
+"""
+"""Who was written as a member, and is none any more, can be taken out."""
+
+
+def _refuse_strangers(run: Run, subject: Subject, group: str) -> None:
+    parameters = {"job": run.job.id, "group": subject.object_id, "members": to_json(subject.member_ids)}
+    stranger = run.reader.execute(NO_MEMBERS, parameters).fetchone()
+    if stranger is not None:
+        raise InvalidValueError(f"'{stranger[0]}' is no member of the group '{group}'")
 
 
 def _source(run: Run, subject: Subject) -> SourceObject:

@@ -131,6 +131,17 @@ async def test_a_group_is_provisioned_with_the_members_named_and_no_sixth(api: J
     assert await world.held_groups() == {"Team": {f"user{number}" for number in range(1, 7)}}
 
 
+@pytest.mark.req("REQ-P-121")
+async def test_who_is_no_member_of_the_group_is_named_and_nothing_is_sent(api: JobApi) -> None:
+    world = api.world
+    ada, bea = await world.add_user("ada"), await world.add_user("bea")
+    team = await world.add_group("Team", ada)
+    await world.assign(team, ada, bea)
+    answer = await api.ask("POST", f"{api.job}/provisionOnDemand", body(api, team, "Group", [ada, bea]), 400)
+    assert answer["error"]["message"] == "'bea@fjord.example' is no member of the group 'Team'"
+    assert world.sent == []
+
+
 async def test_a_user_gets_the_manager_who_has_an_account(api: JobApi) -> None:
     world = api.world
     boss = await world.add_user("boss")
