@@ -116,6 +116,24 @@ async def test_an_account_that_is_deleted_before_it_can_be_taken_over_is_not_lin
     assert (await world.run())["ada"] == "create success"
 
 
+@pytest.mark.req("REQ-P-068", "REQ-P-101")
+async def test_a_group_that_is_wanted_again_after_a_deletion_that_was_lost_is_made_again(world: World) -> None:
+    ada = await world.add_user("ada")
+    team = await world.add_group("Team", ada)
+    await world.assign(team, ada)
+    await world.run()
+    await world.unassign(team)
+    world.fail(lambda method, path: 504 if method == "DELETE" else None)
+    assert (await world.run())["Team"] == "delete failure"
+    # It took effect all the same.
+    world.fail(None)
+    [group] = await world._held("Groups")
+    await world.application_delete(group["id"], "Groups")
+    await world.assign(team)
+    await world.run()
+    assert await world.held_groups() == {"Team": {"ada"}}
+
+
 @pytest.mark.req("REQ-P-054")
 async def test_a_group_that_was_renamed_after_a_create_that_was_lost_is_not_made_again(world: World) -> None:
     team = await world.add_group("Team")

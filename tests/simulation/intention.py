@@ -147,7 +147,12 @@ class Comparison:
         return [*self._strangers(_without_references), *self._doubles()]
 
     def _accounts(self, person: Person) -> list[Resource]:
-        return self.target.having("Users", "externalId", person.id)
+        return self._made("Users", person.id)
+
+    def _made(self, endpoint: str, source_id: str) -> list[Resource]:
+        """What was made for it; without what is there only because a deletion was lost, if there is another."""
+        found = self.target.having(endpoint, "externalId", source_id)
+        return [each for each in found if each["id"] not in self.target.undeleted] or found
 
     def _stays_half_taken_over(self, id_: str, resource: Resource) -> bool:
         """The update that was to take the account over did not reach it, and whose it is has left since: nothing is
@@ -179,7 +184,7 @@ class Comparison:
     def _doubles(self) -> Iterator[str]:
         for endpoint, objects in (("Users", self.intention.people), ("Groups", self.intention.teams)):
             for id_ in objects:
-                found = self.target.having(endpoint, "externalId", id_)
+                found = self._made(endpoint, id_)
                 if len(found) > 1:
                     yield f"{id_} has {len(found)} accounts: {[item['id'] for item in found]}"
 
@@ -236,7 +241,8 @@ class Comparison:
         kept = person.was_outside and (self.intention.skips_out_of_scope or person.is_altered)
         if person.is_vandalised or "updates" in self.excuses or account["id"] in self.reported:
             return
-        if person.is_purged and "deletes" in self.excuses:
+        is_nobodys = "deletes" in self.excuses or account["id"] in self.target.not_updated
+        if person.is_purged and is_nobodys:
             return
         if person.is_purged and not person.was_outside:
             yield f"{told} was managed until it was purged, and its account is still there"
@@ -248,7 +254,7 @@ class Comparison:
 
     def _teams(self) -> Iterator[str]:
         for team in self.intention.teams.values():
-            groups = self.target.having("Groups", "externalId", team.id)
+            groups = self._made("Groups", team.id)
             told = f"{team.name} ({team.id})"
             if self.intention.is_team_in_scope(team):
                 if not groups:

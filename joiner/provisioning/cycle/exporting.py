@@ -116,22 +116,20 @@ def _decide(run: Run, plan: ObjectPlan, item: Item, known: Known) -> bool:
 
 
 async def _announce(run: Run, plan: ObjectPlan, items: Sequence[Item], gate: PageGate | None) -> Sequence[Item]:
-    """Writes down what is about to be created, and links what is about to be taken over or enabled again: should the
-    process die before it knows what became of an account, it still ends when its owner leaves. Returns the creates."""
+    """Writes down what is about to be created or deleted, and links what is about to be taken over or enabled again:
+    should the process die before it knows what became of an account, it still ends when its owner leaves, and one that
+    is gone is made again when its owner comes back. Returns the creates."""
     if run.sends_nothing:
         return ()
     creates = [item for item in items if isinstance(item.request, Create) and _is_allowed(item, gate)]
-    entering = {
-        item.source.id: (item, target_id)
-        for item in items
-        if (target_id := item.account_to_link) is not None and _is_allowed(item, gate)
-    }
-    if not creates and not entering:
+    linked = [(item, change) for item in items if (change := item.change_before_sending) and _is_allowed(item, gate)]
+    if not creates and not linked:
         return ()
     queries = {item.source.id: [query for query, _ in item.state.queries] for item in creates}
-    links = [(id_, target_id, LinkChange.MANAGE) for id_, (_, target_id) in entering.items()]
-    enabled = [id_ for id_, (item, _) in entering.items() if item.is_entering]
-    returned = [id_ for id_, (item, _) in entering.items() if item.link is not None]
+    links = [(item.source.id, *change) for item, change in linked]
+    entering = [item for item, (_, change) in linked if change is LinkChange.MANAGE]
+    enabled = [item.source.id for item in entering if item.is_entering]
+    returned = [item.source.id for item in entering if item.link is not None]
     object_type, now = plan.object_type, run.clock()
 
     def announce(connection: sqlite3.Connection) -> None:
@@ -142,7 +140,7 @@ async def _announce(run: Run, plan: ObjectPlan, items: Sequence[Item], gate: Pag
         pending_references.note_linked(connection, run, object_type, enabled)
 
     await run.db.write(announce)
-    for item, _ in entering.values():
+    for item in entering:
         item.is_linked_ahead = True
     return creates
 
@@ -190,7 +188,8 @@ async def _look_up(run: Run, plan: ObjectPlan, item: Item, promised: set[tuple[s
         while (lookup := next_lookup(plan, item.values, item.scope, item.link, item.state, item.queries)) is not None:
             if isinstance(lookup, ReadLinked):
                 resource = await run.target.read(endpoint, lookup.target_id, exclude=unread)
-                if resource is None and item.link is not None and is_forgotten(item.link, run.context.settings):
+                link, settings = item.link, run.context.settings
+                if resource is None and link is not None and is_forgotten(link, plan.object_type, settings):
                     item.link, item.state = None, replace(item.state, forgotten=lookup.target_id)
                 else:
                     item.state = replace(item.state, resource=resource, is_gone=resource is None)

@@ -12,6 +12,7 @@ from joiner.provisioning.client.recorder import Said
 from joiner.provisioning.cycle.run import Run
 from joiner.provisioning.decisions.decision import (
     Decision,
+    Delete,
     Entitlement,
     Link,
     LinkChange,
@@ -77,12 +78,16 @@ class Item:
         return self.link is None or not self.link.is_managed or self.link.is_disabled
 
     @property
-    def account_to_link(self) -> str | None:
-        """Id of the account that is to be updated and would be left alone if the object left the scope now."""
-        if not isinstance(self.request, Modify):
-            return None
-        is_left_alone = self.link is None or (self.is_entering and not self.link.is_managed)
-        return self.request.target_id if is_left_alone else None
+    def change_before_sending(self) -> tuple[str, LinkChange] | None:
+        """Id of an account, and what becomes of its link before the request is sent: it is to be updated and would be
+        left alone if the object left the scope now, or it is to be deleted and its owner may come back."""
+        request, link = self.request, self.link
+        if isinstance(request, Modify):
+            is_left_alone = link is None or (self.is_entering and not link.is_managed)
+            return (request.target_id, LinkChange.MANAGE) if is_left_alone else None
+        if isinstance(request, Delete) and self.source.exists and link is not None and link.is_managed:
+            return None if link.is_disabled else (request.target_id, LinkChange.DISABLE)
+        return None
 
     def considered(self) -> Considered:
         """For a gate, once there is a decision."""

@@ -9,7 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from joiner.expressions.values import canonical_text
-from joiner.provisioning.decisions.decision import Link, Lookup, QueryMatch, ReadLinked, Scope, Settings, TargetState
+from joiner.provisioning.decisions.decision import (
+    Link,
+    Lookup,
+    ObjectType,
+    QueryMatch,
+    ReadLinked,
+    Scope,
+    Settings,
+    TargetState,
+)
 from joiner.provisioning.decisions.differences import differences
 from joiner.provisioning.decisions.unique import next_unique
 from joiner.provisioning.mapping.plan import ObjectPlan
@@ -42,11 +51,12 @@ def next_lookup(
     return next_unique(plan, values, known) if creates and plan.unique else None
 
 
-def is_forgotten(link: Link, settings: Settings) -> bool:
+def is_forgotten(link: Link, object_type: ObjectType, settings: Settings) -> bool:
     """Whether the link ends when its target object no longer exists, so that the object is matched again: always if the
-    job had ceased to manage it (provisioning service §9), else by the job's switch `rematchMissing` (REQ-C-005,
-    REQ-P-068)."""
-    return settings.rematches_missing or not link.is_managed
+    job had ceased to manage it (provisioning service §9), or had begun to delete it; else by the job's switch
+    `rematchMissing` (REQ-C-005, REQ-P-068)."""
+    is_ended_by_deletion = object_type == "Group" or not settings.supports_soft_delete
+    return settings.rematches_missing or not link.is_managed or (link.is_disabled and is_ended_by_deletion)
 
 
 def is_of_the_attempt(plan: ObjectPlan, known: TargetState, resource: Mapping[str, Any]) -> bool:
