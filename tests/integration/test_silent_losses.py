@@ -26,6 +26,19 @@ async def released(world: World) -> str:
     return account
 
 
+async def named_a_leaver(world: World) -> str:
+    """Id of ada, whose manager in the directory is somebody who has left the scope: in the application she has none."""
+    boss, chief = await world.add_user("boss"), await world.add_user("chief")
+    ada = await world.add_user("ada", manager=boss)
+    await world.assign(boss, chief, ada)
+    await world.run()
+    await world.unassign(chief)
+    await world.run()
+    await world.change_user(ada, manager_id=chief)
+    await world.run()
+    return ada
+
+
 async def test_a_disable_that_was_lost_is_sent_again_by_the_next_initial_cycle(world: World) -> None:
     await released(world)
     assert await world.run() == {}
@@ -78,14 +91,7 @@ async def test_a_manager_whose_removal_was_lost_is_taken_away_by_the_next_initia
 async def test_a_manager_whose_removal_was_lost_is_taken_away_also_when_a_leaver_had_taken_the_place(
     world: World,
 ) -> None:
-    boss, chief = await world.add_user("boss"), await world.add_user("chief")
-    ada = await world.add_user("ada", manager=boss)
-    await world.assign(boss, chief, ada)
-    await world.run()
-    await world.unassign(chief)
-    await world.run()
-    await world.change_user(ada, manager_id=chief)
-    await world.run()
+    ada = await named_a_leaver(world)
     held = {name: account["id"] for name, account in (await world.accounts()).items()}
     assert "manager" not in (await world.accounts())["ada"].get(ENTERPRISE, {})
     await world.application_change(held["ada"], **{ENTERPRISE: {"manager": {"value": held["boss"]}}})
@@ -95,14 +101,7 @@ async def test_a_manager_whose_removal_was_lost_is_taken_away_also_when_a_leaver
 
 
 async def test_a_manager_is_taken_away_once_where_somebody_who_left_is_named_instead(world: World) -> None:
-    boss, chief = await world.add_user("boss"), await world.add_user("chief")
-    ada = await world.add_user("ada", manager=boss)
-    await world.assign(boss, chief, ada)
-    await world.run()
-    await world.unassign(chief)
-    await world.run()
-    await world.change_user(ada, manager_id=chief)
-    await world.run()
+    await named_a_leaver(world)
     before = len(world.sent)
     await restarted(world)
     await restarted(world)

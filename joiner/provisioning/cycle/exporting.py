@@ -89,6 +89,7 @@ async def begin_page(run: Run, decided: Decided, items: Sequence[Item], cursor: 
         if failure is None:
             # What these are found by has just been written for others.
             failure = await side_by_side(lambda item: _export_anew(run, plan, item, known, gate), decided.waiting, 1)
+        _check_new(run, plan.object_type, items, known)
         done = [item for item in items if item.outcome is not None]
         commit = commit_of(run, plan, done, decided.listed)
         return PageResult(cursor, is_last, watched(gate, commit), counts_of(done), failure=failure)
@@ -208,7 +209,7 @@ async def _look_up(run: Run, plan: ObjectPlan, item: Item, promised: set[tuple[s
     except TargetError as error:
         step = Step("EntryImport", "matching", Status.FAILURE, f"The target could not be asked: {error.reason}")
         item.decision = Decision(Action.OTHER, Status.FAILURE, (step,))
-        item.outcome = _failed(error, item, began)
+        item.outcome = _failed(error, item, _milliseconds(began))
 
 
 async def _match(run: Run, plan: ObjectPlan, item: Item, query: QueryMatch) -> TargetState:
@@ -253,13 +254,16 @@ def _claimant(known: Known, target_id: str) -> str | None:
     return next((claims.owners[target_id] for claims in known if target_id in claims.owners), None)
 
 
-def _check_new(run: Run, item: Item, target_id: str, known: Known) -> None:
-    """Raises TargetError if a create was answered with an account that is somebody else's."""
-    linked = sources_linked_to(run.reader, run.job.id, item.source.object_type, [target_id])
-    owner = linked.get(target_id) or _claimant(known, target_id)
-    if owner not in (None, item.source.id):
-        text = f"the application answered the create with '{target_id}', which is linked to the source object '{owner}'"
-        raise TargetError("DuplicateSourceEntries", text)
+def _check_new(run: Run, object_type: ObjectType, items: Iterable[Item], known: Known) -> None:
+    """Fails the creates that were answered with an account that is somebody else's."""
+    created = [(target_id, item) for item in items if (target_id := item.created_id) is not None]
+    linked = sources_linked_to(run.reader, run.job.id, object_type, [target_id for target_id, _ in created])
+    for target_id, item in created:
+        owner = linked.get(target_id) or _claimant(known, target_id)
+        if owner not in (None, item.source.id) and item.outcome is not None:
+            answered = f"the application answered the create with '{target_id}'"
+            error = TargetError("DuplicateSourceEntries", f"{answered}, which is linked to the source object '{owner}'")
+            item.outcome = _failed(error, item, item.outcome.milliseconds)
 
 
 async def _export(run: Run, plan: ObjectPlan, item: Item, known: Known, gate: PageGate | None) -> None:
@@ -277,15 +281,13 @@ async def _export(run: Run, plan: ObjectPlan, item: Item, known: Known, gate: Pa
     listen(item.said)
     try:
         target_id = await _send(run, item, decision)
-        if isinstance(decision.request, Create):
-            _check_new(run, item, target_id, known)
     except TargetUnusableError:
         raise
     except TargetError as error:
         if item.is_listed and error.status in OUTDATED:
             await _export_anew(run, plan, item, known, gate)
             return
-        item.outcome = _failed(error, item, began)
+        item.outcome = _failed(error, item, _milliseconds(began))
         item.is_gone = error.status in (404, 410)
         # A conflict with an account that an earlier attempt may have made says nothing about that attempt.
         item.is_refused = not item.state.was_intended and error.is_without_effect
@@ -344,12 +346,12 @@ async def _find_created(run: Run, item: Item, error: NamelessError) -> str:
     raise error
 
 
-def _failed(error: TargetError, item: Item, began: float) -> Outcome:
+def _failed(error: TargetError, item: Item, milliseconds: int) -> Outcome:
     target_id = item.link.target_id if item.link else None
     # Some answer by repeating what they were sent.
     hidden = redacted_texts(item.decision.changes) if item.decision is not None else []
     problem = Problem(error.code, Masking((), hidden).text(error.reason))
-    return Outcome(Status.FAILURE, target_id, problem, _milliseconds(began))
+    return Outcome(Status.FAILURE, target_id, problem, milliseconds)
 
 
 def _milliseconds(began: float) -> int:

@@ -11,6 +11,7 @@ from joiner.expressions.environment import Environment
 from joiner.provisioning.client.recorder import Said
 from joiner.provisioning.cycle.run import Run
 from joiner.provisioning.decisions.decision import (
+    Create,
     Decision,
     Delete,
     Entitlement,
@@ -71,6 +72,13 @@ class Item:
         return self.decision.request if self.decision is not None and self.outcome is None else None
 
     @property
+    def created_id(self) -> str | None:
+        """Id of the account that a create was answered with."""
+        if self.decision is None or self.outcome is None or not isinstance(self.decision.request, Create):
+            return None
+        return self.outcome.target_id if self.outcome.exported else None
+
+    @property
     def is_entering(self) -> bool:
         """The object becomes a target for references: newly linked, or managed and enabled again."""
         if self.decision is None or self.decision.link is not LinkChange.MANAGE:
@@ -86,7 +94,7 @@ class Item:
             is_left_alone = link is None or (self.is_entering and not link.is_managed)
             return (request.target_id, LinkChange.MANAGE) if is_left_alone else None
         if isinstance(request, Delete) and self.source.exists and link is not None and link.is_managed:
-            return None if link.is_disabled else (request.target_id, LinkChange.DISABLE)
+            return None if link.is_disabled else (request.target_id, LinkChange.END)
         return None
 
     def considered(self) -> Considered:

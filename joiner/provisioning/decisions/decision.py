@@ -245,6 +245,8 @@ class LinkChange(StrEnum):
     """Disabled and no longer managed: later changes in the directory send nothing."""
     RELEASE_UNSEEN = "release unseen"
     """As `RELEASE`; the next initial cycle makes sure that the target has done what it acknowledged."""
+    END = "end"
+    """Its deletion is about to be sent: if nobody learns what became of that, a missing account is what was wanted."""
     DROP = "drop"
 
 

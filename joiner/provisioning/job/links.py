@@ -21,6 +21,8 @@ STATES: Final[Mapping[LinkChange, tuple[bool, bool]]] = {
     LinkChange.DISABLE: (True, True),
     LinkChange.RELEASE: (False, True),
     LinkChange.RELEASE_UNSEEN: (False, False),
+    # Whoever can come back after a deletion was never disabled: for them nothing else reads so.
+    LinkChange.END: (True, True),
 }
 """`is_managed` and `is_disabled` after the change."""
 COUNTS: Final[Mapping[ObjectType, str]] = {"User": "users_synchronized", "Group": "groups_synchronized"}
