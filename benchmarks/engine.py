@@ -22,7 +22,7 @@ from benchmarks.usage import Processes
 from tests.processes import Server, fetch, joiner, serving
 
 NAIVE = ("aiohttp", "httpx")
-PARTS = ("plan", "initial", "later", "restart")
+PARTS = ("plan", "initial", "later", "restart", "takeover", "drift")
 LONGEST = 7200.0
 """Seconds that a cycle may take."""
 FEW = 100
@@ -103,6 +103,12 @@ def measure_engine(
             joiner("job", "settings", "ALVAO", "Prefetch=off", data=data)
             joiner("job", "restart", "ALVAO", data=data)
             yield _measure("the same, without reading lists first", users, port, directory, _cycle)
+            joiner("job", "settings", "ALVAO", "Prefetch=auto", data=data)
+        if "takeover" in parts:
+            joiner("job", "restart", "ALVAO", "--full", data=data)
+            yield _measure("initial cycle: everybody is there", users, port, directory, _cycle)
+        if "drift" in parts:
+            yield _measure("drift check: nothing differs", users, port, directory, _drift)
 
 
 def _measure(what: str, users: int, port: int, directory: Server, run: Run) -> Figure:
@@ -128,6 +134,15 @@ def _cycle(data: Path) -> tuple[str, str]:
 
 def _plan(data: Path) -> tuple[str, str]:
     joiner("job", "plan", "ALVAO", data=data, check=False, seconds=LONGEST)
+    return _last_plan(data)
+
+
+def _drift(data: Path) -> tuple[str, str]:
+    joiner("job", "drift", "ALVAO", data=data, check=False, seconds=LONGEST)
+    return _last_plan(data)
+
+
+def _last_plan(data: Path) -> tuple[str, str]:
     [plan, *_] = orjson.loads(joiner("job", "plans", "ALVAO", "--output", "json", data=data))
     return plan["madeDateTime"], plan["endedDateTime"]
 
