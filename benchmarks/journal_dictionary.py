@@ -15,7 +15,8 @@ from typing import Any, Final
 import orjson
 import zstandard
 
-from joiner.provisioning.log.journal_packing import ADDED, END, SEPARATOR, SIGNS, text_of
+from joiner.provisioning.log.journal_compression import decompressed
+from joiner.provisioning.log.journal_packing import ADDED, END, SEPARATOR, SIGNS
 
 SIZE: Final = 8192
 SHORTEST: Final = 3
@@ -27,8 +28,8 @@ ALPHABETS: Final = (string.ascii_lowercase, string.ascii_uppercase, string.digit
 def samples(databases: list[Path]) -> Iterator[bytes]:
     for path in databases:
         with sqlite3.connect(path) as database:
-            for (packed,) in database.execute("SELECT entry FROM journal"):
-                yield text_of(packed)
+            for (kept,) in database.execute("SELECT entry FROM journal"):
+                yield from decompressed([kept])
 
 
 def values_of(text: bytes) -> set[str]:

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
+import msgspec
 import orjson
 
 from joiner.directory import dynamic_groups, feed
@@ -25,6 +26,18 @@ BY_ID_OR_NAME: Final = (
     f"SELECT {COLUMNS} FROM user WHERE id = ? AND deleted_at IS NULL"
     f" UNION ALL SELECT {COLUMNS} FROM user WHERE upn_key = ? AND deleted_at IS NULL LIMIT 1"
 )
+
+TOGETHER: Final = (
+    """SELECT '[' || coalesce(group_concat('{{"id":' || json_quote(id)"""
+    """ || ',"user_principal_name":' || json_quote(user_principal_name)"""
+    """ || ',"account_enabled":' || iif(account_enabled, 'true', 'false')"""
+    """ || ',"manager_id":' || json_quote(manager_id) || ',"attributes":' || attributes"""
+    """ || ',"created_at":' || json_quote(created_at) || ',"deleted_at":' || json_quote(deleted_at) || '}}'), '')"""
+    """ || ']' FROM ({found})"""
+)
+"""Many users as one text, which is read much faster than rows are fetched: each waits for Python's lock. LIMIT keeps
+their order."""
+USERS: Final = msgspec.json.Decoder(list[User])
 
 
 def key_of(user_principal_name: str) -> str:
@@ -161,11 +174,9 @@ def deleted_user(connection: sqlite3.Connection, user_id: str) -> User:
 
 def users_page(connection: sqlite3.Connection, after: str, limit: int, which: Which = "all") -> list[User]:
     """Users in id order, id > `after`; by default those of the recycle bin included."""
-    rows = connection.execute(
-        f"SELECT {COLUMNS} FROM user WHERE id > ? AND {CONDITIONS[which]} ORDER BY id LIMIT ?",
-        (after, limit),
-    )
-    return [from_row(row) for row in rows]
+    found = f"SELECT {COLUMNS} FROM user WHERE id > ? AND {CONDITIONS[which]} ORDER BY id LIMIT ?"
+    text: str = connection.execute(TOGETHER.format(found=found), (after, limit)).fetchone()[0]
+    return USERS.decode(text)
 
 
 def count_users(connection: sqlite3.Connection, which: Which = "all") -> int:

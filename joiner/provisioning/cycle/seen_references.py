@@ -65,6 +65,8 @@ def _remembered(
     connection: sqlite3.Connection, run: Run, held: Sequence[tuple[str, str, str | None]]
 ) -> Iterator[dict[str, str | None]]:
     """Those of `held` that something was taken away from, as parameters of statements."""
+    if not held:
+        return
     rows = connection.execute(
         "SELECT source_id, attribute FROM reference_intent WHERE job_id = ? AND related_id = ''"
         f" AND source_id IN ({marks(held)})",

@@ -47,6 +47,8 @@ def commit_of(run: Run, plan: ObjectPlan, items: list[Item], listed: Answers | N
     found = _consequences(run, items, now)
     held = _read_references(plan, items, wanted=True)
     unwanted = _read_references(plan, items, wanted=False)
+    # All references of what is new are pending anyway.
+    seen = [item.source.id for item in items if item.scope.in_scope and item.created_id is None]
     job_id, object_type = run.job.id, plan.object_type
 
     def commit(connection: sqlite3.Connection) -> None:
@@ -69,7 +71,7 @@ def commit_of(run: Run, plan: ObjectPlan, items: list[Item], listed: Answers | N
         seen_references.note_gone(connection, run, dropped)
         pending_references.note_returned(connection, run, object_type, found.returned)
         pending_references.note_linked(connection, run, object_type, found.linked)
-        pending_references.note_seen(connection, run, object_type, [i.source.id for i in items if i.scope.in_scope])
+        pending_references.note_seen(connection, run, object_type, seen)
 
     return commit
 

@@ -66,6 +66,8 @@ def change_links(
 ) -> None:
     """Makes, changes or drops links, given source id and target id; a dropped one takes its references with it, also
     those that failed. New ones are counted as synchronized, and stay so (REQ-P-127)."""
+    if not changes:
+        return
     kept = [each for each in changes if each[2] in STATES]
     entering = {source_id for source_id, _, _ in kept} - links_of(connection, job_id, [each[0] for each in kept]).keys()
     if entering:

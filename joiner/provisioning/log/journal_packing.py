@@ -1,16 +1,13 @@
-"""How a row of the provisioning log keeps an entry: what no column has as JSON, in lists whose members are known,
-compressed with a dictionary of what entries usually say (REQ-P-131).
+"""How a row of the provisioning log keeps an entry: what no column has as JSON, in lists whose members are known
+(REQ-P-131). `journal_rows` compresses it.
 """
 
 import re
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, Final
 
 import orjson
-import zstandard
 
 from joiner.clock import from_iso, to_iso
 from joiner.provisioning.decisions.decision import Action, Change, Decision, Problem, SourceObject, Status, Step
@@ -34,19 +31,12 @@ from joiner.provisioning.log.journal import (
 
 ACTIONS: Final = tuple(action.value for action in Action)
 STATUSES: Final = tuple(status.value for status in Status)
-FORMAT: Final = b"\x03"
-"""First byte of what is packed: another dictionary is another format."""
-DICTIONARY: Final = zstandard.ZstdCompressionDict(Path(__file__).with_name("journal.dictionary").read_bytes())
-"""Made by `python -m benchmarks.journal_dictionary`."""
-COMPRESSION: Final = zstandard.ZstdCompressionParameters.from_level(
-    3, dict_size=len(DICTIONARY), write_dict_id=False, format=zstandard.FORMAT_ZSTD1_MAGICLESS
-)
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
 CANONICAL: Final = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 """UUIDs as they are usually written; sixteen bytes stand for them."""
-LONGEST_EXTENDED: Final = 4096
-"""Bytes of a packed entry: a longer one is packed anew, because it may name more changes than are kept."""
+LONGEST_EXTENDED: Final = 16_384
+"""Bytes of an entry: a longer one is packed anew, because it may name more changes than are kept."""
 # Bytes that JSON does not have.
 ADDED: Final = b"\x00"
 """Stands before what was added later."""
@@ -58,10 +48,8 @@ END: Final = b"\x05"
 """Stands behind the name and behind the account's id, which begin the text."""
 ENDS: Final = ("activityDateTime", "provisioningAction", "provisioningStatusInfo")
 """What the last decision on an object says alone."""
-ROW: Final = ("at", "action", "status", "source_id", "entry")
-
 PackedRow = tuple[int, int, int, bytes | str, bytes]
-"""What `ROW` names, of one entry."""
+"""Time, action, status, key of the source object and the rest of one entry; the rest is not compressed yet."""
 
 
 def microseconds(moment: datetime) -> int:
@@ -104,7 +92,7 @@ def packed_row(
         ACTIONS.index(decision.action),
         STATUSES.index(outcome.status),
         source_key(source.id),
-        _packed(names.head + names.text(parts, requests)),
+        names.head + names.text(parts, requests),
     )
 
 
@@ -116,16 +104,15 @@ def extended(
     requests: Sequence[bytes] = (),
 ) -> PackedRow:
     """The row with what the reference phase did: behind the text that is there, which need not be read for it."""
-    at, action, status, key, packed = row
+    at, action, status, key, text = row
     addition = added(Action(ACTIONS[action]), Status(STATUSES[status]), steps, changes, problem, requests)
-    if len(packed) > LONGEST_EXTENDED:
+    if len(text) > LONGEST_EXTENDED:
         return repacked(with_addition(unpack(row), addition))
     parts: list[Any] = [addition.steps, addition.changes]
     if addition.status != STATUSES[status]:
         parts.append(addition.error)
-    text = text_of(packed)
     whole = ADDED.join((text, _names_of(key, text)[0].text(parts, requests)))
-    return at, ACTIONS.index(addition.action), STATUSES.index(addition.status), key, _packed(whole)
+    return at, ACTIONS.index(addition.action), STATUSES.index(addition.status), key, whole
 
 
 def joined(row: PackedRow, last: PackedRow) -> PackedRow:
@@ -141,10 +128,10 @@ def joined(row: PackedRow, last: PackedRow) -> PackedRow:
     return repacked({**entry, **end, "provisioningSteps": steps, "modifiedProperties": changes})
 
 
-def unpack(row: Any) -> Entry:
-    """The entry without what it shares with others, from a row with the columns `ROW`; its requests are JSON."""
-    at, action, status, key, packed = row
-    names, text = _names_of(key, text_of(packed))
+def unpack(row: PackedRow) -> Entry:
+    """The entry without what it shares with others; its requests are JSON."""
+    at, action, status, key, whole = row
+    names, text = _names_of(key, whole)
     (first, requests), *additions = map(_read, names.spelled_out(text).split(ADDED))
     source_id = _source_id(key)
     duration, error, steps, changes, (name, kind, principal_name), target = first
@@ -188,7 +175,7 @@ def repacked(entry: Entry) -> PackedRow:
         ACTIONS.index(entry["provisioningAction"]),
         STATUSES.index(info["status"]),
         source_key(source["id"]),
-        _packed(names.head + names.text(parts, entry[REQUESTS])),
+        names.head + names.text(parts, entry[REQUESTS]),
     )
 
 
@@ -242,26 +229,3 @@ def _read(text: bytes) -> tuple[list[Any], list[bytes]]:
     """Parts and requests."""
     parts, *requests = text.split(SEPARATOR)
     return orjson.loads(parts), requests
-
-
-class _Packers(threading.local):
-    """Compressors are for one thread at a time."""
-
-    def __init__(self) -> None:
-        self.compress = zstandard.ZstdCompressor(dict_data=DICTIONARY, compression_params=COMPRESSION).compress
-        self.decompress = zstandard.ZstdDecompressor(
-            dict_data=DICTIONARY, format=zstandard.FORMAT_ZSTD1_MAGICLESS
-        ).decompress
-
-
-_packers: Final = _Packers()
-
-
-def _packed(text: bytes) -> bytes:
-    return FORMAT + _packers.compress(text)
-
-
-def text_of(packed: bytes) -> bytes:
-    """What is kept of an entry: JSON of the parts, then the requests behind `SEPARATOR`; likewise each addition, behind
-    `ADDED`."""
-    return _packers.decompress(packed[1:])

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+import msgspec
 import orjson
 
 from joiner.errors import NotFoundError
@@ -16,7 +17,8 @@ from joiner.ids import derived_id
 from joiner.provisioning.decisions.decision import Action
 from joiner.provisioning.log.exchanges import REQUESTS, document_of
 from joiner.provisioning.log.journal import OUTCOMES, Entry, LogContext
-from joiner.provisioning.log.journal_packing import ACTIONS, ROW, STATUSES, PackedRow, microseconds, source_key, unpack
+from joiner.provisioning.log.journal_compression import compressed, decompressed
+from joiner.provisioning.log.journal_packing import ACTIONS, STATUSES, PackedRow, microseconds, source_key, unpack
 from joiner.storage.rows import marks, to_json, write_rows
 
 COLUMNS: Final = "j.position, j.at, j.action, j.status, j.source_id, j.entry, r.cycle_id, r.common"
@@ -26,6 +28,14 @@ WRITE: Final = (
     " ON CONFLICT (run, source_id) DO UPDATE SET at = excluded.at, action = excluded.action, status = excluded.status,"
     " entry = excluded.entry"
 )
+
+TOGETHER: Final = (
+    "SELECT json_group_array(json_array(at, action, status, json(iif(typeof(source_id) = 'blob', 'true', 'false')),"
+    " iif(typeof(source_id) = 'blob', hex(source_id), source_id), hex(entry)))"
+    " FROM journal WHERE run = ? AND source_id IN ({marks})"
+)
+"""Rows as one text: each that is fetched by itself waits for Python's lock."""
+KEPT: Final = msgspec.json.Decoder(list[tuple[int, int, int, bool, str, str]])
 
 
 class Journal:
@@ -37,16 +47,20 @@ class Journal:
 
     def write(self, rows: Sequence[PackedRow]) -> None:
         """Writes the entries, each in the place of one that the same run wrote for the same object."""
-        write_rows(self._connection, WRITE, [(self._number, *row) for row in rows])
+        kept = compressed([row[-1] for row in rows])
+        write_rows(
+            self._connection, WRITE, [(self._number, *row[:-1], text) for row, text in zip(rows, kept, strict=True)]
+        )
 
     def rows_of(self, source_ids: Sequence[str]) -> dict[str, PackedRow]:
         """Source id → what the run has written for the object so far."""
         keys = {source_key(source_id): source_id for source_id in source_ids}
-        rows = self._connection.execute(
-            f"SELECT {', '.join(ROW)} FROM journal WHERE run = ? AND source_id IN ({marks(keys)})",
-            (self._number, *keys),
-        )
-        return {keys[row["source_id"]]: tuple(row) for row in rows}
+        found = self._connection.execute(TOGETHER.format(marks=marks(keys)), (self._number, *keys)).fetchone()[0]
+        rows = [
+            (at, action, status, bytes.fromhex(key) if is_blob else key, bytes.fromhex(entry))
+            for at, action, status, is_blob, key, entry in KEPT.decode(found)
+        ]
+        return {keys[row[3]]: row for row in _uncompressed(rows)}
 
 
 def outcomes(connection: sqlite3.Connection, cycle_id: str) -> dict[str, int]:
@@ -124,9 +138,14 @@ def last_name(connection: sqlite3.Connection, job_id: str, source_id: str) -> st
     ).fetchone()
     if row is None:
         return None
-    identity = unpack(row)["sourceIdentity"]
+    identity = unpack(*_uncompressed([tuple(row)]))["sourceIdentity"]
     name: str = identity["details"].get("UserPrincipalName") or identity["displayName"]
     return name
+
+
+def _uncompressed(rows: Sequence[PackedRow]) -> list[PackedRow]:
+    texts = decompressed([row[-1] for row in rows])
+    return [(*row[:-1], text) for row, text in zip(rows, texts, strict=True)]
 
 
 def documents(rows: Iterable[sqlite3.Row]) -> Iterator[tuple[int, Entry]]:
@@ -137,7 +156,7 @@ def documents(rows: Iterable[sqlite3.Row]) -> Iterator[tuple[int, Entry]]:
         common = shared.get(cycle_id)
         if common is None:
             common = shared[cycle_id] = orjson.loads(text)
-        entry = unpack(row[1:6])
+        entry = unpack(*_uncompressed([row[1:6]]))
         yield (
             row["position"],
             {

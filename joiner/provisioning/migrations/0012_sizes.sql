@@ -9,7 +9,7 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
   ('pending_reference', 'pending_reference', '100000 50000 100 50 1'),
   ('reference_intent', 'reference_intent', '1000 500 100 50 1'),
   ('census_object', 'census_object', '1000000 500000 250000 1'),
-  ('census_value', 'census_value', '2000000 1000000 500000 250000 1 1'),
+  ('census_value', 'census_value', '2000000 1000000 500000 250000 2 1'),
   ('plan_item', 'sqlite_autoindex_plan_item_1', '1000000 500000 100000 1'),
   ('plan_item', 'plan_item_by_source', '1000000 500000 100000 50000 1'),
   ('plan_reference', 'plan_reference', '1000000 500000 100000 100 50 1'),
