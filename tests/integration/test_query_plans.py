@@ -2,7 +2,7 @@
 
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,10 @@ from joiner.provisioning.planning.overlay import Variation
 from tests.planning import apply, make_plan
 from tests.world import World, opened
 
-BY_ACCOUNT = re.compile(r"\blink\b.*\btarget_id (=|IN) ")
-WHOLE_JOB = re.compile(r"SEARCH \S+ USING (PRIMARY KEY|INDEX \S+) \((job_id=\?|job_id=\? AND object_type=\?)\)")
+BY_ACCOUNT = re.compile(r"\blink\b.*\btarget_id (=|IN) ", re.DOTALL)
+WHOLE_JOB = re.compile(
+    r"SEARCH \S+ USING (PRIMARY KEY|INDEX \S+) \((job_id=\?|object_type=\?|job_id=\? AND object_type=\?)\)"
+)
 
 
 class Recording(sqlite3.Connection):
@@ -30,11 +32,11 @@ class Recording(sqlite3.Connection):
 
 
 @pytest.fixture
-def plans(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, set[str]]]:
+def plans(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
     """Statement → steps of its plan, of all that look for links by their accounts."""
     monkeypatch.setattr(Recording, "plans", {}, raising=False)
     monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Recording))
-    yield Recording.plans
+    return Recording.plans
 
 
 async def provisioned_again(world: World, names: Sequence[str]) -> None:

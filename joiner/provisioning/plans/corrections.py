@@ -20,8 +20,7 @@ from joiner.provisioning.plans import plans
 from joiner.storage.rows import to_json
 
 MISSING: Final = """
-SELECT source_id, object_type, missing_id AS target_id FROM plan_item
-WHERE job_id = ? AND number = ? AND state IN ({states}) AND missing_id IS NOT NULL
+FROM plan_item WHERE job_id = ?1 AND number = ?2 AND state IN ({states}) AND missing_id IS NOT NULL
 """
 FORGET_WRITTEN: Final = """
 DELETE FROM exported_reference WHERE (job_id, source_id, attribute, related_id) IN (
@@ -94,15 +93,12 @@ def adopt(connection: sqlite3.Connection, job: Job, number: int, by: Actor, now:
 
 
 def _forget_missing(connection: sqlite3.Connection, job_id: str, number: int, states: str) -> int:
-    rows = connection.execute(MISSING.format(states=states), (job_id, number)).fetchall()
-    forgotten = 0
-    for row in rows:
-        forgotten += connection.execute(
-            "DELETE FROM link WHERE job_id = ? AND source_id = ? AND target_id = ?",
-            (job_id, row["source_id"], row["target_id"]),
-        ).rowcount
+    found = MISSING.format(states=states)
+    key = (job_id, number)
+    for column, known in (("source_id", "source_id"), ("target_value", "missing_id")):
         connection.execute(
-            "DELETE FROM exported_reference WHERE job_id = ?1 AND (source_id = ?2 OR target_value = ?3)",
-            (job_id, row["source_id"], row["target_id"]),
+            f"DELETE FROM exported_reference WHERE job_id = ?1 AND {column} IN (SELECT {known} {found})", key
         )
-    return forgotten
+    return connection.execute(
+        f"DELETE FROM link WHERE job_id = ?1 AND (source_id, target_id) IN (SELECT source_id, missing_id {found})", key
+    ).rowcount
