@@ -159,7 +159,9 @@ class Comparison:
         sent any more but the end of access (REQ-P-099)."""
         owners = [person for person in self.intention.people.values() if person.name == resource.get("userName")]
         had_left = [person.was_entitled and not self.intention.is_in_scope(person) for person in owners]
-        is_ended = resource == {**self.target.made_by_hand.get(id_, {}), "active": False}
+        # The manager was no part of that update.
+        original = _without_references(self.target.made_by_hand.get(id_, {}))
+        is_ended = _without_references(resource) == {**original, "active": False}
         return bool(owners) and all(had_left) and (is_ended or id_ in self.target.not_updated)
 
     def _strangers(self, looked_at: Callable[[Resource], Resource]) -> Iterator[str]:
