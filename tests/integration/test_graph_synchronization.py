@@ -258,7 +258,7 @@ async def test_a_quarantine_is_tried_after_6_12_24_hours_then_daily_and_given_up
         if begun:
             await api.world.engine.wait(begun[0])
             quarantine = (await api.ask("GET", api.job))["status"]["quarantine"]
-            waits.append((len(waits) + 1, quarantine["seriesCount"], quarantine["seriesBegan"]))
+            waits.append((len(waits), quarantine["seriesCount"], quarantine["seriesBegan"]))
         api.world.clock.move(day / 4 if api.world.clock() - began < day else day)
     assert [number for number, _, _ in waits] == [count for _, count, _ in waits]
     assert len({began_at for _, _, began_at in waits}) == 1

@@ -124,6 +124,23 @@ async def test_a_job_that_is_turned_off_after_28_days_says_so_unless_as_document
             assert waiting(world) == [IN_QUARANTINE, "Provisioning to ALVAO has been turned off"][:number]
 
 
+@pytest.mark.parametrize(
+    ("is_started", "told"),
+    [(True, "It goes on trying, less often than usual."), (False, "makes no attempt by itself")],
+    ids=["started", "run by hand"],
+)
+async def test_a_mail_says_whether_the_job_goes_on_trying(tmp_path: Path, is_started: bool, told: str) -> None:
+    async with opened(tmp_path) as world:
+        await world.configure(NotificationEmail=TO)
+        if is_started:
+            await world.service.start(world.job_id)
+        world.fail(lambda method, path: 401)
+        await world.run()
+        [mail] = world.db.reader.execute("SELECT body FROM mail").fetchall()
+        assert told in mail["body"]
+        assert ("Next attempt" in mail["body"]) == is_started
+
+
 async def test_the_end_of_a_quarantine_is_told_on_request(world: World) -> None:
     await world.configure(NotifyWhenQuarantineIsLifted="true")
     world.fail(lambda method, path: 401)

@@ -214,7 +214,8 @@ def tell(
     row = connection.execute(
         "SELECT display_name FROM service_principal WHERE id = ?", (job.service_principal_id,)
     ).fetchone()
-    mail = compose(occasion, to, row["display_name"] if row else job.id, job.id, quarantine, told)
+    name, is_started = row["display_name"] if row else job.id, job.schedule_state == "Active"
+    mail = compose(occasion, to, name, job.id, quarantine, told, is_started=is_started)
     outbox.enqueue(connection, mail, now)
 
 

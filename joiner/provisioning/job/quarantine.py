@@ -99,7 +99,8 @@ def renewed(
         "reason": reason,
         "seriesBegan": to_iso(began),
         "currentBegan": to_iso(now),
-        "seriesCount": (int(before["seriesCount"]) if before else 0) + 1,
+        # How often it was judged again and left as it is.
+        "seriesCount": int(before["seriesCount"]) + 1 if before else 0,
         "nextAttempt": to_iso(next_attempt(began, now)),
         "error": dict(error),
     }

@@ -15,8 +15,7 @@ SUBJECTS: Final[Mapping[Occasion, str]] = {
     "drift repaired": "Provisioning to {application}: changes made in the application have been put right",
 }
 LEADS: Final[Mapping[Occasion, str]] = {
-    "quarantined": "Provisioning to {application} meets too many errors, or one that stops everything. It goes on"
-    " trying, less often than usual.",
+    "quarantined": "Provisioning to {application} meets too many errors, or one that stops everything.",
     "deletions held back": "A cycle of provisioning to {application} would have taken access from unusually many users"
     " or groups. None of it has been sent; everything else goes on. Look at it, then allow or reject it.",
     "disabled": "Provisioning to {application} has been in quarantine for 28 days and has been turned off. It runs"
@@ -26,6 +25,8 @@ LEADS: Final[Mapping[Occasion, str]] = {
     "drift repaired": "Somebody has changed in {application} what provisioning manages. It has been put right, but for"
     " what is named here as refused or held back.",
 }
+GOES_ON: Final = " It goes on trying, less often than usual."
+STANDS_STILL: Final = " The job is not started, and makes no attempt by itself."
 NOTHING: Final[Mapping[str, str]] = {}
 HINTS: Final[Mapping[Occasion, str]] = {
     "quarantined": "joiner job status JOB shows how it stands; joiner job start JOB tries again at once.",
@@ -53,12 +54,18 @@ def compose(
     job_id: str,
     quarantine: Mapping[str, Any] | None,
     told: Mapping[str, str] = NOTHING,
+    *,
+    is_started: bool = True,
 ) -> Mail:
     """The e-mail of the occasion. The error's text comes from `failures`, which knows no secrets. `told`: more facts
-    by name; that of `Plan` is named in the hint."""
+    by name; that of `Plan` is named in the hint. `is_started`: the job runs by itself."""
     name = " ".join(application.split())
-    lines = [LEADS[occasion].format(application=name), ""]
-    facts = [("Application", name), ("Job", job_id), *_facts(occasion, quarantine), *told.items()]
+    lead = LEADS[occasion].format(application=name)
+    if occasion == "quarantined":
+        lead += GOES_ON if is_started else STANDS_STILL
+    lines = [lead, ""]
+    goes_on = is_started and occasion in ("quarantined", "deletions held back")
+    facts = [("Application", name), ("Job", job_id), *_facts(quarantine, goes_on=goes_on), *told.items()]
     lines += [f"{label}: {value}" for label, value in facts if value]
     hint = HINTS[occasion]
     if hint:
@@ -66,10 +73,9 @@ def compose(
     return Mail(recipients, SUBJECTS[occasion].format(application=name), "\n".join(lines) + "\n")
 
 
-def _facts(occasion: Occasion, quarantine: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+def _facts(quarantine: Mapping[str, Any] | None, *, goes_on: bool) -> list[tuple[str, str]]:
     if quarantine is None:
         return []
-    goes_on = occasion in ("quarantined", "deletions held back")
     return [
         ("Reason", quarantine["reason"]),
         ("Error", quarantine["error"]["message"]),
