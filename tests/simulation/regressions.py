@@ -55,6 +55,8 @@ REGRESSIONS: Final[Mapping[int, str]] = {
     489253: "a group whose deletion was lost, and that was named otherwise since, was expected to be found",
     489952: "whose disable was lost and who was purged before anybody looked was expected to be looked at",
     7611: "the manager of an account that was taken over in vain was expected not to be written",
+    501478: "a name that the target keeps in small letters was taken for a change to an account that is not ours",
+    504556: "who was touched after an incremental plan was made was expected to be in it",
     463801: "whose account was gone, and whose name somebody else still had, was expected to be repaired",
     440489: "a manager was taken away in every initial cycle, because somebody who had left was named instead",
     8850374: "as 440489, after a repair",

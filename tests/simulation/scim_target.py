@@ -188,7 +188,7 @@ class SimulatedTarget:
     def add_by_hand(self, endpoint: str, **values: Any) -> str:
         """What somebody else made in the application; returns its id."""
         id_ = self._new_id(endpoint)
-        self.resources[endpoint][id_] = {"id": id_, **values}
+        self.resources[endpoint][id_] = self._kept({"id": id_, **values})
         self.made_by_hand[id_] = deepcopy(self.resources[endpoint][id_])
         return id_
 

@@ -166,13 +166,16 @@ class _Run:
         if plan is not None:
             comparing = Comparing(world, plan)
             before = world.intention.states()
-            for _ in range(rng.choice((0, 0, 1, 3))):
+            number = rng.choice((0, 0, 1, 3))
+            for _ in range(number):
                 self.happen(_drawn(rng, DIRECTORY_EVENTS))
             after = world.intention.states()
             edited = {id_ for id_, state in after.items() if before.get(id_) != state}
             is_fair = world.weather.is_fair and not world.conditions.traits.hidden_seconds
             if plan.kind != "drift" and rng.random() < 0.4:
-                await self._run_what_was_planned(plan, comparing, is_calm=is_fair and not edited)
+                # Of what is as it was an incremental cycle looks at more than the plan has, if it was touched since.
+                is_calm = is_fair and not edited and (plan.kind == "initial" or not number)
+                await self._run_what_was_planned(plan, comparing, is_calm=is_calm)
             else:
                 await self._apply(plan, comparing, edited if is_fair else None)
         world.weather.is_fair = False
