@@ -15,7 +15,7 @@ from typing import Any, Final
 import orjson
 import zstandard
 
-from joiner.provisioning.log.journal_compression import decompressed
+from joiner.provisioning.log.journal_compression import text_of
 from joiner.provisioning.log.journal_packing import ADDED, END, SEPARATOR, SIGNS
 
 SIZE: Final = 8192
@@ -29,7 +29,7 @@ def samples(databases: list[Path]) -> Iterator[bytes]:
     for path in databases:
         with sqlite3.connect(path) as database:
             for (kept,) in database.execute("SELECT entry FROM journal"):
-                yield from decompressed([kept])
+                yield text_of(kept)
 
 
 def values_of(text: bytes) -> set[str]:

@@ -17,7 +17,7 @@ from joiner.ids import derived_id
 from joiner.provisioning.decisions.decision import Action
 from joiner.provisioning.log.exchanges import REQUESTS, document_of
 from joiner.provisioning.log.journal import OUTCOMES, Entry, LogContext
-from joiner.provisioning.log.journal_compression import compressed, decompressed
+from joiner.provisioning.log.journal_compression import compressed, decompressed, text_of
 from joiner.provisioning.log.journal_packing import ACTIONS, STATUSES, PackedRow, microseconds, source_key, unpack
 from joiner.storage.rows import marks, to_json, write_rows
 
@@ -60,7 +60,8 @@ class Journal:
             (at, action, status, bytes.fromhex(key) if is_blob else key, bytes.fromhex(entry))
             for at, action, status, is_blob, key, entry in KEPT.decode(found)
         ]
-        return {keys[row[3]]: row for row in _uncompressed(rows)}
+        texts = decompressed([row[-1] for row in rows])
+        return {keys[row[3]]: (*row[:-1], text) for row, text in zip(rows, texts, strict=True)}
 
 
 def outcomes(connection: sqlite3.Connection, cycle_id: str) -> dict[str, int]:
@@ -138,14 +139,9 @@ def last_name(connection: sqlite3.Connection, job_id: str, source_id: str) -> st
     ).fetchone()
     if row is None:
         return None
-    identity = unpack(*_uncompressed([tuple(row)]))["sourceIdentity"]
+    identity = unpack((*row[:-1], text_of(row[-1])))["sourceIdentity"]
     name: str = identity["details"].get("UserPrincipalName") or identity["displayName"]
     return name
-
-
-def _uncompressed(rows: Sequence[PackedRow]) -> list[PackedRow]:
-    texts = decompressed([row[-1] for row in rows])
-    return [(*row[:-1], text) for row, text in zip(rows, texts, strict=True)]
 
 
 def documents(rows: Iterable[sqlite3.Row]) -> Iterator[tuple[int, Entry]]:
@@ -156,7 +152,7 @@ def documents(rows: Iterable[sqlite3.Row]) -> Iterator[tuple[int, Entry]]:
         common = shared.get(cycle_id)
         if common is None:
             common = shared[cycle_id] = orjson.loads(text)
-        entry = unpack(*_uncompressed([row[1:6]]))
+        entry = unpack((*row[1:5], text_of(row[5])))
         yield (
             row["position"],
             {
